@@ -1,0 +1,287 @@
+/* Register access: the xAPIC page, the x2APIC MSRs, IA32_APIC_BASE and IA32_TSC_DEADLINE. */
+#include "lapic/internal.h"
+
+/* Who may do what (SDM Vol. 3, tables 11-1 and 11-6). A register with no right at all does not exist. */
+#define R    1u /* xAPIC */
+#define W    2u
+#define RW   (R | W)
+#define XR   4u /* x2APIC */
+#define XW   8u
+#define ALL  (RW | XR | XW)
+#define READ (R | XR)
+
+#define STATUS APIC_DELIVERY_STATUS /* read-only, but software that writes back what it read gets no #GP */
+#define LVT    (APIC_VECTOR | STATUS | LVT_MASKED)
+#define LINT   (LVT | APIC_DELIVERY_MODE | 0x2000u | LVT_REMOTE_IRR | APIC_TRIGGER_LEVEL)
+
+/* By offset / 16. writable: other bits take #GP in x2APIC mode and are dropped in xAPIC mode. */
+static const struct {
+    uint32_t writable;
+    uint8_t rights;
+} registers[0x40] = {
+    [APIC_ID >> 4] = {0, READ},
+    [APIC_VERSION >> 4] = {0, READ},
+    [APIC_TPR >> 4] = {0xff, ALL},
+    [APIC_APR >> 4] = {0, R},
+    [APIC_PPR >> 4] = {0, READ},
+    [APIC_EOI >> 4] = {0, W | XW},
+    [APIC_RRD >> 4] = {0, R},
+    [APIC_LDR >> 4] = {0xff000000, RW | XR},
+    [APIC_DFR >> 4] = {0xf0000000, RW},
+    [APIC_SVR >> 4] = {0x3ff, ALL},
+    [APIC_ISR >> 4 ...(APIC_IRR >> 4) + 7] = {0, READ},
+    [APIC_ESR >> 4] = {0, ALL},
+    [APIC_ICR_LO >> 4] = {0xcdfff, ALL},
+    [APIC_ICR_HI >> 4] = {0xff000000, RW},
+    [APIC_LVT_TIMER >> 4] = {LVT | LVT_TIMER_MODE, ALL},
+    [(APIC_LVT_TIMER >> 4) + LAPIC_LVT_THERMAL] = {LVT | APIC_DELIVERY_MODE, ALL},
+    [(APIC_LVT_TIMER >> 4) + LAPIC_LVT_PERF] = {LVT | APIC_DELIVERY_MODE, ALL},
+    [(APIC_LVT_TIMER >> 4) + LAPIC_LVT_LINT0] = {LINT, ALL},
+    [(APIC_LVT_TIMER >> 4) + LAPIC_LVT_LINT1] = {LINT, ALL},
+    [(APIC_LVT_TIMER >> 4) + LAPIC_LVT_ERROR] = {LVT, ALL},
+    [APIC_INITIAL >> 4] = {0xffffffff, ALL},
+    [APIC_CURRENT >> 4] = {0, READ},
+    [APIC_DCR >> 4] = {0xb, ALL},
+    [APIC_SELF_IPI >> 4] = {0xff, XW},
+};
+
+static uint8_t rights(uint32_t offset)
+{
+    return offset >> 4 < ARRAY_SIZE(registers) ? registers[offset >> 4].rights : 0;
+}
+
+static uint32_t read_lvt(struct lapic *l, uint32_t offset)
+{
+    uint32_t value = l->lvt[(offset - APIC_LVT_TIMER) >> 4];
+    if (offset != APIC_LVT_LINT0)
+        return value;
+    lapic_drain(l);
+    return value | (lapic_lint0_in_service(l) ? LVT_REMOTE_IRR : 0);
+}
+
+static uint32_t read_map(struct lapic *l, uint32_t offset)
+{
+    uint32_t i = offset >> 4 & 7;
+    lapic_drain(l);
+    const uint64_t *map = offset < APIC_TMR ? l->isr : offset < APIC_IRR ? l->tmr : l->irr;
+    return (uint32_t)(map[i / 2] >> i % 2 * 32);
+}
+
+static uint32_t read_register(struct lapic *l, uint32_t offset, uint64_t now)
+{
+    switch (offset) {
+    case APIC_ID:
+        return lapic_mode(l) == LAPIC_X2APIC ? l->id : l->id << 24;
+    case APIC_VERSION:
+        return APIC_VERSION_VALUE;
+    case APIC_TPR:
+        return l->tpr;
+    case APIC_PPR:
+        return lapic_ppr(l);
+    case APIC_LDR:
+        return l->ldr;
+    case APIC_DFR:
+        return l->dfr | 0x0fffffff;
+    case APIC_SVR:
+        return l->svr;
+    case APIC_ISR ... APIC_IRR + 0x70:
+        return read_map(l, offset);
+    case APIC_ESR:
+        return l->esr;
+    case APIC_ICR_LO:
+        return (uint32_t)l->icr;
+    case APIC_ICR_HI:
+        return ICR_DESTINATION(l->icr);
+    case APIC_LVT_TIMER ... APIC_LVT_ERROR:
+        return read_lvt(l, offset);
+    case APIC_INITIAL:
+        return l->timer_initial;
+    case APIC_CURRENT:
+        return timer_current(l, now);
+    case APIC_DCR:
+        return l->timer_dcr;
+    default: /* APR and RRD, which have been without function since the Pentium 4 */
+        return 0;
+    }
+}
+
+/* A software-disabled LAPIC keeps its LVT masked (11.4.7.2). */
+static void write_lvt(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
+{
+    value &= ~(STATUS | (offset >= APIC_LVT_LINT0 ? LVT_REMOTE_IRR : 0));
+    if (!(l->svr & SVR_ENABLE))
+        value |= LVT_MASKED;
+    if (offset == APIC_LVT_TIMER)
+        timer_write_lvt(l, value, now);
+    else
+        l->lvt[(offset - APIC_LVT_TIMER) >> 4] = value;
+    if (offset == APIC_LVT_LINT0)
+        lapic_lint0_sample(l);
+}
+
+static void write_svr(struct lapic *l, uint32_t value, uint64_t now)
+{
+    l->svr = value;
+    if (!(value & SVR_ENABLE))
+        for (uint32_t i = 0; i < LAPIC_LVTS; i++)
+            write_lvt(l, APIC_LVT_TIMER + (i << 4), l->lvt[i], now);
+}
+
+static void write_icr(struct lapic *l, uint64_t value)
+{
+    l->icr = value & ~(uint64_t)STATUS; /* sending is over before anybody can look */
+    lapic_send_ipi(l, l->icr);
+}
+
+/* value has no bits that are not writable. */
+static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
+{
+    switch (offset) {
+    case APIC_TPR:
+        l->tpr = value;
+        lapic_update_ppr(l);
+        break;
+    case APIC_EOI:
+        lapic_eoi(l);
+        break;
+    case APIC_LDR:
+        l->ldr = value;
+        break;
+    case APIC_DFR:
+        l->dfr = value;
+        break;
+    case APIC_SVR:
+        write_svr(l, value, now);
+        break;
+    case APIC_ESR: /* 11.5.3: what was collected appears, and collecting starts anew */
+        lapic_drain(l);
+        l->esr = l->esr_new;
+        l->esr_new = 0;
+        l->error_sent = false;
+        break;
+    case APIC_ICR_LO:
+        write_icr(l, (l->icr & ~0xffffffffull) | value);
+        break;
+    case APIC_ICR_HI:
+        l->icr = (uint64_t)value << 32 | (uint32_t)l->icr;
+        break;
+    case APIC_LVT_TIMER ... APIC_LVT_ERROR:
+        write_lvt(l, offset, value, now);
+        break;
+    case APIC_INITIAL:
+        timer_write_initial(l, value, now);
+        break;
+    case APIC_DCR:
+        timer_write_dcr(l, value, now);
+        break;
+    case APIC_SELF_IPI:
+        lapic_send_ipi(l, ICR_SELF | value);
+        break;
+    default:
+        break;
+    }
+}
+
+uint64_t lapic_mmio_base(const struct lapic *l)
+{
+    return lapic_mode(l) == LAPIC_XAPIC ? l->base & ~0xfffull : ~0ull;
+}
+
+int lapic_mmio_read(struct lapic *l, uint32_t offset, uint64_t now, uint32_t *value)
+{
+    if (lapic_mode(l) != LAPIC_XAPIC || offset >= PAGE_SIZE)
+        return E_INVAL;
+    *value = 0;
+    if (!(rights(offset) & RW))
+        lapic_error(l, ESR_ILLEGAL_REGISTER);
+    else if (rights(offset) & R && offset % 16 == 0)
+        *value = read_register(l, offset, now);
+    return OK;
+}
+
+int lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
+{
+    if (lapic_mode(l) != LAPIC_XAPIC || offset >= PAGE_SIZE)
+        return E_INVAL;
+    if (!(rights(offset) & RW))
+        lapic_error(l, ESR_ILLEGAL_REGISTER);
+    else if (rights(offset) & W && offset % 16 == 0)
+        write_register(l, offset, value & registers[offset >> 4].writable, now);
+    return OK;
+}
+
+/*
+ * 11.12.5: x2APIC mode is entered from xAPIC mode only, and left to the disabled state only. Going to and from that
+ * resets everything but the ID; entering x2APIC mode keeps the registers, save the LDR, which is derived from the ID,
+ * and the ICR's high half, whose layout is another. BSP is read-only. The mode is stored first, so that nothing
+ * but what was under way already is posted behind the reset; should that happen, the next change drops it, and
+ * until then lapic_pending() does not look.
+ */
+static int write_base(struct lapic *l, uint64_t value)
+{
+    uint64_t reserved = ~0ull << (l->domain->maxphyaddr ? l->domain->maxphyaddr : 52) | 0x2ff;
+    enum lapic_mode old = lapic_mode(l), new = (enum lapic_mode)(value >> 10 & 3);
+    uint64_t before = lapic_timer_deadline(l);
+
+    if (value & reserved || new == LAPIC_INVALID || (old == LAPIC_X2APIC && new == LAPIC_XAPIC) ||
+        (old == LAPIC_DISABLED && new == LAPIC_X2APIC))
+        return E_INVAL;
+    l->base = (value & ~APIC_BASE_BSP) | (l->base & APIC_BASE_BSP);
+    if ((old == LAPIC_DISABLED) != (new == LAPIC_DISABLED)) {
+        lapic_reset(l);
+        timer_notify(l, before);
+    } else if (old != new) {
+        l->ldr = X2APIC_LDR(l->id);
+        l->icr = (uint32_t)l->icr;
+    }
+    return OK;
+}
+
+/* The register behind an x2APIC MSR, or -1 where the access takes #GP. */
+static int x2apic_offset(const struct lapic *l, uint32_t msr, uint8_t right)
+{
+    if (lapic_mode(l) != LAPIC_X2APIC || msr < MSR_X2APIC || msr >= MSR_X2APIC_END)
+        return -1;
+    uint32_t offset = (msr - MSR_X2APIC) << 4;
+    return rights(offset) & right ? (int)offset : -1;
+}
+
+int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
+{
+    if (msr == MSR_IA32_APIC_BASE) {
+        *value = l->base;
+        return OK;
+    }
+    if (msr == MSR_IA32_TSC_DEADLINE) {
+        *value = timer_read_deadline(l, now);
+        return OK;
+    }
+    int offset = x2apic_offset(l, msr, XR);
+    if (offset < 0)
+        return E_INVAL;
+    *value = msr == MSR_X2APIC_ICR ? l->icr : read_register(l, (uint32_t)offset, now);
+    return OK;
+}
+
+int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
+{
+    if (msr == MSR_IA32_APIC_BASE)
+        return write_base(l, value);
+    if (msr == MSR_IA32_TSC_DEADLINE) {
+        timer_write_deadline(l, value, now);
+        return OK;
+    }
+    int offset = x2apic_offset(l, msr, XW);
+    if (offset < 0)
+        return E_INVAL;
+    uint64_t writable = registers[offset >> 4].writable;
+    if (msr == MSR_X2APIC_ICR)
+        writable |= 0xffffffff00000000;
+    if (value & ~writable || (offset == APIC_LVT_TIMER && (value & LVT_TIMER_MODE) == LVT_TIMER_MODE))
+        return E_INVAL;
+    if (msr == MSR_X2APIC_ICR)
+        write_icr(l, value);
+    else
+        write_register(l, (uint32_t)offset, (uint32_t)value, now);
+    return OK;
+}

@@ -1,0 +1,42 @@
+/* What the files of lapic/ offer each other. All for the LAPIC's own thread, except where it says otherwise. */
+#ifndef LAPIC_INTERNAL_H
+#define LAPIC_INTERNAL_H
+
+#include "lapic/lapic.h"
+#include "lapic/regs.h"
+
+enum lapic_mode { LAPIC_DISABLED, LAPIC_INVALID, LAPIC_XAPIC, LAPIC_X2APIC }; /* IA32_APIC_BASE.EN, EXTD */
+
+/* Logical x2APIC ID: cluster in bits 31:16, one bit of 15:0 in it (11.12.10.2). */
+#define X2APIC_LDR(id) ((id) >> 4 << 16 | 1u << ((id)&0xf))
+
+/* Any CPU. */
+static inline enum lapic_mode lapic_mode(const struct lapic *l)
+{
+    return (enum lapic_mode)(l->base >> 10 & 3);
+}
+
+/* lapic.c */
+void lapic_reset(struct lapic *l); /* all registers but ID and base to their power-up state, nothing posted left */
+void lapic_drain(struct lapic *l); /* posted vectors into IRR and TMR */
+void lapic_eoi(struct lapic *l);
+void lapic_update_ppr(struct lapic *l);
+void lapic_error(struct lapic *l, uint32_t error);  /* logs ESR_*, and interrupts the first time */
+void lapic_lint0_sample(struct lapic *l);           /* after EOI or a new LVT LINT0: is a level-triggered LINT0 high? */
+bool lapic_lint0_in_service(const struct lapic *l); /* Remote IRR of LVT LINT0; drain first */
+
+/* ipi.c */
+void lapic_post(struct lapic *l, uint8_t vector, bool level); /* any CPU */
+void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i);      /* any CPU: the LVT entry's source has fired */
+void lapic_send_ipi(struct lapic *l, uint64_t icr);
+
+/* timer.c */
+void timer_notify(struct lapic *l, uint64_t before); /* calls timer_changed if lapic_timer_deadline() is not before */
+void timer_write_lvt(struct lapic *l, uint32_t value, uint64_t now);
+void timer_write_initial(struct lapic *l, uint32_t value, uint64_t now);
+void timer_write_dcr(struct lapic *l, uint32_t value, uint64_t now);
+uint32_t timer_current(const struct lapic *l, uint64_t now);
+uint64_t timer_read_deadline(const struct lapic *l, uint64_t now); /* IA32_TSC_DEADLINE */
+void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now);
+
+#endif

@@ -1,0 +1,228 @@
+/* Interrupt messages: who is meant (SDM Vol. 3, 11.6.2, 11.12.10), and how they get there. */
+#include "lapic/internal.h"
+
+#define BROADCAST 0xffffffffu
+
+struct message {
+    uint32_t dest; /* 8-bit senders' 0xff is widened to BROADCAST */
+    bool logical;
+    bool level;
+    uint32_t mode; /* DELIVERY_* */
+    uint8_t vector;
+};
+
+/*
+ * The level bit is written before the pir bit, and lapic_drain() reads them in the opposite order, by an exchange that
+ * synchronizes with every fetch_or it sees: a drained vector has the trigger mode of a post that set it.
+ *
+ * The signal is sent by who turns ON from 0 to 1. A post that finds its pir bit set needs nothing: whoever set that bit
+ * turns ON after that, and the vector has not been drained yet. A post that finds ON set needs nothing: lapic_drain()
+ * clears ON before it looks at pir, so the clearing that ends this ON comes after our pir bit and drains it, and the
+ * signal that belongs to this ON has been sent or is about to be.
+ */
+void lapic_post(struct lapic *l, uint8_t vector, bool level)
+{
+    unsigned int w = vector / 64;
+    uint64_t bit = BIT(vector % 64);
+
+    if (level)
+        atomic_fetch_or_explicit(&l->pir_level[w], bit, memory_order_relaxed);
+    else if (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bit)
+        atomic_fetch_and_explicit(&l->pir_level[w], ~bit, memory_order_relaxed);
+    if (atomic_fetch_or_explicit(&l->pir[w], bit, memory_order_acq_rel) & bit)
+        return;
+    if (!atomic_exchange_explicit(&l->on, true, memory_order_acq_rel))
+        l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);
+}
+
+static struct lapic *lapic_at(const struct lapic_domain *d, uint32_t index)
+{
+    return __atomic_load_n(&d->lapics[index], __ATOMIC_ACQUIRE);
+}
+
+/* Vectors 0-15 are posted like others, for the target to log, but count as not taken. */
+static bool deliver(struct lapic *l, const struct message *m)
+{
+    enum lapic_signal what;
+
+    switch (m->mode) {
+    case DELIVERY_FIXED:
+    case DELIVERY_LOWEST:
+        if (!(l->svr & SVR_ENABLE)) /* 11.4.7.2: what is not an interrupt still comes through */
+            return false;
+        lapic_post(l, m->vector, m->level);
+        return m->vector >= 16;
+    case DELIVERY_EXTINT:
+        if (!atomic_exchange(&l->extint, true))
+            l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);
+        return true;
+    case DELIVERY_SMI:
+        what = LAPIC_SIGNAL_SMI;
+        break;
+    case DELIVERY_NMI:
+        what = LAPIC_SIGNAL_NMI;
+        break;
+    case DELIVERY_INIT:
+        what = LAPIC_SIGNAL_INIT;
+        break;
+    case DELIVERY_SIPI:
+        what = LAPIC_SIGNAL_SIPI;
+        break;
+    default:
+        return false;
+    }
+    l->domain->signal(l->domain->ctx, l->index, what, m->vector);
+    return true;
+}
+
+static bool matches(const struct lapic *l, const struct message *m)
+{
+    uint32_t ldr = l->ldr;
+
+    switch (lapic_mode(l)) {
+    case LAPIC_X2APIC:
+        if (m->dest == BROADCAST)
+            return true;
+        if (!m->logical)
+            return m->dest == l->id;
+        return ldr >> 16 == m->dest >> 16 && (ldr & m->dest & 0xffff);
+    case LAPIC_XAPIC:
+        if (m->dest == BROADCAST)
+            return true;
+        if (!m->logical)
+            return m->dest == (l->id & 0xff);
+        ldr >>= 24;
+        if (m->dest > 0xff)
+            return false;
+        switch (l->dfr >> 28) {
+        case 0xf: /* flat */
+            return ldr & m->dest;
+        case 0: /* cluster */
+            return ldr >> 4 == m->dest >> 4 && (ldr & m->dest & 0xf);
+        default:
+            return false;
+        }
+    default:
+        return false;
+    }
+}
+
+/* To all that match, but not to `except`; how many took it. Lowest priority goes to the one with the lowest PPR that
+ * can take it; equals take turns (11.6.2.4). */
+static int route(struct lapic_domain *d, const struct message *m, const struct lapic *except)
+{
+    bool lowest = m->mode == DELIVERY_LOWEST;
+    struct lapic *best = NULL;
+    int taken = 0;
+
+    if (!m->logical && m->dest < d->count) { /* the usual case: APIC ID n is vCPU n */
+        struct lapic *l = lapic_at(d, m->dest);
+        if (l && matches(l, m))
+            return deliver(l, m);
+    }
+    uint32_t start = lowest ? atomic_load_explicit(&d->next, memory_order_relaxed) : 0;
+    if (start >= d->count)
+        start = 0;
+    for (uint32_t n = 0; n < d->count; n++) {
+        struct lapic *l = lapic_at(d, start + n < d->count ? start + n : start + n - d->count);
+        if (!l || l == except || !matches(l, m))
+            continue;
+        if (!lowest)
+            taken += deliver(l, m);
+        else if (l->svr & SVR_ENABLE && (!best || lapic_ppr(l) < lapic_ppr(best)))
+            best = l;
+    }
+    if (best) {
+        atomic_store_explicit(&d->next, best->index + 1, memory_order_relaxed);
+        taken = deliver(best, m);
+    }
+    return taken;
+}
+
+/*
+ * IPIs are edge-triggered whatever the ICR says, INIT level de-assert does nothing (11.6.1, since the Pentium 4), and
+ * the combinations with a shorthand that table 11-3 calls invalid are sent as they are written.
+ */
+void lapic_send_ipi(struct lapic *l, uint64_t icr)
+{
+    struct message m = {
+        .dest = ICR_DESTINATION(icr),
+        .logical = icr & ICR_LOGICAL,
+        .mode = icr & APIC_DELIVERY_MODE,
+        .vector = icr & APIC_VECTOR,
+    };
+
+    if (lapic_mode(l) == LAPIC_XAPIC) {
+        m.dest >>= 24;
+        m.dest = m.dest == 0xff ? BROADCAST : m.dest;
+    }
+    if (m.mode == DELIVERY_EXTINT ||
+        (m.mode == DELIVERY_INIT && (icr & (APIC_TRIGGER_LEVEL | ICR_ASSERT)) == APIC_TRIGGER_LEVEL))
+        return;
+    if (m.vector < 16 && (m.mode == DELIVERY_FIXED || m.mode == DELIVERY_LOWEST))
+        lapic_error(l, ESR_SEND_ILLEGAL_VECTOR);
+    if (icr & ICR_ALL) { /* set in both shorthands for all */
+        m.dest = BROADCAST;
+        m.logical = false;
+    }
+    if ((icr & ICR_SHORTHAND) == ICR_SELF)
+        deliver(l, &m);
+    else
+        route(l->domain, &m, (icr & ICR_SHORTHAND) == ICR_ALL_BUT_SELF ? l : NULL);
+}
+
+/* 11.11: address bits 19:12 destination, 3 redirection hint, 2 logical; data as the ICR's low half. A redirection hint
+ * asks for lowest priority. */
+int lapic_message(struct lapic_domain *d, uint64_t address, uint32_t data)
+{
+    struct message m = {
+        .dest = address >> 12 & 0xff,
+        .logical = address & 4,
+        .level = data & APIC_TRIGGER_LEVEL,
+        .mode = data & APIC_DELIVERY_MODE,
+        .vector = data & APIC_VECTOR,
+    };
+
+    if (address >> 20 != 0xfee)
+        return E_INVAL;
+    m.dest = m.dest == 0xff ? BROADCAST : m.dest;
+    if (m.mode == DELIVERY_FIXED && address & 8)
+        m.mode = DELIVERY_LOWEST;
+    if (m.mode == DELIVERY_SIPI) /* reserved in messages */
+        return 0;
+    return route(d, &m, NULL);
+}
+
+/* Edge-triggered sources raise once, level-triggered ones whenever lapic_lint0_sample() finds them high. */
+void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i)
+{
+    uint32_t lvt = l->lvt[i];
+    struct message m = {
+        .level = lvt & APIC_TRIGGER_LEVEL, .mode = lvt & APIC_DELIVERY_MODE, .vector = lvt & APIC_VECTOR};
+
+    if (lvt & LVT_MASKED)
+        return;
+    if (m.mode == DELIVERY_EXTINT) /* nothing to remember: lapic_pending() looks at the line */
+        l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);
+    else if (m.mode != DELIVERY_LOWEST && m.mode != DELIVERY_SIPI)
+        deliver(l, &m);
+}
+
+/*
+ * Here INTR is written and then LINT0 and the mode are read; the LAPIC's own thread writes LINT0 or the mode and then
+ * reads INTR in lapic_pending(). All four are sequentially consistent, so that one of the two sees the other.
+ */
+void lapic_extint(struct lapic_domain *d, bool level)
+{
+    if (atomic_exchange(&d->intr, level) || !level)
+        return;
+    for (uint32_t i = 0; i < d->count; i++) {
+        struct lapic *l = lapic_at(d, i);
+        if (!l)
+            continue;
+        if (lapic_mode(l) == LAPIC_DISABLED)
+            d->signal(d->ctx, i, LAPIC_SIGNAL_EVENT, 0);
+        else
+            lapic_lvt_raise(l, LAPIC_LVT_LINT0);
+    }
+}

@@ -1,0 +1,160 @@
+/* State of the local APIC: reset, and the way of an interrupt from posted through IRR and ISR to EOI. */
+#include "lapic/internal.h"
+
+/* The highest vector in a bitmap, -1 if it is empty. */
+static int highest(const uint64_t map[4])
+{
+    for (int w = 3; w >= 0; w--)
+        if (map[w])
+            return w * 64 + 63 - __builtin_clzll(map[w]);
+    return -1;
+}
+
+void lapic_reset(struct lapic *l)
+{
+    l->on = false; /* before pir, as in lapic_drain(): else a post in between would be in pir for ever, unannounced */
+    for (int w = 0; w < 4; w++) {
+        l->irr[w] = l->isr[w] = l->tmr[w] = 0;
+        l->pir[w] = 0;
+    }
+    l->extint = false;
+    l->svr = 0xff;
+    l->ldr = lapic_mode(l) == LAPIC_X2APIC ? X2APIC_LDR(l->id) : 0;
+    l->dfr = 0xf0000000;
+    l->tpr = 0;
+    l->icr = 0;
+    for (int i = 0; i < LAPIC_LVTS; i++)
+        l->lvt[i] = LVT_MASKED;
+    l->esr = l->esr_new = 0;
+    l->error_sent = false;
+    l->timer_initial = 0;
+    l->timer_dcr = 0;
+    l->timer_next = 0;
+    lapic_update_ppr(l);
+}
+
+void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_t apic_id, bool bsp)
+{
+    l->domain = d;
+    l->index = index;
+    l->id = apic_id;
+    l->base = APIC_BASE_DEFAULT | APIC_BASE_EN | (bsp ? APIC_BASE_BSP : 0);
+    for (int w = 0; w < 4; w++)
+        l->pir_level[w] = 0;
+    lapic_reset(l);
+}
+
+void lapic_init_signal(struct lapic *l)
+{
+    uint64_t before = lapic_timer_deadline(l);
+    lapic_reset(l);
+    timer_notify(l, before);
+}
+
+/* The other side of lapic_post(), which explains the order. Vectors 0-15 never reach the IRR (11.5.3). */
+void lapic_drain(struct lapic *l)
+{
+    if (!lapic_posted(l))
+        return;
+    atomic_exchange_explicit(&l->on, false, memory_order_acq_rel);
+    for (int w = 0; w < 4; w++) {
+        if (!atomic_load_explicit(&l->pir[w], memory_order_relaxed))
+            continue;
+        uint64_t bits = atomic_exchange_explicit(&l->pir[w], 0, memory_order_acq_rel);
+        if (w == 0 && bits & 0xffff) {
+            bits &= ~0xffffull;
+            lapic_error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
+        }
+        l->irr[w] |= bits;
+        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);
+    }
+}
+
+/* Does INTR reach the CPU past or through this LAPIC? */
+static bool passes_intr(const struct lapic *l)
+{
+    return lapic_mode(l) == LAPIC_DISABLED ||
+           (l->lvt[LAPIC_LVT_LINT0] & (LVT_MASKED | APIC_DELIVERY_MODE)) == DELIVERY_EXTINT;
+}
+
+/* 8259 interrupts are not subject to the TPR, and what the 8259s offer does not wait for the LAPIC's vectors. */
+int lapic_pending(struct lapic *l)
+{
+    lapic_drain(l);
+    if (l->extint || (l->domain->intr && passes_intr(l)))
+        return LAPIC_EXTINT;
+    int vector = highest(l->irr);
+    return vector >> 4 > lapic_ppr(l) >> 4 && lapic_mode(l) != LAPIC_DISABLED ? vector : LAPIC_NONE;
+}
+
+void lapic_accept(struct lapic *l, uint8_t vector)
+{
+    l->irr[vector / 64] &= ~BIT(vector % 64);
+    l->isr[vector / 64] |= BIT(vector % 64);
+    lapic_update_ppr(l);
+}
+
+void lapic_accept_extint(struct lapic *l)
+{
+    l->extint = false;
+}
+
+/* 11.8.3.1: the TPR, unless the class of the highest vector in service is higher. */
+void lapic_update_ppr(struct lapic *l)
+{
+    int isrv = highest(l->isr);
+    uint32_t ppr = isrv >= 0 && (uint32_t)isrv >> 4 > l->tpr >> 4 ? isrv & 0xf0u : l->tpr;
+    atomic_store_explicit(&l->ppr, ppr, memory_order_relaxed);
+}
+
+void lapic_eoi(struct lapic *l)
+{
+    int vector = highest(l->isr);
+    if (vector < 0)
+        return;
+    uint64_t bit = BIT(vector % 64);
+    l->isr[vector / 64] &= ~bit;
+    lapic_update_ppr(l);
+    if (l->tmr[vector / 64] & bit)
+        l->domain->eoi(l->domain->ctx, l->index, (uint8_t)vector);
+    lapic_lint0_sample(l);
+}
+
+/* Writing the ESR arms the interrupt again (11.5.3). Should the error LVT's own vector be illegal, this ends it too. */
+void lapic_error(struct lapic *l, uint32_t error)
+{
+    l->esr_new |= error;
+    if (l->error_sent || l->lvt[LAPIC_LVT_ERROR] & LVT_MASKED)
+        return;
+    l->error_sent = true;
+    lapic_lvt_raise(l, LAPIC_LVT_ERROR);
+}
+
+bool lapic_lint0_in_service(const struct lapic *l)
+{
+    uint32_t lvt = l->lvt[LAPIC_LVT_LINT0];
+    unsigned int w = (lvt & APIC_VECTOR) / 64;
+    return (lvt & (APIC_DELIVERY_MODE | APIC_TRIGGER_LEVEL)) == (DELIVERY_FIXED | APIC_TRIGGER_LEVEL) &&
+           (l->irr[w] | l->isr[w]) & BIT(lvt % 64);
+}
+
+void lapic_lint0_sample(struct lapic *l)
+{
+    uint32_t lvt = l->lvt[LAPIC_LVT_LINT0];
+    if ((lvt & (APIC_DELIVERY_MODE | APIC_TRIGGER_LEVEL)) != (DELIVERY_FIXED | APIC_TRIGGER_LEVEL) || !l->domain->intr)
+        return;
+    lapic_drain(l);
+    if (!lapic_lint0_in_service(l))
+        lapic_lvt_raise(l, LAPIC_LVT_LINT0);
+}
+
+uint8_t lapic_get_cr8(const struct lapic *l)
+{
+    return (uint8_t)(l->tpr >> 4);
+}
+
+void lapic_set_cr8(struct lapic *l, uint8_t v)
+{
+    l->tpr = (v & 0xfu) << 4;
+    lapic_update_ppr(l);
+}

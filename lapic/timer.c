@@ -1,0 +1,130 @@
+/*
+ * The APIC timer (SDM Vol. 3, 11.5.4). The whole state is when it expires next: the current count is derived from that,
+ * so a period never drifts, and a masked timer needs no clock of the host's. What fell due while it was masked is lost,
+ * as on hardware; every change therefore starts by expiring what is due under the old settings.
+ */
+#include "lapic/internal.h"
+
+static uint32_t mode(const struct lapic *l)
+{
+    return l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE;
+}
+
+/* Divide configuration: bits 3, 1, 0 are 0 for 2 ... 6 for 128, 7 for 1 (figure 11-10). */
+static unsigned int divide_shift(const struct lapic *l)
+{
+    return (((l->timer_dcr >> 1 & 4) | (l->timer_dcr & 3)) + 1) & 7;
+}
+
+static uint64_t period(const struct lapic *l)
+{
+    return (uint64_t)l->timer_initial << divide_shift(l);
+}
+
+uint64_t lapic_timer_deadline(const struct lapic *l)
+{
+    return l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED ? 0 : l->timer_next;
+}
+
+void timer_notify(struct lapic *l, uint64_t before)
+{
+    if (lapic_timer_deadline(l) != before)
+        l->domain->timer_changed(l->domain->ctx, l->index);
+}
+
+/* The first expiry after now on the periodic timer's grid, given one that is not after now. */
+static uint64_t next_on_grid(const struct lapic *l, uint64_t due, uint64_t now)
+{
+    return due + ((now - due) / period(l) + 1) * period(l);
+}
+
+static void expire(struct lapic *l, uint64_t now)
+{
+    if (l->timer_next == 0 || l->timer_next > now)
+        return;
+    if (mode(l) == LVT_TIMER_PERIODIC) {
+        l->timer_next = next_on_grid(l, l->timer_next, now);
+        if (period(l) < LAPIC_TIMER_MIN_GAP)
+            l->timer_next += (LAPIC_TIMER_MIN_GAP + period(l) - 1) / period(l) * period(l);
+    } else {
+        l->timer_next = 0;
+    }
+    lapic_lvt_raise(l, LAPIC_LVT_TIMER);
+}
+
+void lapic_timer_expire(struct lapic *l, uint64_t now)
+{
+    uint64_t before = lapic_timer_deadline(l);
+    expire(l, now);
+    timer_notify(l, before);
+}
+
+/* Entering and leaving TSC-deadline mode disarms the timer (11.5.4.1); one-shot and periodic share a running count. The
+ * reserved mode 3 works as one-shot. */
+void timer_write_lvt(struct lapic *l, uint32_t value, uint64_t now)
+{
+    uint64_t before = lapic_timer_deadline(l);
+    expire(l, now);
+    bool was_deadline = mode(l) == LVT_TIMER_TSC_DEADLINE;
+    l->lvt[LAPIC_LVT_TIMER] = value;
+    if (was_deadline != (mode(l) == LVT_TIMER_TSC_DEADLINE)) {
+        l->timer_next = 0;
+        l->timer_initial = 0;
+    }
+    timer_notify(l, before);
+}
+
+void timer_write_initial(struct lapic *l, uint32_t value, uint64_t now)
+{
+    if (mode(l) == LVT_TIMER_TSC_DEADLINE)
+        return;
+    uint64_t before = lapic_timer_deadline(l);
+    expire(l, now);
+    l->timer_initial = value;
+    l->timer_next = value ? now + period(l) : 0;
+    timer_notify(l, before);
+}
+
+/* A running count goes on from its value, at the new pace. */
+void timer_write_dcr(struct lapic *l, uint32_t value, uint64_t now)
+{
+    if (value == l->timer_dcr)
+        return;
+    uint64_t before = lapic_timer_deadline(l);
+    expire(l, now);
+    uint64_t count = timer_current(l, now);
+    l->timer_dcr = value;
+    if (count)
+        l->timer_next = now + (count << divide_shift(l));
+    timer_notify(l, before);
+}
+
+uint32_t timer_current(const struct lapic *l, uint64_t now)
+{
+    uint64_t next = l->timer_next;
+    if (next == 0 || mode(l) == LVT_TIMER_TSC_DEADLINE)
+        return 0;
+    if (next <= now) {
+        if (mode(l) != LVT_TIMER_PERIODIC)
+            return 0;
+        next = next_on_grid(l, next, now);
+    }
+    uint64_t left = (next - now - 1) % period(l) + 1; /* next may be several short periods away: LAPIC_TIMER_MIN_GAP */
+    return (uint32_t)((left + BIT(divide_shift(l)) - 1) >> divide_shift(l));
+}
+
+uint64_t timer_read_deadline(const struct lapic *l, uint64_t now)
+{
+    return mode(l) == LVT_TIMER_TSC_DEADLINE && l->timer_next > now ? l->timer_next : 0;
+}
+
+void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)
+{
+    if (mode(l) != LVT_TIMER_TSC_DEADLINE)
+        return;
+    uint64_t before = lapic_timer_deadline(l);
+    expire(l, now);
+    l->timer_next = value;
+    expire(l, now); /* a deadline in the past fires at once */
+    timer_notify(l, before);
+}

@@ -1,0 +1,93 @@
+/* Which CPU should run what. Fair shares come from equal loads; see sched/sched.h for what is promised. */
+#include "sched/sched.h"
+
+#define NO_CPU UINT32_MAX
+
+bool sched_allowed(const struct sched_entity *se, uint32_t cpu)
+{
+    uint64_t any = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(se->cpus); i++)
+        any |= se->cpus[i];
+    return !any || (se->cpus[cpu / 64] & BIT(cpu % 64));
+}
+
+/* Other CPUs write their loads while we read. */
+static uint32_t read_load(const uint32_t *loads, uint32_t cpu)
+{
+    return __atomic_load_n(&loads[cpu], __ATOMIC_RELAXED);
+}
+
+/* The least loaded of all allowed CPUs except `self`, of equals the next one after it; NO_CPU: there is none. */
+static uint32_t least_loaded(const struct sched_entity *se, uint32_t self, const uint32_t *loads, uint32_t cpu_count)
+{
+    uint32_t best = NO_CPU, best_load = UINT32_MAX, cpu = self;
+
+    for (uint32_t i = 1; i < cpu_count; i++) {
+        uint32_t load;
+
+        cpu = cpu + 1 < cpu_count ? cpu + 1 : 0;
+        load = read_load(loads, cpu);
+        if (load < best_load && sched_allowed(se, cpu)) {
+            best = cpu;
+            best_load = load;
+        }
+    }
+    return best;
+}
+
+uint32_t sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint32_t *loads, uint32_t cpu_count)
+{
+    uint32_t other = least_loaded(se, prev, loads, cpu_count);
+
+    if (other == NO_CPU || (sched_allowed(se, prev) && read_load(loads, prev) <= read_load(loads, other)))
+        return prev;
+    return other;
+}
+
+/* What a candidate for sched_push would leave behind. */
+struct push {
+    struct sched_entity *se;
+    uint32_t target;
+    uint64_t imbalance; /* between the two CPUs afterwards */
+};
+
+static bool better(const struct push *a, const struct push *b)
+{
+    if (!b->se || a->imbalance != b->imbalance)
+        return !b->se || a->imbalance < b->imbalance;
+    if (a->se->weight != b->se->weight)
+        return a->se->weight < b->se->weight;
+    return a->se->arrived < b->se->arrived; /* longest here: so all take turns */
+}
+
+struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
+                                uint32_t cpu_count, uint32_t *target)
+{
+    bool turn = !rq->current && now - rq->turned >= SCHED_TURN * rq->latency;
+    struct push best = {.se = NULL};
+    struct rb_node *node = rb_first(&rq->tree);
+
+    if (rq->queued + (rq->current ? 1 : 0) < 2)
+        return NULL;
+    for (unsigned i = 0; node && i < SCHED_PUSH_SCAN; i++, node = rb_next(node)) {
+        struct push push = {.se = CONTAINER_OF(node, struct sched_entity, node)};
+        int64_t gap, after;
+
+        push.target = least_loaded(push.se, self, loads, cpu_count);
+        if (push.target == NO_CPU)
+            continue;
+        gap = (int64_t)rq->load - read_load(loads, push.target);
+        if (gap < push.se->weight || (gap == push.se->weight && !turn))
+            continue;
+        after = gap - 2 * (int64_t)push.se->weight;
+        push.imbalance = (uint64_t)(after < 0 ? -after : after);
+        if (better(&push, &best))
+            best = push;
+    }
+    if (!best.se)
+        return NULL;
+    rq->turned = now;
+    *target = best.target;
+    return best.se;
+}

@@ -1,0 +1,140 @@
+/*
+ * Run queues as pure logic: no locks, no clock, no CPU. Times are ticks of the host's TSC, given by the caller, below
+ * 2^63, and never going back on one CPU.
+ *
+ * A run queue belongs to one CPU, and only that CPU touches it and the entities on it, with interrupts off. What other
+ * CPUs may know of it is one number, its load, which the owner publishes in an array (sched_load) and others read
+ * without order; so decisions about other CPUs are made on stale numbers, and a wrong one costs time, nothing else.
+ *
+ * The policy is `fair`. Every entity has a virtual time that advances while it runs, the slower the greater its weight;
+ * who is furthest behind runs next. The virtual time of the queue (`floor`) is that of the entity furthest behind and
+ * never goes back. This rule was chosen over EEVDF because it needs one ordered tree and no augmentation, and gives the
+ * same shares; EEVDF's separate latency knob would have no user here. What follows from it, with L = latency ticks:
+ *   - Share: while the set of runnable entities stays the same, each gets time in proportion to its weight, to within
+ *     one slice. A slice is the entity's part of L, but at least L / SCHED_MIN_SLICE_PART.
+ *   - Starvation: a runnable entity of weight w among a total of W waits no longer than its own last slice times W / w
+ *     (what is owed to the others for it) plus one slice of each other one.
+ *   - Sleepers: who slept continues where it stopped, but at most L / SCHED_CREDIT_PART of run time (its own or that of
+ *     an average entity here, whichever is less) behind the floor. So an entity that sleeps most of the time runs
+ *     almost at once when it wakes, and one that slept for an hour can't take that hour now.
+ *   - Migration: an entity takes its distance to the floor along, not its virtual time.
+ * Virtual times are compared modulo 2^64. Everything is O(log n) in the length of the queue, except as said.
+ */
+#ifndef SCHED_SCHED_H
+#define SCHED_SCHED_H
+
+#include "abi/abi.h"
+#include "lib/rbtree.h"
+
+#define SCHED_MAX_WEIGHT     10000u
+#define SCHED_USUAL_WEIGHT   100u
+#define SCHED_MIN_SLICE_PART 8 /* shortest slice, and the advance that a woken entity needs to preempt: L / 8 */
+#define SCHED_CREDIT_PART    2 /* most that a sleeper keeps: L / 2 of its own run time */
+
+struct sched_rq;
+
+/* What can be on a run queue; embedded in a thread. All fields are the scheduler's own; others may read
+ * run_ticks. */
+struct sched_entity {
+    struct rb_node node; /* key: virtual time, valid while on a run queue or current */
+    uint32_t weight;
+    uint32_t rate;      /* virtual time per 1024 ticks */
+    uint64_t run_ticks; /* it has run in all, as of the last charge */
+    bool woken;         /* since it was last picked */
+    uint64_t arrived;   /* the queue's count of arrivals when it came to it */
+    /* While on no run queue: */
+    const struct sched_rq *home;      /* where it was last; NULL: nowhere yet */
+    uint64_t floor;                   /* home's when it left */
+    int64_t ahead;                    /* its virtual time minus that floor */
+    uint64_t cpus[ABI_MAX_CPUS / 64]; /* CPUs that it may run on; all zero: any */
+};
+
+struct sched_rq {
+    struct rb_tree tree; /* runnable entities except the current one */
+    struct sched_entity *current;
+    uint32_t queued; /* entities in tree */
+    uint32_t load;   /* sum of weights, current's included */
+    uint64_t latency;
+    uint64_t floor;
+    uint64_t charged; /* current has been charged up to this tick */
+    uint64_t arrivals;
+    uint64_t turned; /* tick of the last sched_push that gave something away */
+};
+
+enum sched_why {
+    SCHED_NEW,     /* for the first time */
+    SCHED_WAKE,    /* it slept: left its queue by sched_put(..., false) */
+    SCHED_MIGRATE, /* it left another CPU's queue by sched_dequeue */
+};
+
+/* An empty queue. latency: L, the ticks in which everybody should have a turn, 2^10..2^36; 6 ms is usual. */
+void sched_rq_init(struct sched_rq *rq, uint64_t latency);
+
+/* weight: 1..SCHED_MAX_WEIGHT. cpus: where it may run, ABI_MAX_CPUS bits; NULL or all zero: anywhere. */
+void sched_entity_init(struct sched_entity *se, uint32_t weight, const uint64_t *cpus);
+
+/* Make an entity that is on no queue runnable on this one. Ask sched_should_preempt afterwards. */
+void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, enum sched_why why);
+
+/* Take an entity that is queued here, and not current, out: to be enqueued elsewhere (SCHED_MIGRATE) or destroyed. */
+void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se);
+
+/* Take the next entity out of the queue and make it current, which nobody is. NULL: none is runnable, the CPU idles. */
+struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now);
+
+/* Current stops running: charge it; if it is runnable, queue it again, otherwise it sleeps, on no queue. */
+void sched_put(struct sched_rq *rq, uint64_t now, bool runnable);
+
+/* Bring current's run_ticks up to date; nothing happens if nobody is current. The calls below do it where they need it.
+ */
+void sched_charge(struct sched_rq *rq, uint64_t now);
+
+/*
+ * Current can't use the CPU now (it spins on something another one holds): before sched_put(..., true), let it stand
+ * behind the first one queued. It pays for that with what it was owed compared to that one.
+ */
+void sched_yield_current(struct sched_rq *rq, uint64_t now);
+
+/*
+ * Should current give way now, to one just enqueued or because its slice is over? True as well if nobody is current but
+ * someone waits.
+ */
+bool sched_should_preempt(struct sched_rq *rq, uint64_t now);
+
+/*
+ * The tick at which the scheduler wants to be asked again (sched_put, sched_push, sched_pick) because others wait: the
+ * end of current's slice or, so that an idle CPU elsewhere is seen in time, now + latency if that comes first. 0:
+ * nobody waits, and no tick is needed until the next enqueue. Ask again after each enqueue.
+ */
+uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now);
+
+/* What to publish: the weights of all runnable entities, current's included; 0: idle. */
+static inline uint32_t sched_load(const struct sched_rq *rq)
+{
+    return rq->load;
+}
+
+/* May the entity run on that CPU? */
+bool sched_allowed(const struct sched_entity *se, uint32_t cpu);
+
+/*
+ * Where a woken or new entity should run: on the CPU with the least load, so on an idle one if there is one; among
+ * equals on prev (< cpu_count), else on the next after it. Only on CPUs below cpu_count that it may use; prev if there
+ * are none, which the caller has to rule out. loads[cpu_count]: as published. O(cpu_count).
+ */
+uint32_t sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint32_t *loads, uint32_t cpu_count);
+
+/*
+ * Should this CPU (self) give a queued entity to another one? Returns it, still queued here, with *target set (then
+ * sched_dequeue, and enqueue there as SCHED_MIGRATE), or NULL. It does so if the entity gets a greater share there; or,
+ * if nobody is current and once per SCHED_TURN latencies, an equal share, so that entities that can't be divided evenly
+ * among CPUs (three on two) take turns in having one for themselves. Unequal weights that don't add up evenly stay
+ * where they are. Ask between sched_put and sched_pick, when all entities are queued and each may be chosen; asking
+ * after an enqueue, too, serves idle CPUs sooner. Looks at the SCHED_PUSH_SCAN entities furthest behind: O(cpu_count).
+ */
+struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
+                                uint32_t cpu_count, uint32_t *target);
+#define SCHED_TURN      8
+#define SCHED_PUSH_SCAN 16
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * A machine of several CPUs with a simulated clock that runs threads by sched/, calling it as root does. Threads are
+ * hogs, which always want to run, or sleepers, which run for a burst and then sleep. Ticks are nanoseconds.
+ */
+#ifndef TESTS_UNIT_SCHED_SIM_H
+#define TESTS_UNIT_SCHED_SIM_H
+
+#include "sched/sched.h"
+#include "tests/unit/test.h"
+
+#define US          1000ull
+#define MS          1000000ull
+#define S           1000000000ull
+#define LATENCY     (6 * MS)
+#define SIM_CPUS    8
+#define SIM_THREADS 64
+
+enum sim_state { SIM_SLEEPING, SIM_WAITING, SIM_RUNNING };
+
+struct sim_thread {
+    struct sched_entity se;
+    uint64_t burst_min, burst_max; /* burst_min 0: a hog */
+    uint64_t sleep_min, sleep_max;
+    enum sim_state state;
+    uint32_t cpu;
+    uint64_t since;    /* in this state */
+    uint64_t left;     /* of the burst */
+    uint64_t wake_at;  /* while sleeping */
+    uint64_t max_wait; /* the longest time from runnable to running */
+    uint64_t max_wake; /* the longest from a wake-up to running */
+    bool woken;
+};
+
+struct sim {
+    uint64_t now, seed;
+    uint64_t lateness; /* ticks come up to so much after their time */
+    uint32_t cpus;
+    int threads;
+    struct sim_thread thread[SIM_THREADS];
+    struct sched_rq rq[SIM_CPUS];
+    uint32_t loads[SIM_CPUS];
+    uint64_t tick[SIM_CPUS]; /* 0: none */
+    bool resched[SIM_CPUS];
+    uint64_t waste_since; /* a CPU idles while a thread waits that it could run; 0: no */
+    uint64_t max_waste;
+    uint64_t switches, migrations;
+};
+
+static inline uint64_t sim_between(struct sim *sim, uint64_t min, uint64_t max)
+{
+    return min + test_random(&sim->seed) % (max - min + 1);
+}
+
+static inline void sim_init(struct sim *sim, uint32_t cpus, uint64_t seed)
+{
+    memset(sim, 0, sizeof(*sim));
+    sim->cpus = cpus;
+    sim->seed = seed;
+    sim->now = 1000 * S;
+    for (uint32_t cpu = 0; cpu < cpus; cpu++)
+        sched_rq_init(&sim->rq[cpu], LATENCY);
+}
+
+static inline struct sim_thread *sim_of(struct sched_entity *se)
+{
+    return CONTAINER_OF(se, struct sim_thread, se);
+}
+
+static inline void sim_set_state(struct sim *sim, struct sim_thread *t, enum sim_state state)
+{
+    uint64_t waited = sim->now - t->since;
+
+    if (t->state == SIM_WAITING && state == SIM_RUNNING) {
+        t->max_wait = MAX(t->max_wait, waited);
+        t->max_wake = MAX(t->max_wake, t->woken ? waited : 0);
+        t->woken = false;
+    }
+    t->state = state;
+    t->since = sim->now;
+}
+
+static inline void sim_set_tick(struct sim *sim, uint32_t cpu)
+{
+    uint64_t end = sched_slice_end(&sim->rq[cpu], sim->now);
+
+    CHECK(end == 0 || (end >= sim->now && end <= sim->now + LATENCY));
+    sim->tick[cpu] = end ? MAX(end, sim->now + 1) + sim_between(sim, 0, sim->lateness) : 0;
+}
+
+static inline void sim_enqueue(struct sim *sim, struct sim_thread *t, uint32_t cpu, enum sched_why why)
+{
+    struct sched_rq *rq = &sim->rq[cpu];
+
+    t->cpu = cpu;
+    sched_enqueue(rq, sim->now, &t->se, why);
+    sim->loads[cpu] = sched_load(rq);
+    if (sched_should_preempt(rq, sim->now))
+        sim->resched[cpu] = true;
+    else
+        sim_set_tick(sim, cpu);
+}
+
+static inline void sim_migrate(struct sim *sim, struct sim_thread *t, uint32_t to)
+{
+    sched_dequeue(&sim->rq[t->cpu], sim->now, &t->se);
+    sim->loads[t->cpu] = sched_load(&sim->rq[t->cpu]);
+    sim->migrations++;
+    sim_enqueue(sim, t, to, SCHED_MIGRATE);
+}
+
+/* A thread that starts on that CPU. burst_min 0: a hog. */
+static inline struct sim_thread *sim_add(struct sim *sim, uint32_t cpu, uint32_t weight, uint64_t burst_min,
+                                         uint64_t burst_max, uint64_t sleep_min, uint64_t sleep_max)
+{
+    struct sim_thread *t = &sim->thread[sim->threads++];
+
+    sched_entity_init(&t->se, weight, NULL);
+    t->burst_min = burst_min;
+    t->burst_max = burst_max;
+    t->sleep_min = sleep_min;
+    t->sleep_max = sleep_max;
+    t->left = burst_min ? sim_between(sim, burst_min, burst_max) : UINT64_MAX;
+    t->since = sim->now;
+    t->state = SIM_WAITING;
+    sim_enqueue(sim, t, cpu, SCHED_NEW);
+    return t;
+}
+
+static inline struct sim_thread *sim_add_hog(struct sim *sim, uint32_t cpu, uint32_t weight)
+{
+    return sim_add(sim, cpu, weight, 0, 0, 0, 0);
+}
+
+static inline void sim_wake(struct sim *sim, struct sim_thread *t)
+{
+    t->left = sim_between(sim, t->burst_min, t->burst_max);
+    t->woken = true;
+    sim_set_state(sim, t, SIM_WAITING);
+    sim_enqueue(sim, t, sched_wake_cpu(&t->se, t->cpu, sim->loads, sim->cpus), SCHED_WAKE);
+}
+
+/* The CPU's current thread stops; another one, or the same, goes on. */
+static inline void sim_switch(struct sim *sim, uint32_t cpu)
+{
+    struct sched_rq *rq = &sim->rq[cpu];
+    struct sched_entity *se = rq->current;
+    uint32_t target;
+
+    sim->resched[cpu] = false;
+    sim->switches++;
+    if (se) {
+        struct sim_thread *t = sim_of(se);
+
+        if (t->left > 0) {
+            sim_set_state(sim, t, SIM_WAITING);
+        } else {
+            sim_set_state(sim, t, SIM_SLEEPING);
+            t->wake_at = sim->now + sim_between(sim, t->sleep_min, t->sleep_max);
+        }
+        sched_put(rq, sim->now, t->left > 0);
+        sim->loads[cpu] = sched_load(rq);
+    }
+    se = sched_push(rq, sim->now, cpu, sim->loads, sim->cpus, &target);
+    if (se) {
+        CHECK(target != cpu && target < sim->cpus && sched_allowed(se, target));
+        sim_migrate(sim, sim_of(se), target);
+    }
+    se = sched_pick(rq, sim->now);
+    if (se)
+        sim_set_state(sim, sim_of(se), SIM_RUNNING);
+    sim_set_tick(sim, cpu);
+}
+
+/* The books of all queues are right; note how long CPUs idle while there is work for them. */
+static inline void sim_check(struct sim *sim)
+{
+    uint32_t queued[SIM_CPUS] = {0}, load[SIM_CPUS] = {0};
+    bool waste = false;
+
+    for (int i = 0; i < sim->threads; i++) {
+        struct sim_thread *t = &sim->thread[i];
+
+        if (t->state == SIM_SLEEPING)
+            continue;
+        queued[t->cpu] += t->state == SIM_WAITING;
+        load[t->cpu] += t->se.weight;
+        CHECK(sched_allowed(&t->se, t->cpu));
+        CHECK_EQ(sim->rq[t->cpu].current == &t->se, t->state == SIM_RUNNING);
+        for (uint32_t cpu = 0; cpu < sim->cpus && t->state == SIM_WAITING; cpu++)
+            waste = waste || (!sim->rq[cpu].current && sched_allowed(&t->se, cpu));
+    }
+    for (uint32_t cpu = 0; cpu < sim->cpus; cpu++) {
+        CHECK_EQ(sim->rq[cpu].queued, queued[cpu]);
+        CHECK_EQ(sched_load(&sim->rq[cpu]), load[cpu]);
+        CHECK(sim->rq[cpu].current || !queued[cpu]);
+    }
+    if (sim->waste_since)
+        sim->max_waste = MAX(sim->max_waste, sim->now - sim->waste_since);
+    sim->waste_since = !waste ? 0 : sim->waste_since ? sim->waste_since : sim->now;
+}
+
+static inline uint64_t sim_next_event(const struct sim *sim, uint64_t until)
+{
+    uint64_t next = until;
+
+    for (int i = 0; i < sim->threads; i++) {
+        const struct sim_thread *t = &sim->thread[i];
+
+        if (t->state == SIM_SLEEPING)
+            next = MIN(next, t->wake_at);
+        else if (t->state == SIM_RUNNING && t->burst_min)
+            next = MIN(next, sim->now + t->left);
+    }
+    for (uint32_t cpu = 0; cpu < sim->cpus; cpu++) {
+        if (sim->resched[cpu])
+            next = sim->now;
+        else if (sim->tick[cpu])
+            next = MIN(next, sim->tick[cpu]);
+    }
+    return MAX(next, sim->now);
+}
+
+static inline void sim_run(struct sim *sim, uint64_t ticks)
+{
+    uint64_t until = sim->now + ticks;
+
+    while (sim->now < until) {
+        uint64_t next = sim_next_event(sim, until), step = next - sim->now;
+
+        sim->now = next;
+        for (int i = 0; i < sim->threads; i++) {
+            struct sim_thread *t = &sim->thread[i];
+
+            if (t->state == SIM_RUNNING && t->burst_min) {
+                t->left -= step;
+                sim->resched[t->cpu] = sim->resched[t->cpu] || t->left == 0;
+            } else if (t->state == SIM_SLEEPING && t->wake_at <= sim->now) {
+                sim_wake(sim, t);
+            }
+        }
+        for (uint32_t cpu = 0; cpu < sim->cpus; cpu++) {
+            if (sim->resched[cpu] || (sim->tick[cpu] && sim->tick[cpu] <= sim->now))
+                sim_switch(sim, cpu);
+        }
+        /* A CPU that got a thread from a later one is about to switch at this same tick. */
+        if (sim_next_event(sim, until) > sim->now)
+            sim_check(sim);
+    }
+}
+
+/* All CPUs charge their current threads, so that run_ticks are up to date. */
+static inline void sim_settle(struct sim *sim)
+{
+    for (uint32_t cpu = 0; cpu < sim->cpus; cpu++)
+        sched_charge(&sim->rq[cpu], sim->now);
+}
+
+#endif

@@ -1,0 +1,128 @@
+/* sched/balance.c: where entities go. */
+// links: sched/fair.c sched/balance.c lib/rbtree.c
+#include "sched/sched.h"
+
+#include "tests/unit/test.h"
+
+#define L      6000000ull
+#define NOBODY 999u
+
+static struct sched_rq rq;
+static struct sched_entity entities[4];
+
+/* One CPU's queue with entities of these weights (0: none more). */
+static void queue_up(const uint32_t *weights)
+{
+    sched_rq_init(&rq, L);
+    for (int i = 0; i < 4 && weights[i]; i++) {
+        sched_entity_init(&entities[i], weights[i], NULL);
+        sched_enqueue(&rq, 0, &entities[i], SCHED_NEW);
+    }
+}
+#define QUEUE(...) queue_up((const uint32_t[4]){__VA_ARGS__})
+
+/* Which entity this CPU (0) would push, given the loads of CPUs 1, 2; where to is checked. */
+static unsigned push(uint64_t now, uint32_t load1, uint32_t load2, uint32_t to)
+{
+    uint32_t loads[] = {sched_load(&rq), load1, load2}, target = NOBODY;
+    struct sched_entity *se = sched_push(&rq, now, 0, loads, 3, &target);
+
+    CHECK_EQ(target, to);
+    return se ? (unsigned)(se - entities) : NOBODY;
+}
+
+TEST(wakes_on_an_idle_cpu)
+{
+    struct sched_entity se;
+    uint32_t loads[] = {0, 0, 100, 0, 50};
+
+    sched_entity_init(&se, 100, NULL);
+    CHECK_EQ(sched_wake_cpu(&se, 0, loads, 5), 0);
+    CHECK_EQ(sched_wake_cpu(&se, 1, loads, 5), 1); /* where it was, if that is idle */
+    CHECK_EQ(sched_wake_cpu(&se, 2, loads, 5), 3); /* else the next idle one */
+    CHECK_EQ(sched_wake_cpu(&se, 4, loads, 5), 0); /* round the end */
+    loads[0] = loads[1] = loads[3] = 60;
+    CHECK_EQ(sched_wake_cpu(&se, 2, loads, 5), 4); /* else the least loaded */
+    loads[4] = 60;
+    CHECK_EQ(sched_wake_cpu(&se, 3, loads, 5), 3);
+    CHECK_EQ(sched_wake_cpu(&se, 2, loads, 5), 3);
+    CHECK_EQ(sched_wake_cpu(&se, 0, loads, 1), 0);
+}
+
+TEST(wakes_where_it_may_run)
+{
+    uint64_t cpus[ABI_MAX_CPUS / 64] = {0};
+    uint32_t loads[ABI_MAX_CPUS] = {0};
+    struct sched_entity se;
+
+    cpus[0] = BIT(2) | BIT(4);
+    cpus[3] = BIT(63);
+    sched_entity_init(&se, 100, cpus);
+    for (uint32_t cpu = 0; cpu < ABI_MAX_CPUS; cpu++)
+        CHECK_EQ(sched_allowed(&se, cpu), cpu == 2 || cpu == 4 || cpu == 255);
+    CHECK_EQ(sched_wake_cpu(&se, 0, loads, 256), 2);
+    CHECK_EQ(sched_wake_cpu(&se, 2, loads, 256), 2);
+    CHECK_EQ(sched_wake_cpu(&se, 5, loads, 256), 255);
+    loads[255] = 1;
+    CHECK_EQ(sched_wake_cpu(&se, 5, loads, 256), 2);
+    loads[2] = loads[4] = 5;
+    CHECK_EQ(sched_wake_cpu(&se, 3, loads, 5), 4); /* 255 does not exist here */
+    CHECK_EQ(sched_wake_cpu(&se, 1, loads, 2), 1); /* none exists: documented fallback */
+}
+
+TEST(pushes_to_an_idle_cpu)
+{
+    QUEUE(100, 100);
+    CHECK_EQ(push(0, 0, 0, 1), 0);
+    CHECK_EQ(push(0, 100, 0, 2), 0);
+    CHECK(sched_pick(&rq, 0) == &entities[0]);
+    CHECK_EQ(push(0, 0, 0, 1), 1); /* not the current one */
+}
+
+TEST(keeps_the_last_one)
+{
+    QUEUE(100);
+    CHECK_EQ(push(100 * L, 0, 0, NOBODY), NOBODY);
+    sched_pick(&rq, 0);
+    CHECK_EQ(push(100 * L, 0, 0, NOBODY), NOBODY);
+    QUEUE(0);
+    CHECK_EQ(push(100 * L, 0, 0, NOBODY), NOBODY);
+}
+
+TEST(pushes_only_for_a_greater_share)
+{
+    QUEUE(100, 100, 100);
+    CHECK_EQ(push(0, 199, 500, 1), 0);
+    CHECK_EQ(push(0, 200, 500, NOBODY), NOBODY);
+    CHECK_EQ(push(0, 300, 500, NOBODY), NOBODY);
+    QUEUE(10000, 100);
+    CHECK_EQ(push(0, 900, 900, 1), 1); /* the light one, which would have next to nothing here */
+    QUEUE(10000, 100, 300);
+    CHECK_EQ(push(0, 0, 10000, 1), 0); /* the one that makes the loads most equal */
+}
+
+TEST(takes_turns_when_shares_are_equal)
+{
+    QUEUE(100, 100);
+    CHECK_EQ(push(7 * L, 100, 100, NOBODY), NOBODY); /* not too often */
+    CHECK_EQ(push(8 * L, 100, 100, 1), 0);           /* who is here longest */
+    CHECK_EQ(push(9 * L, 100, 100, NOBODY), NOBODY);
+    sched_dequeue(&rq, 0, &entities[0]);
+    sched_enqueue(&rq, 0, &entities[0], SCHED_MIGRATE);
+    CHECK_EQ(push(16 * L, 100, 100, 1), 1);
+    sched_pick(&rq, 16 * L);
+    CHECK_EQ(push(32 * L, 100, 100, NOBODY), NOBODY); /* one that runs can't be chosen, so there is no fair turn */
+}
+
+TEST(pushes_where_the_entity_may_run)
+{
+    uint64_t only_here[ABI_MAX_CPUS / 64] = {BIT(0)}, only_two[ABI_MAX_CPUS / 64] = {BIT(2)};
+
+    QUEUE(100, 100, 100);
+    memcpy(entities[0].cpus, only_here, sizeof(only_here));
+    memcpy(entities[1].cpus, only_here, sizeof(only_here));
+    CHECK_EQ(push(0, 0, 0, 1), 2);
+    memcpy(entities[2].cpus, only_two, sizeof(only_two));
+    CHECK_EQ(push(0, 0, 0, 2), 2);
+    CHECK_EQ(push(0, 0, 200, NOBODY), NOBODY);
+}

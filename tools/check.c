@@ -1,0 +1,159 @@
+/*
+ * lapwing-check: what is wrong with a config file, with the parser that runs on the target.
+ *
+ *     lapwing-check FILE [--memory SIZE] [--cpus N] [--list]
+ *
+ * Problems go to stderr as FILE:LINE:COLUMN: message. Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage or
+ * FILE cannot be read. --list prints what is right to stdout, one fact a line, its fields separated by tabs:
+ *
+ *     setting KEY VALUE                    of [lapwing]
+ *     guest NAME KEY VALUE                 memory (bytes), vcpus, exit-device, on-exit of a guest that is not bad
+ *     guest NAME KEY PATH MODULE           image, initrd, modules: the host's path, and the name of the boot module
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "user/lib/config.h"
+
+#define FILE_MAX       (1u << 20)
+#define PATH_MAX_BYTES 4096
+
+static const char *file_name;
+static struct config config;
+
+static void report(void *context, struct config_place place, const char *message)
+{
+    (void)context;
+    fprintf(stderr, "%s:%u:%u: %s\n", file_name, place.line, place.column, message);
+}
+
+static const struct config_reporter reporter = {report, NULL};
+
+/* The host's path of a name in the config file. */
+static void host_path(const struct config_text *name, char path[PATH_MAX_BYTES])
+{
+    const char *slash = strrchr(file_name, '/');
+    int folder = slash && name->at[0] != '/' ? (int)(slash + 1 - file_name) : 0;
+
+    snprintf(path, PATH_MAX_BYTES, "%.*s%.*s", folder, file_name, (int)name->length, name->at);
+}
+
+static int32_t find_file(void *context, const struct config_text *name)
+{
+    char path[PATH_MAX_BYTES];
+    struct stat status;
+
+    (void)context;
+    host_path(name, path);
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, R_OK) == 0 ? 0 : -1;
+}
+
+static void list_file(const struct config_guest *guest, enum config_key key, const struct config_text *name)
+{
+    char path[PATH_MAX_BYTES];
+
+    if (name->length == 0)
+        return;
+    host_path(name, path);
+    printf("guest\t%s\t%s\t%s\t%.*s\n", guest->vm.name, config_key_name(key), path, (int)name->length, name->at);
+}
+
+static void list(void)
+{
+    static const char *const on_end[] = {"poweroff", "reboot", "stay"};
+
+    printf("setting\t%s\t%s\n", config_key_name(CONFIG_ON_END), on_end[config.on_end]);
+    printf("setting\t%s\t%u\n", config_key_name(CONFIG_ESCAPE), config.escape);
+    for (uint32_t i = 0; i < config.guest_count; i++) {
+        const struct config_guest *guest = &config.guests[i];
+
+        if (guest->bad)
+            continue;
+        printf("guest\t%s\tmemory\t%llu\n", guest->vm.name, (unsigned long long)guest->vm.memory);
+        printf("guest\t%s\tvcpus\t%u\n", guest->vm.name, guest->vm.vcpus);
+        printf("guest\t%s\texit-device\t%s\n", guest->vm.name, guest->vm.exit_device ? "on" : "off");
+        printf("guest\t%s\ton-exit\t%s\n", guest->vm.name, guest->vm.restart ? "restart" : "stop");
+        list_file(guest, CONFIG_IMAGE, &guest->image);
+        list_file(guest, CONFIG_INITRD, &guest->initrd);
+        for (uint32_t n = 0; n < guest->vm.module_count; n++)
+            list_file(guest, CONFIG_MODULES, &guest->modules[n]);
+    }
+}
+
+/* The whole file in memory that the caller keeps. Does not return if it cannot be read. */
+static char *read_file(size_t *size)
+{
+    FILE *file = fopen(file_name, "rb");
+    char *text = malloc(FILE_MAX + 1);
+
+    if (!file || !text) {
+        perror(file_name);
+        exit(2);
+    }
+    *size = fread(text, 1, FILE_MAX + 1, file);
+    if (ferror(file)) {
+        perror(file_name);
+        exit(2);
+    }
+    fclose(file);
+    if (*size > FILE_MAX) {
+        fprintf(stderr, "%s: more than %u bytes: this is no config file\n", file_name, FILE_MAX);
+        exit(2);
+    }
+    return text;
+}
+
+static void usage(const char *what, const char *argument)
+{
+    fprintf(stderr, "lapwing-check: %s%s\nusage: lapwing-check FILE [--memory SIZE] [--cpus N] [--list]\n", what,
+            argument);
+    exit(2);
+}
+
+int main(int argc, char **argv)
+{
+    struct config_machine machine = {.find = find_file,
+                                     .missing = "give the path of a file, relative to this one's folder"};
+    bool want_list = false;
+    unsigned problems;
+    size_t size;
+    char *text;
+
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        char *end;
+
+        if (strcmp(argv[i], "--list") == 0) {
+            want_list = true;
+        } else if (strcmp(argv[i], "--memory") == 0) {
+            if (!config_size(value, strlen(value), &machine.memory) || machine.memory == 0)
+                usage("--memory takes a size such as 512M or 2G, not ", value);
+            i++;
+        } else if (strcmp(argv[i], "--cpus") == 0) {
+            unsigned long cpus = strtoul(value, &end, 10);
+
+            if (*value < '0' || *value > '9' || *end || cpus < 1 || cpus > ABI_MAX_CPUS)
+                usage("--cpus takes a number from 1 to " CONFIG_STRING(ABI_MAX_CPUS) ", not ", value);
+            machine.cpus = (uint32_t)cpus;
+            i++;
+        } else if (argv[i][0] == '-') {
+            usage("unknown option ", argv[i]);
+        } else if (file_name) {
+            usage("more than one file: ", argv[i]);
+        } else {
+            file_name = argv[i];
+        }
+    }
+    if (!file_name)
+        usage("no file given", "");
+    text = read_file(&size);
+    problems = config_parse(&config, text, size, &reporter);
+    problems += config_resolve(&config, &machine, &reporter);
+    if (want_list)
+        list();
+    free(text);
+    return problems ? 1 : 0;
+}

@@ -1,0 +1,32 @@
+"""What every part needs: where things are, and the one kind of error that users see."""
+
+import os
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(TOP, "build")
+HYPERVISOR = os.path.join(BUILD, "lapwing.elf")
+CHECKER = os.path.join(BUILD, "host", "lapwing-check")
+
+# Exit statuses of ./lapwing
+EXIT_OK = 0  # every guest ended well
+EXIT_GUEST = 1  # a guest did not
+EXIT_USAGE = 2  # wrong command line or config file
+EXIT_MACHINE = 3  # the emulator or the hypervisor failed, or the run was cut off
+
+
+class LapwingError(Exception):
+    """A problem that is told to the user as one line: what, where, what to do."""
+
+    def __init__(self, message, status=EXIT_MACHINE):
+        super().__init__(message)
+        self.status = status
+
+
+def parse_size(text):
+    """Bytes, from text such as 4096, 64K, 512M or 2G; ValueError if it is no size."""
+    factors = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    factor = factors.get(text[-1:].upper(), 1)
+    digits = text[:-1] if factor > 1 else text
+    if not (digits.isascii() and digits.isdigit() and int(digits)):
+        raise ValueError(text)
+    return int(digits) * factor

@@ -1,0 +1,84 @@
+"""Boot images: a GRUB ISO for BIOS and UEFI, from a CD or, copied as it is, from a USB stick."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from .base import EXIT_USAGE, HYPERVISOR, LapwingError
+
+# What grub.cfg and the firmware's disks need; GRUB's other modules, fonts and translations would only add size.
+GRUB_MODULES = ("normal iso9660 part_msdos part_gpt fat multiboot multiboot2 boot echo test serial terminal "
+                "all_video video video_fb gfxterm acpi reboot halt sleep")
+
+CONFIG_MODULE = "lapwing.conf"  # the boot module that is the config file
+
+
+def grub_quote(text):
+    """One word for GRUB's script language. Single quotes hold everything but themselves."""
+    if "'" in text or "\n" in text:
+        raise LapwingError(f"{text}: GRUB cannot pass a file name with a quote or a newline; rename it", EXIT_USAGE)
+    return "'" + text + "'"
+
+
+def grub_script(commands):
+    """A grub.cfg that boots at once. Messages go to the screen and, where there is one, to the serial port."""
+    lines = ["set timeout=0", "set pager=0",
+             "if serial --unit=0 --speed=115200; then terminal_output console serial; fi",
+             "menuentry Lapwing {", *("    " + command for command in commands), "}"]
+    return "\n".join(lines) + "\n"
+
+
+def make(out, commands, files):
+    """Write an ISO: files as {path in the ISO: path on the host}, commands as GRUB script."""
+    tree = tempfile.mkdtemp(prefix="lapwing-iso-")
+    try:
+        for inside, outside in files.items():
+            target = os.path.join(tree, inside.lstrip("/"))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(outside, target)
+        os.makedirs(os.path.join(tree, "boot", "grub"), exist_ok=True)
+        with open(os.path.join(tree, "boot", "grub", "grub.cfg"), "w", encoding="utf-8",
+                  errors="surrogateescape") as script:
+            script.write(grub_script(commands))
+        _mkrescue(out, tree)
+    except OSError as error:
+        raise LapwingError(f"cannot make {out}: {error.filename or ''}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def _mkrescue(out, tree):
+    command = ["grub-mkrescue", "--output", out, "--install-modules=" + GRUB_MODULES, "--locales=", "--fonts=",
+               "--themes=", tree, "--", "-volid", "LAPWING"]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    except FileNotFoundError as error:
+        raise LapwingError("grub-mkrescue is not installed; run tools/setup") from error
+    if done.returncode or not os.path.exists(out):
+        lines = done.stdout.decode(errors="replace").strip().splitlines()
+        raise LapwingError(f"grub-mkrescue could not write {out}: {lines[-1] if lines else 'it failed'}")
+
+
+def for_config(out, config, kernel_args=""):
+    """Write the ISO that boots the hypervisor with a config and its files, each under the name that the config says."""
+    commands = ["multiboot2 /boot/lapwing.elf " + kernel_args,
+                f"module2 --nounzip /boot/{CONFIG_MODULE} {CONFIG_MODULE}"]
+    files = {"/boot/lapwing.elf": HYPERVISOR, "/boot/" + CONFIG_MODULE: config.path}
+    names = {}
+    for number, (path, name) in enumerate(config.files):
+        if name == CONFIG_MODULE:
+            raise LapwingError(f"{config.path}: the name {CONFIG_MODULE} is taken; rename that file", EXIT_USAGE)
+        if names.setdefault(name, path) != path:
+            continue
+        inside = f"/boot/module{number}"
+        files[inside] = path
+        commands.append(f"module2 --nounzip {inside} {_module_name(config, name)}")
+    make(out, commands, files)
+
+
+def _module_name(config, name):
+    # GRUB puts a backslash before these in a command line, so that the target would look for another name.
+    if any(c in name for c in "\\\"'"):
+        raise LapwingError(f"{config.path}: GRUB cannot pass the name {name} as it is; rename that file", EXIT_USAGE)
+    return grub_quote(name)

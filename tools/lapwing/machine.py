@@ -1,0 +1,137 @@
+"""The machines that Lapwing can run on here: which emulator, and its command line.
+
+    svm    QEMU 10 of build/emu, emulating an AMD CPU with SVM          svm72  the same with the system's QEMU (Debian 12: 7.2)
+    vmx    Bochs 3 of build/emu, emulating an Intel CPU with VMX        kvm    QEMU 10 with KVM and nested virtualization
+    auto   kvm where the host has it and Lapwing supports its CPU, else svm
+"""
+
+import os
+
+from .base import BUILD, EXIT_USAGE, LapwingError
+
+ROOT = os.path.join(BUILD, "emu", "root")
+LIBRARIES = os.path.join(ROOT, "usr", "lib", "x86_64-linux-gnu")
+LOADER = os.path.join(ROOT, "lib64", "ld-linux-x86-64.so.2")
+OVMF = os.path.join(ROOT, "usr", "share", "ovmf", "OVMF.fd")
+
+KINDS = ("auto", "svm", "vmx", "kvm", "svm72")
+
+# KVM modules whose nested virtualization Lapwing has a back end for, so that `auto` may choose it.
+NESTED = ("kvm_amd",)
+
+DEFAULT_CPUS = 2
+MIN_MEMORY = 512 << 20
+
+
+class Machine:
+    """What to run on. boot is "cdrom" (an ISO), "usb" (the ISO as a stick) or "kernel" (by PVH)."""
+
+    def __init__(self, kind="svm", cpus=DEFAULT_CPUS, memory=MIN_MEMORY, firmware="bios", boot="cdrom", extra=()):
+        self.kind = choose(kind)
+        self.cpus = cpus
+        self.memory = memory
+        self.firmware = firmware
+        self.boot = boot
+        self.extra = list(extra)
+
+    def describe(self):
+        emulator = "Bochs 3.0" if self.kind == "vmx" else "the system's QEMU" if self.kind == "svm72" else "QEMU 10"
+        return f"{self.kind} on {emulator}, {self.cpus} CPUs, {self.memory >> 20}M"
+
+    def qemu(self, image, serial="stdio", modules=(), kernel_args=""):
+        """The command line of QEMU; image is the ISO, or for boot="kernel" the kernel (modules: its initrds)."""
+        if self.kind == "svm72":
+            command = ["qemu-system-x86_64"]
+        else:
+            need_emulators()
+            share = os.path.join(ROOT, "usr", "share")
+            command = [LOADER, "--library-path", LIBRARIES, os.path.join(ROOT, "usr", "bin", "qemu-system-x86_64"),
+                       "-L", os.path.join(share, "qemu"), "-L", os.path.join(share, "seabios")]
+        accel = ["-accel", "kvm", "-cpu", "host"] if self.kind == "kvm" else ["-accel", "tcg", "-cpu", "max"]
+        command += ["-M", "q35", *accel, "-smp", str(self.cpus), "-m", f"{self.memory >> 20}M", "-nodefaults",
+                    "-no-user-config", "-no-reboot", "-display", "none", "-serial", serial]
+        if self.firmware == "uefi":
+            command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF}"]
+        if self.boot == "kernel":
+            command += ["-kernel", image]
+            command += ["-initrd", ",".join(modules)] if modules else []
+            command += ["-append", kernel_args] if kernel_args else []
+        elif self.boot == "usb":
+            command += ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={image}", "-device", "qemu-xhci",
+                        "-device", "usb-storage,drive=stick,bootindex=0"]
+        else:
+            command += ["-cdrom", image]
+        return command + self.extra
+
+    def bochs(self, image, folder, serial):
+        """Write Bochs' config files into a folder; its command line. serial is a terminal device."""
+        need_emulators()
+        if self.extra:
+            raise LapwingError("--machine vmx takes no emulator arguments", EXIT_USAGE)
+        if self.firmware != "bios" or self.boot != "cdrom":
+            raise LapwingError("--machine vmx boots from a CD with a BIOS only", EXIT_USAGE)
+        if not 1 <= self.cpus <= 15:
+            raise LapwingError(f"--machine vmx has 1 to 15 CPUs, not {self.cpus}", EXIT_USAGE)
+        share = os.path.join(ROOT, "usr", "share", "bochs")
+        with open(os.path.join(folder, "bochsrc"), "w", encoding="utf-8") as file:
+            file.write(BOCHSRC.format(megabytes=self.memory >> 20, cpus=self.cpus, share=share, image=image,
+                                      serial=serial, log=os.path.join(folder, "bochs.log")))
+        with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
+            file.write("c\nquit\n")
+        return [LOADER, "--library-path", LIBRARIES + ":" + os.path.join(LIBRARIES, "pulseaudio"),
+                os.path.join(ROOT, "usr", "bin", "bochs-bin"), "-q", "-f", os.path.join(folder, "bochsrc"),
+                "-rc", os.path.join(folder, "go")]
+
+
+# What Bochs' libraries and its terminal front end look for in the environment.
+BOCHS_ENVIRONMENT = {
+    "TERM": "xterm",
+    "BXSHARE": os.path.join(ROOT, "usr", "share", "bochs"),
+    "LTDL_LIBRARY_PATH": os.path.join(LIBRARIES, "bochs", "plugins"),
+}
+
+BOCHSRC = """\
+config_interface: textconfig
+display_library: term
+plugin_ctrl: iodebug=true, e1000=false, es1370=false, sb16=false, gameport=false, voodoo=false, busmouse=false
+megs: {megabytes}
+cpu: model=corei7_skylake_x, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
+romimage: file={share}/BIOS-bochs-latest
+vgaromimage: file={share}/VGABIOS-lgpl-latest
+boot: cdrom
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path={image}, status=inserted
+com1: enabled=1, mode=term, dev={serial}
+clock: sync=none, time0=utc
+panic: action=fatal
+log: {log}
+"""
+
+
+def need_emulators():
+    if not os.path.exists(LOADER):
+        raise LapwingError("the emulators are not in build/emu; run tools/setup")
+
+
+def choose(kind):
+    """A kind that is not "auto"."""
+    if kind == "kvm" and not _usable("/dev/kvm"):
+        raise LapwingError("--machine kvm: /dev/kvm cannot be used here; try --machine svm")
+    if kind == "kvm" and not any(_nested(module) for module in ("kvm_amd", "kvm_intel")):
+        raise LapwingError("--machine kvm: nested virtualization is off (/sys/module/kvm_*/parameters/nested); "
+                           "try --machine svm")
+    if kind != "auto":
+        return kind
+    return "kvm" if _usable("/dev/kvm") and any(_nested(module) for module in NESTED) else "svm"
+
+
+def _usable(path):
+    return os.access(path, os.R_OK | os.W_OK)
+
+
+def _nested(module):
+    try:
+        with open(f"/sys/module/{module}/parameters/nested", encoding="ascii") as file:
+            return file.read().strip() in ("1", "Y")
+    except OSError:
+        return False

@@ -1,0 +1,75 @@
+/*
+ * Many lines into one: what the sources (the hypervisor's log, each guest) print reaches the physical console line by
+ * line, each line with its source's prefix. An unfinished line is shown once its source was quiet for MUX_QUIET_MS, and
+ * from then on byte by byte; when another source prints meanwhile, it continues on a new line behind a new prefix.
+ * Sources take turns of at most MUX_LINE bytes. Nothing is dropped: what cannot be written yet stays at its source.
+ */
+#ifndef USER_CONTROL_MUX_H
+#define USER_CONTROL_MUX_H
+
+#include "abi/abi.h"
+#include "user/control/filter.h"
+
+#define MUX_LINE     512
+#define MUX_QUIET_MS 50
+#define MUX_SOURCES  (1 + ABI_MAX_VMS)
+#define MUX_LOG      0 /* the source that is the hypervisor itself */
+#define MUX_NAME     "lapwing"
+
+struct mux_source {
+    char prefix[ABI_NAME_SIZE + 2]; /* "name| " */
+    uint32_t prefix_length;         /* 0: no such source */
+    /* Give up to max bytes: how many; NULL: gives nothing any more. */
+    uint32_t (*fetch)(void *context, uint8_t *bytes, uint32_t max);
+    void *context;
+    uint64_t last; /* host TSC at which the last byte came */
+    uint32_t used; /* bytes of line that were fetched and not shown */
+    uint8_t line[MUX_LINE];
+    struct filter filter;
+};
+
+struct mux {
+    struct mux_source sources[MUX_SOURCES];
+    struct mux_source *open; /* whose unfinished line the cursor is on; NULL: at the start of a line */
+    struct mux_source *focused;
+    struct mux_source prompt; /* stands for the hypervisor's prompt, in `open` only */
+    uint32_t used;
+    uint8_t out[1024];
+};
+
+/* All zero before. Names the log's source. */
+void mux_init(struct mux *mux);
+
+/* Name a source, or give a named one a new fetch. */
+void mux_attach(struct mux *mux, unsigned source, const char *name,
+                uint32_t (*fetch)(void *context, uint8_t *bytes, uint32_t max), void *context);
+
+/* Print all that the source still has, an unfinished line too and its end, and take no more from it. */
+void mux_drain(struct mux *mux, unsigned source);
+
+/*
+ * One turn for each source, at host TSC now. True: there is more to do at once. Otherwise *deadline is set to the host
+ * TSC at which an unfinished line is due, if that is sooner (0: no deadline).
+ */
+bool mux_turn(struct mux *mux, uint64_t now, uint64_t *deadline);
+
+/* One line of the hypervisor's own, without the newline, at once. */
+void mux_say(struct mux *mux, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * Text of the hypervisor's prompt, as it is. True from mux_prompt_open: the cursor is still behind such text. When
+ * another source prints, the prompt's line is erased.
+ */
+void mux_prompt(struct mux *mux, const char *text, size_t length);
+bool mux_prompt_open(const struct mux *mux);
+
+/* Ring the terminal's bell: something typed went nowhere. */
+void mux_bell(struct mux *mux);
+
+/* End the open line, if there is one. */
+void mux_end_line(struct mux *mux);
+
+/* Give all that was printed to the console; waits until it took it. */
+void mux_flush(struct mux *mux);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * The instruction emulator of the device world: executes one guest instruction that root could not (an MMIO access,
+ * INS, OUTS), tells how long an instruction is, and walks guest page tables.
+ *
+ * Pure C without state of its own: any thread may call it for its own vCPU, at any time. Guests are hostile: for every
+ * content of registers and memory it ends after a bounded amount of work and touches nothing but what the callbacks
+ * and the arguments give it.
+ */
+#ifndef USER_EMUL_EMUL_H
+#define USER_EMUL_EMUL_H
+
+#include "abi/regs.h"
+#include "abi/types.h"
+
+#define EMUL_MAX_LENGTH 15 /* SDM Vol. 2, 2.3.11 */
+
+/*
+ * How the emulator reaches the guest's world. All are called on the emulating thread with the context that was given.
+ * A gpa is below 1 << maxphyaddr_bits. The size of a physical access is 1..8 and it never crosses a page, but it need
+ * not be a power of two, nor aligned.
+ */
+struct emul_ops {
+    /* Read from RAM or MMIO, little-endian. Negative: nothing answers, which reads as all ones. */
+    int (*phys_read)(void *ctx, uint64_t gpa, void *dst, uint32_t size);
+    /* Write to RAM or MMIO. The result is ignored: a write to nothing is lost. */
+    int (*phys_write)(void *ctx, uint64_t gpa, const void *src, uint32_t size);
+    /* Ports: size is 1, 2 or 4. The value is zero-extended. Negative from port_in: reads as all ones. */
+    int (*port_in)(void *ctx, uint16_t port, uint8_t size, uint32_t *value);
+    int (*port_out)(void *ctx, uint16_t port, uint8_t size, uint32_t value);
+    /*
+     * The page of guest RAM that gpa (any byte of it) lies in, 4 KiB, page-aligned, writable; NULL for MMIO and holes.
+     * Page tables and instructions are read from it, data in RAM is accessed through it, atomically where the
+     * architecture says so. phys_read and phys_write are therefore called for what is not RAM only.
+     */
+    void *(*ram)(void *ctx, uint64_t gpa);
+    uint32_t maxphyaddr_bits; /* the guest's CPUID 80000008h EAX[7:0]: 32..52 */
+};
+
+enum emul_status {
+    EMUL_DONE,      /* executed: gpr, rip and rflags are those after it */
+    EMUL_FAULT,     /* it ends in exception `vector`; rip is still at it. For #PF regs->cr2 is set */
+    EMUL_UNHANDLED, /* not an instruction for this emulator; regs are untouched. See below */
+    EMUL_AGAIN,     /* not complete: enter the guest at the same RIP. regs hold the progress of a REP, if any */
+};
+
+/*
+ * EMUL_UNHANDLED: at CPL 3 give the guest #UD, since its user programs must not be able to end it; otherwise log
+ * emul_describe() and end the guest.
+ */
+struct emul_result {
+    enum emul_status status; /* what the call returned */
+    uint8_t vector;          /* FAULT: 0..31 */
+    bool has_error_code;     /* FAULT: false in real mode even for exceptions that have one (SDM Vol. 3, 20.1.4) */
+    uint32_t error_code;     /* FAULT: if has_error_code */
+    /*
+     * DONE, AGAIN: RFLAGS.TF was set, so that a #DB with DR6.BS is due now (SDM Vol. 3, 17.3.1.4). It is a trap: the
+     * caller injects it with the new RIP.
+     */
+    bool single_step;
+    uint8_t length;                 /* of the instruction, if it could be decoded; else 0 */
+    uint8_t bytes_count;            /* of what is known in bytes */
+    uint8_t bytes[EMUL_MAX_LENGTH]; /* the instruction, as far as it was fetched */
+    uint64_t rip;                   /* where it is (offset in CS) */
+    const char *reason;             /* UNHANDLED: a few words, static text; else NULL */
+};
+
+/*
+ * Execute the instruction at regs->rip. bytes[0..bytes_count) are what the CPU fetched of it (decode assists),
+ * bytes_count 0 if it said nothing; what is missing is fetched from guest memory. Every field of regs must be valid;
+ * gpr, rip, rflags and cr2 are changed. *out is filled in any case.
+ *
+ * Emulated: MOV (all but to segment, control and debug registers), MOVZX, MOVSX, MOVSXD, MOVBE, MOVNTI, CMOVcc, SETcc,
+ * the ALU operations, TEST, INC, DEC, NEG, NOT, shifts, rotates, MUL, IMUL, XCHG, XADD, CMPXCHG, CMPXCHG8B, BT, BTS,
+ * BTR, BTC, LEA, XLAT, PUSH, POP, near CALL, JMP and RET, MOVS, STOS, LODS, CMPS, SCAS, INS, OUTS. There are no vector
+ * registers here: MMX, SSE, AVX and x87 instructions are EMUL_UNHANDLED.
+ *
+ * A REP is executed in pieces of at most EMUL_STRING_PIECE elements: EMUL_AGAIN between them. #GP, #SS, #PF, #AC, #UD
+ * are found as the manuals say; breakpoints of DR0-DR3 are not.
+ */
+#define EMUL_STRING_PIECE 512
+enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
+                           unsigned bytes_count, struct emul_result *out);
+
+/*
+ * The length of the instruction at regs->rip: 1..15, whatever it is, in every mode. 0: it could not be fetched or is
+ * none: out->status says more (FAULT, UNHANDLED, AGAIN). Only regs->cr2 may change. An opcode that is undefined on
+ * every CPU is #UD.
+ */
+int emul_length(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out);
+
+/* One line of text about a result, for the log: reason, rip, bytes. Always NUL-terminated if size > 0. */
+void emul_describe(const struct emul_result *result, char *text, size_t size);
+
+/* ---- Page tables ---------------------------------------------------------------------------------------------- */
+
+/* Bits of `access`. None: a data read with the rights of CPL 0-2. */
+#define WALK_WRITE    0x1u
+#define WALK_FETCH    0x2u
+#define WALK_USER     0x4u /* with the rights of CPL 3 */
+#define WALK_IMPLICIT 0x8u /* an implicit supervisor access (descriptor tables, TSS): SMAP heeds no EFLAGS.AC */
+
+/*
+ * Translate a linear address as CR0, CR3, CR4, EFER and RFLAGS.AC in regs say: no paging, 32-bit with PSE-36, PAE,
+ * 4-level, 5-level; SMEP, SMAP, WP, NXE (SDM Vol. 3, chapter 4; protection keys are off). The caller has checked that
+ * the address is canonical. Accessed and dirty bits are set by compare-and-swap once the access is known to be allowed.
+ * Tables outside RAM read as all ones.
+ *
+ * OK: *gpa is set. E_FAULT: #PF with *error_code. E_AGAIN: another CPU kept changing the tables; try later.
+ */
+MUST_CHECK int emul_walk(const struct emul_ops *ops, void *ctx, const struct abi_regs *regs, uint64_t linear,
+                         uint32_t access, uint64_t *gpa, uint32_t *error_code);
+
+#endif

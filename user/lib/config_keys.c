@@ -1,0 +1,129 @@
+#include "user/lib/config_keys.h"
+
+#include "user/lib/config_value.h"
+
+/* The table's texts name these in words. */
+static_assert(CONFIG_MEMORY_MIN == 1ull << 20 && CONFIG_MEMORY_MAX == 4096ull << 30, "memory");
+static_assert(ABI_MODULE_NAME_SIZE == 128 && ABI_CMDLINE_SIZE == 2048, "image, initrd, modules, cmdline");
+static_assert(sizeof(((struct abi_vm_config *)NULL)->module_args[0]) == 64, "modules");
+static_assert(ARRAY_SIZE(((struct abi_vm_config *)NULL)->modules) == CONFIG_MODULES_MAX, "modules");
+
+static const char *set_ESCAPE(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_escape(value, &target->config->escape);
+}
+
+static const char *set_LOG(const struct config_target *target, const struct config_text *value)
+{
+    static const char *const words[] = {"error", "warning", "info", "debug"};
+
+    return config_value_word(value, words, ARRAY_SIZE(words), &target->config->log);
+}
+
+static const char *set_ON_END(const struct config_target *target, const struct config_text *value)
+{
+    static const char *const words[] = {"poweroff", "reboot", "stay"};
+
+    return config_value_word(value, words, ARRAY_SIZE(words), &target->config->on_end);
+}
+
+static const char *set_IMAGE(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_file(value, &target->guest->image);
+}
+
+static const char *set_INITRD(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_file(value, &target->guest->initrd);
+}
+
+/* One element of the list: a name, and behind a blank its arguments. */
+static const char *set_module(struct config_guest *guest, struct config_text element)
+{
+    uint32_t n = guest->vm.module_count;
+    struct config_text name = element;
+    const char *wrong;
+
+    if (element.length == 0 || n == CONFIG_MODULES_MAX)
+        return element.at;
+    for (name.length = 0; name.length < element.length && !config_is_blank(element.at[name.length]);)
+        name.length++;
+    wrong = config_value_file(&name, &guest->modules[n]);
+    if (wrong)
+        return wrong;
+    element = config_trim(config_text_from(element, name.length));
+    guest->vm.module_count++;
+    return config_value_string(&element, guest->vm.module_args[n], sizeof(guest->vm.module_args[n]));
+}
+
+static const char *set_MODULES(const struct config_target *target, const struct config_text *value)
+{
+    struct config_text rest = *value;
+
+    for (;;) {
+        struct config_text element = rest;
+        const char *wrong;
+
+        for (element.length = 0; element.length < rest.length && rest.at[element.length] != ',';)
+            element.length++;
+        wrong = set_module(target->guest, config_trim(element));
+        if (wrong || element.length == rest.length)
+            return wrong;
+        rest = config_text_from(rest, element.length + 1);
+    }
+}
+
+static const char *set_CMDLINE(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_string(value, target->guest->vm.cmdline, sizeof(target->guest->vm.cmdline));
+}
+
+static const char *set_MEMORY(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_memory(value, &target->guest->vm.memory);
+}
+
+static const char *set_VCPUS(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_number(value, 1, ABI_MAX_VCPUS, &target->guest->vm.vcpus);
+}
+
+static const char *set_CPUS(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_cpus(value, target->guest->vm.cpus);
+}
+
+static const char *set_WEIGHT(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_number(value, 1, CONFIG_WEIGHT_MAX, &target->guest->vm.weight);
+}
+
+static const char *const off_on[] = {"off", "on"};
+
+static const char *set_LAPIC(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_word(value, off_on, ARRAY_SIZE(off_on), &target->guest->vm.lapic);
+}
+
+static const char *set_EXIT_DEVICE(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_word(value, off_on, ARRAY_SIZE(off_on), &target->guest->vm.exit_device);
+}
+
+static const char *set_ON_EXIT(const struct config_target *target, const struct config_text *value)
+{
+    static const char *const words[] = {"stop", "restart"};
+
+    return config_value_word(value, words, ARRAY_SIZE(words), &target->guest->vm.restart);
+}
+
+const struct config_key_rule config_keys[CONFIG_KEYS] = {
+#define X(section, id, name, right) {SECTION_##section, name, right, set_##id},
+    CONFIG_KEY_TABLE(X)
+#undef X
+};
+
+const char *config_key_name(enum config_key key)
+{
+    return config_keys[key].name;
+}

@@ -1,0 +1,92 @@
+#include "lib/format.h"
+#include "user/lib/config.h"
+
+#define MESSAGE_SIZE 320
+
+struct resolver {
+    const struct config_machine *machine;
+    const struct config_reporter *reporter;
+    unsigned problems;
+};
+
+static void problem(struct resolver *resolver, struct config_guest *guest, struct config_place place, const char *fmt,
+                    ...) PRINTF_LIKE(4, 5);
+static void problem(struct resolver *resolver, struct config_guest *guest, struct config_place place, const char *fmt,
+                    ...)
+{
+    char message[MESSAGE_SIZE];
+    va_list args;
+
+    va_start(args, fmt);
+    vformat(message, sizeof(message), fmt, args);
+    va_end(args);
+    resolver->problems++;
+    guest->bad = true;
+    resolver->reporter->report(resolver->reporter->context, place, message);
+}
+
+static int32_t find(struct resolver *resolver, struct config_guest *guest, const struct config_text *name)
+{
+    int32_t index;
+
+    if (name->length == 0)
+        return -1;
+    index = resolver->machine->find(resolver->machine->context, name);
+    if (index < 0)
+        problem(resolver, guest, name->place, "\"%.*s\" is not there: %s", (int)name->length, name->at,
+                resolver->machine->missing);
+    return index;
+}
+
+static void check_cpus(struct resolver *resolver, struct config_guest *guest)
+{
+    uint32_t count = resolver->machine->cpus;
+
+    if (count == 0)
+        return;
+    for (uint32_t cpu = count; cpu < ABI_MAX_CPUS; cpu++) {
+        if (guest->vm.cpus[cpu / 64] & BIT(cpu % 64)) {
+            problem(resolver, guest, guest->set[CONFIG_CPUS], "there is no CPU %u: the CPUs of this machine are 0-%u",
+                    cpu, count - 1);
+            return;
+        }
+    }
+}
+
+/* free: what guests before it in the file have left. */
+static void check_memory(struct resolver *resolver, struct config_guest *guest, uint64_t free)
+{
+    char wanted[CONFIG_SIZE_TEXT], left[CONFIG_SIZE_TEXT], total[CONFIG_SIZE_TEXT];
+    bool given = guest->set[CONFIG_MEMORY].line != 0;
+
+    if (guest->vm.memory <= free)
+        return;
+    config_size_text(wanted, guest->vm.memory);
+    config_size_text(left, ALIGN_DOWN(free, 1ull << 20));
+    config_size_text(total, ALIGN_DOWN(resolver->machine->memory, 1ull << 20));
+    problem(resolver, guest, given ? guest->set[CONFIG_MEMORY] : guest->header,
+            "not enough memory: this guest asks for %s%s, and of the %s for guests %s are left", wanted,
+            given ? "" : " (the default)", total, left);
+}
+
+unsigned config_resolve(struct config *config, const struct config_machine *machine,
+                        const struct config_reporter *reporter)
+{
+    struct resolver resolver = {machine, reporter, 0};
+    uint64_t free = machine->memory;
+
+    for (uint32_t i = 0; i < config->guest_count; i++) {
+        struct config_guest *guest = &config->guests[i];
+
+        guest->vm.image = find(&resolver, guest, &guest->image);
+        guest->vm.initrd = find(&resolver, guest, &guest->initrd);
+        for (uint32_t n = 0; n < guest->vm.module_count; n++)
+            guest->vm.modules[n] = find(&resolver, guest, &guest->modules[n]);
+        check_cpus(&resolver, guest);
+        if (guest->bad || machine->memory == 0)
+            continue;
+        check_memory(&resolver, guest, free);
+        free -= guest->bad ? 0 : guest->vm.memory;
+    }
+    return resolver.problems;
+}

@@ -1,0 +1,33 @@
+/*
+ * What pure code of a device world asks of the outside. user/lib/env.c makes system calls of it; on the host the tests
+ * supply their own (tests/unit/dev_env.h).
+ */
+#ifndef USER_LIB_ENV_H
+#define USER_LIB_ENV_H
+
+#include "abi/abi.h"
+
+/* The host TSC. */
+uint64_t env_now(void);
+
+/* Sleep until env_unpark of this slot or until the host TSC reaches deadline (0: never); may return for no reason. */
+void env_park(uint64_t deadline);
+void env_unpark(unsigned slot);
+
+/* There is something new in a console ring: wake control. */
+void env_notify(void);
+
+/* An interrupt message in MSI format: did a LAPIC take it? */
+bool env_apic_msg(uint64_t address, uint32_t data);
+
+/* The 8259s' INTR output changed. */
+void env_extint(bool level);
+
+/* The calling vCPU's xAPIC page: false if no LAPIC answers there. */
+bool env_lapic_read(uint32_t offset, uint32_t *value);
+bool env_lapic_write(uint32_t offset, uint32_t value);
+
+/* This guest has ended. */
+void env_vm_end(enum abi_end reason, uint32_t status);
+
+#endif
