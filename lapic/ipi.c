@@ -15,10 +15,9 @@ struct message {
  * The level bit is written before the pir bit, and lapic_drain() reads them in the opposite order, by an exchange that
  * synchronizes with every fetch_or it sees: a drained vector has the trigger mode of a post that set it.
  *
- * The signal is sent by who turns ON from 0 to 1. A post that finds its pir bit set needs nothing: whoever set that bit
- * turns ON after that, and the vector has not been drained yet. A post that finds ON set needs nothing: lapic_drain()
- * clears ON before it looks at pir, so the clearing that ends this ON comes after our pir bit and drains it, and the
- * signal that belongs to this ON has been sent or is about to be.
+ * The signal is sent by who turns ON from 0 to 1. A post that finds ON set needs none: lapic_drain() clears ON before
+ * it looks at pir, so the clearing that ends this ON comes after our pir bit and drains it, and the signal that belongs
+ * to this ON has been sent or is about to be.
  */
 void lapic_post(struct lapic *l, uint8_t vector, bool level)
 {
@@ -29,8 +28,7 @@ void lapic_post(struct lapic *l, uint8_t vector, bool level)
         atomic_fetch_or_explicit(&l->pir_level[w], bit, memory_order_relaxed);
     else if (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bit)
         atomic_fetch_and_explicit(&l->pir_level[w], ~bit, memory_order_relaxed);
-    if (atomic_fetch_or_explicit(&l->pir[w], bit, memory_order_acq_rel) & bit)
-        return;
+    atomic_fetch_or_explicit(&l->pir[w], bit, memory_order_release);
     if (!atomic_exchange_explicit(&l->on, true, memory_order_acq_rel))
         l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);
 }

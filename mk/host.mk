@@ -11,7 +11,7 @@ host_flags    := -std=gnu11 -g -I. $(host_warnings) -MMD -MP
 # The value of a `// KEY: ...` line of a C file: what to link a test with.
 links = $(shell sed -n 's|^// $(2): ||p' $(1))
 
-.PHONY: setup images host unit fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
+.PHONY: setup images host guests unit fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ test-boot: build/lapwing.elf build/host/lapwing-check guests images
 	@tests/boot/run.py $(T)
 
 test:
-	@tests/run
+	+@tests/run
 
 # ---- Using it ----------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ check-cppcheck:
 	@cppcheck $(cppcheck_flags) --cppcheck-build-dir=build/check/cppcheck -j 2 $(filter-out tests/%,$(checked_sources))
 
 # What clang-tidy says is an error, and so is a warning of clang's. A file is checked again if it or a header changed.
-target_flags := -std=c11 -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic
+target_flags := -std=gnu11 -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic
 tidy_warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 tidy_target  := $(filter-out tests/% tools/%,$(checked_sources))
 tidy_host    := $(filter tools/%,$(checked_sources))

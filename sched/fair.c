@@ -4,9 +4,11 @@
 #define RATE_SHIFT 10
 #define RATE_ONE   (SCHED_MAX_WEIGHT << RATE_SHIFT) /* rate of weight 1 */
 
-/* A charge counts no more than this (over ten seconds): then nobody was waiting, and what follows fits 64 bits. */
-#define MAX_CHARGE (1ull << 36)
-static_assert(RATE_ONE < BIT(24), "MAX_CHARGE at this rate is less than 2^60");
+/*
+ * For 2^40 ticks or more the product wraps, and the result is too small, but less than 2^54 whatever happens. That is
+ * good enough: it can only be the charge of one who was alone for minutes, and then no other's share is measured by it.
+ */
+static_assert(RATE_ONE < BIT(24), "rate * 2^40 fits 64 bits");
 
 static uint64_t virtual_time(uint64_t ticks, uint32_t rate)
 {
@@ -42,7 +44,7 @@ void sched_charge(struct sched_rq *rq, uint64_t now)
     if (!se || now <= rq->charged)
         return;
     se->run_ticks += now - rq->charged;
-    se->node.key += virtual_time(MIN(now - rq->charged, MAX_CHARGE), se->rate);
+    se->node.key += virtual_time(now - rq->charged, se->rate);
     rq->charged = now;
     raise_floor(rq);
 }

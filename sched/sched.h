@@ -1,6 +1,6 @@
 /*
  * Run queues as pure logic: no locks, no clock, no CPU. Times are ticks of the host's TSC, given by the caller, below
- * 2^63, and never going back on one CPU.
+ * 2^63; on one CPU they should not go back (if they do, nothing is charged).
  *
  * A run queue belongs to one CPU, and only that CPU touches it and the entities on it, with interrupts off. What other
  * CPUs may know of it is one number, its load, which the owner publishes in an array (sched_load) and others read
@@ -33,8 +33,7 @@
 
 struct sched_rq;
 
-/* What can be on a run queue; embedded in a thread. All fields are the scheduler's own; others may read
- * run_ticks. */
+/* What can be on a run queue; embedded in a thread. The fields are the scheduler's own; others may read run_ticks. */
 struct sched_entity {
     struct rb_node node; /* key: virtual time, valid while on a run queue or current */
     uint32_t weight;
@@ -85,8 +84,7 @@ struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now);
 /* Current stops running: charge it; if it is runnable, queue it again, otherwise it sleeps, on no queue. */
 void sched_put(struct sched_rq *rq, uint64_t now, bool runnable);
 
-/* Bring current's run_ticks up to date; nothing happens if nobody is current. The calls below do it where they need it.
- */
+/* Bring current's run_ticks up to date, if somebody is current. The other calls do so where they need it. */
 void sched_charge(struct sched_rq *rq, uint64_t now);
 
 /*

@@ -71,6 +71,7 @@ class Transcript:
         self._line = ""  # of the line that is not complete: what was not given to its source yet
         self._source = None  # of that line; None: not known yet
         self._bytes = b""
+        self._looked = 0
 
     def feed(self, data):
         # What may be the beginning of an escape sequence or of a line's end waits for the rest.
@@ -112,9 +113,20 @@ class Transcript:
             self._position[source] = found.end()
         return found
 
+    def look(self, pattern):
+        """The match of a pattern in the lines, as they come, that came since the last look, or None."""
+        text = self.text()
+        start = self._looked
+        self._looked = text.rfind("\n") + 1
+        return re.compile(pattern, re.MULTILINE).search(text, start)
+
     def skip(self, source):
         """Later matches begin behind what is there now."""
         self._position[source] = len(self.text(source))
+
+    def rewind(self, source):
+        """Later matches begin at the start again."""
+        self._position[source] = 0
 
 
 class Session:
@@ -259,7 +271,7 @@ class Session:
             return
         self.transcript.feed(data)
         self.results.feed(data)
-        found = self.fatal and data and re.search(self.fatal, self.transcript.text(), re.MULTILINE)
+        found = self.fatal and self.transcript.look(self.fatal)
         if found:
             self._drain()
             raise Failure(f"the hypervisor failed: {found[0]}")

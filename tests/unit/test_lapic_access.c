@@ -94,11 +94,18 @@ TEST(xapic_writable_bits)
 TEST(xapic_unaligned)
 {
     rig_start(1);
-    rig_write(0, APIC_TPR, 0x55);
-    for (uint32_t offset = APIC_TPR + 1; offset < APIC_TPR + 16; offset++) {
-        CHECK_EQ(rig_read(0, offset), 0);
-        rig_write(0, offset, 0xaa);
-        CHECK_EQ(rig_read(0, APIC_TPR), 0x55);
+    static const uint32_t offsets[] = {APIC_TPR, APIC_ISR, APIC_LVT_TIMER, APIC_LVT_LINT0, APIC_DCR};
+    rig_msi(0, false, 0x10);
+    CHECK_EQ(rig_take(0), 0x10);
+    for (unsigned int n = 0; n < ARRAY_SIZE(offsets); n++) {
+        rig_write(0, offsets[n], 0x1);
+        uint32_t before = rig_read(0, offsets[n]);
+        CHECK(before != 0);
+        for (uint32_t offset = offsets[n] + 1; offset < offsets[n] + 16; offset++) {
+            CHECK_EQ(rig_read(0, offset), 0);
+            rig_write(0, offset, 0xa);
+            CHECK_EQ(rig_read(0, offsets[n]), before);
+        }
     }
     CHECK_EQ(errors(), 0);
     uint32_t value;
@@ -135,6 +142,17 @@ TEST(x2apic_msrs)
         CHECK_EQ(rig_wrmsr(0, 0x828, 0), OK); /* #GP is not an APIC error */
         CHECK(!(rig_rdmsr(0, 0x828) & ESR_ILLEGAL_REGISTER));
     }
+}
+
+/* MSR numbers whose offset would fit only after it lost its high bits. */
+TEST(x2apic_far_msrs)
+{
+    uint64_t value;
+    rig_start_x2apic(1);
+    CHECK(lapic_msr_read(&rig_lapic[0], 0x10000802, 0, &value) < 0);
+    CHECK(lapic_msr_read(&rig_lapic[0], 0xf0000802, 0, &value) < 0);
+    CHECK(rig_wrmsr(0, 0x10000808, 0) < 0);
+    CHECK(lapic_msr_read(&rig_lapic[0], 0, 0, &value) < 0);
 }
 
 /* 11.5.4: the fourth timer mode is reserved. */

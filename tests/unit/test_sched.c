@@ -136,6 +136,64 @@ TEST(credit_is_bounded_by_the_average_weight)
     CHECK(sched_should_preempt(&rq, L / 16));
 }
 
+TEST(credit_is_bounded_by_the_own_weight)
+{
+    start(10000, 1, 1);
+    sched_enqueue(&rq, 0, &a, SCHED_NEW);
+    sched_enqueue(&rq, 0, &b, SCHED_NEW);
+    sched_enqueue(&rq, 0, &c, SCHED_NEW);
+    CHECK(sched_pick(&rq, 0) == &a);
+    sched_put(&rq, 0, false);
+    CHECK(sched_pick(&rq, 0) == &b);
+    sched_put(&rq, 50 * L, true);
+    CHECK(sched_pick(&rq, 50 * L) == &c);
+    sched_put(&rq, 100 * L, true);
+    sched_enqueue(&rq, 100 * L, &a, SCHED_WAKE);
+    CHECK(sched_pick(&rq, 100 * L) == &a);
+    CHECK(sched_slice_end(&rq, 101 * L) > 101 * L);
+    CHECK(sched_should_preempt(&rq, 101 * L + L / 2 + 4)); /* half a latency of credit, a slice of almost one */
+}
+
+/* What was earned among light ones must not be spent among heavy ones. */
+TEST(credit_is_bounded_where_the_sleeper_wakes)
+{
+    struct sched_rq other;
+
+    start(1, 1, 10000);
+    sched_enqueue(&rq, 0, &a, SCHED_NEW);
+    sched_enqueue(&rq, 0, &b, SCHED_NEW);
+    CHECK(sched_pick(&rq, 0) == &a);
+    sched_put(&rq, 0, false);
+    CHECK(sched_pick(&rq, 0) == &b);
+    sched_enqueue(&rq, 100 * L, &a, SCHED_WAKE);
+    sched_put(&rq, 100 * L, true);
+    CHECK(sched_pick(&rq, 100 * L) == &a);
+    sched_put(&rq, 100 * L, false);
+    sched_rq_init(&other, L);
+    sched_enqueue(&other, 0, &c, SCHED_NEW);
+    sched_enqueue(&other, 0, &a, SCHED_WAKE);
+    CHECK(sched_pick(&other, 0) == &a);
+    CHECK(sched_slice_end(&other, 0) <= L / 4);
+}
+
+TEST(only_who_just_woke_preempts_within_a_slice)
+{
+    start(100, 100, 100);
+    sched_enqueue(&rq, 0, &a, SCHED_NEW);
+    sched_enqueue(&rq, 0, &b, SCHED_NEW);
+    CHECK(sched_pick(&rq, 0) == &a);
+    sched_put(&rq, 0, false);
+    CHECK(sched_pick(&rq, 0) == &b);
+    sched_enqueue(&rq, L / 4, &a, SCHED_WAKE); /* b is a quarter L ahead */
+    CHECK(sched_should_preempt(&rq, L / 4));
+    sched_put(&rq, L / 4, true);
+    CHECK(sched_pick(&rq, L / 4) == &a);
+    sched_yield_current(&rq, L / 4);
+    sched_put(&rq, L / 4, true);
+    CHECK(sched_pick(&rq, L / 4) == &b);
+    CHECK(!sched_should_preempt(&rq, L / 2)); /* b is a quarter L ahead again, but a has run since it woke */
+}
+
 TEST(a_short_sleep_earns_nothing)
 {
     start(100, 100, 100);
@@ -188,6 +246,41 @@ TEST(sleeps_of_every_length)
         CHECK(a.run_ticks > 0 && a.run_ticks < 3 * b.run_ticks);
         CHECK(b.run_ticks > 0 && b.run_ticks < 3 * a.run_ticks);
     }
+}
+
+/* Nobody needs a tick while it is alone, so it may be charged for hours or years at once. */
+TEST(alone_for_any_time)
+{
+    for (unsigned shift = 10; shift < 63; shift++) {
+        uint64_t now = 1ull << shift;
+
+        start(1, 1, 1);
+        sched_enqueue(&rq, 0, &a, SCHED_NEW);
+        CHECK(sched_pick(&rq, 0) == &a);
+        sched_enqueue(&rq, now, &b, SCHED_NEW);
+        CHECK(sched_slice_end(&rq, now) >= now + L / 2);
+        CHECK(sched_slice_end(&rq, now) <= now + L / 2 + 2);
+        now += L;
+        sched_put(&rq, now, true);
+        CHECK(sched_pick(&rq, now) == &b);
+        CHECK_EQ(a.run_ticks, now);
+    }
+}
+
+/* The distance counts from where the floor is when the entity leaves, not from where it was at the last switch. */
+TEST(migration_takes_the_distance_of_that_moment)
+{
+    start(10000, 10000, 10000); /* a tick is a unit of virtual time */
+    sched_enqueue(&rq, 0, &a, SCHED_NEW);
+    sched_enqueue(&rq, 0, &b, SCHED_NEW);
+    sched_enqueue(&rq, 0, &c, SCHED_NEW);
+    CHECK(sched_pick(&rq, 0) == &a);
+    sched_put(&rq, 1000, true);
+    CHECK(sched_pick(&rq, 1000) == &b);
+    sched_put(&rq, 1000 + 500, true);
+    CHECK(sched_pick(&rq, 1500) == &c);
+    sched_dequeue(&rq, 1500 + 400, &a); /* the furthest behind is c, at 400 */
+    CHECK_EQ(a.ahead, 600);
 }
 
 /* Who comes from a queue with another virtual time is as far ahead on the new one as it was on the old one. */

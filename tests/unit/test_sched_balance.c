@@ -97,6 +97,8 @@ TEST(pushes_only_for_a_greater_share)
     CHECK_EQ(push(0, 300, 500, NOBODY), NOBODY);
     QUEUE(10000, 100);
     CHECK_EQ(push(0, 900, 900, 1), 1); /* the light one, which would have next to nothing here */
+    QUEUE(300, 100);
+    CHECK_EQ(push(0, 0, 400, 1), 1); /* the loads end up equally unequal: the lighter one */
     QUEUE(10000, 100, 300);
     CHECK_EQ(push(0, 0, 10000, 1), 0); /* the one that makes the loads most equal */
 }

@@ -10,6 +10,7 @@ CHECKER = os.path.join(BUILD, "host", "lapwing-check")
 # Exit statuses of ./lapwing
 EXIT_OK = 0  # every guest ended well
 EXIT_GUEST = 1  # a guest did not
+EXIT_PROBLEMS = 1  # check found something
 EXIT_USAGE = 2  # wrong command line or config file
 EXIT_MACHINE = 3  # the emulator or the hypervisor failed, or the run was cut off
 

@@ -9,7 +9,8 @@ import tempfile
 import time
 
 from . import config, iso, machine, terminal
-from .base import BUILD, CHECKER, EXIT_GUEST, EXIT_MACHINE, EXIT_OK, EXIT_USAGE, HYPERVISOR, TOP, LapwingError, parse_size
+from .base import (BUILD, CHECKER, EXIT_GUEST, EXIT_MACHINE, EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE, HYPERVISOR, TOP,
+                   LapwingError, parse_size)
 from .emulator import Emulator
 from .results import Results
 
@@ -74,9 +75,9 @@ def parser():
     return top
 
 
-def build():
+def build(files=(HYPERVISOR, CHECKER)):
     """Bring what runs on the target and the checker up to date."""
-    targets = [os.path.relpath(path, TOP) for path in (HYPERVISOR, CHECKER)]
+    targets = [os.path.relpath(path, TOP) for path in files]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     try:
         done = subprocess.run(["make", "-C", TOP, "-s", "-j2", *targets], stdin=subprocess.DEVNULL, env=environment,
@@ -97,9 +98,12 @@ def _checked(path, memory, cpus):
 
 def command_check(arguments, progress):
     progress.start("building")
-    build()
+    build((CHECKER,))
     progress.done()
-    found = _checked(arguments.file, arguments.memory, arguments.cpus)
+    found = config.check(arguments.file, arguments.memory, arguments.cpus)
+    if found.problems:
+        sys.stderr.write(found.problems)
+        return EXIT_PROBLEMS
     guests = len(found.guests)
     print(f"{arguments.file}: {guests} guest{'' if guests == 1 else 's'}, {found.memory() >> 20}M: no problem found")
     return EXIT_OK

@@ -31,6 +31,9 @@ def grub_script(commands):
 
 def make(out, commands, files):
     """Write an ISO: files as {path in the ISO: path on the host}, commands as GRUB script."""
+    folder = os.path.dirname(os.path.abspath(out))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK) or os.path.isdir(out):
+        raise LapwingError(f"cannot write {out}: give the name of a file in a folder that you may write to", EXIT_USAGE)
     tree = tempfile.mkdtemp(prefix="lapwing-iso-")
     try:
         for inside, outside in files.items():

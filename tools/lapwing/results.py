@@ -7,7 +7,7 @@
 import re
 
 # What a terminal acts on rather than shows: CSI sequences, other escape sequences, and CR.
-ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|\r")
+ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-Z\\-~]|\r")
 
 RESULT = re.compile(r"^lapwing\| result (\S+) ([A-Z_]+) (\d+) (\d+) (\d+)$")
 ALL_ENDED = re.compile(r"^lapwing\| all guests ended: (\d+) well, (\d+) badly$")

@@ -5,7 +5,8 @@
 #include "abi/regs.h"
 #include "abi/types.h"
 
-/* Opcode maps; the numbers are those of VEX.mmmmm and EVEX.mmm. XOP has maps 8, 9 and 10, and up to 31 reserved ones. */
+/* Opcode maps; the numbers are those of VEX.mmmmm and EVEX.mmm. XOP has maps 8, 9 and 10, and up to 31 reserved ones.
+ */
 enum insn_map { MAP_ONE_BYTE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_3DNOW = 32 };
 
 enum insn_encoding { ENCODING_LEGACY, ENCODING_VEX, ENCODING_EVEX, ENCODING_XOP };
@@ -25,11 +26,11 @@ struct insn {
     uint8_t opcode;
 
     bool lock;
-    bool operand_prefix; /* 66 */
-    uint8_t repeat;      /* F2, F3: the last of them; 0: none */
-    uint8_t rex;         /* REX_*, for VEX and its like too; 0 outside 64-bit mode */
-    bool has_rex;        /* a REX byte (even without bits) makes SPL, BPL, SIL, DIL of AH, CH, DH, BH */
-    uint8_t segment;     /* enum abi_seg of an override that counts; NO_REGISTER: none */
+    bool operand_prefix;                /* 66 */
+    uint8_t repeat;                     /* F2, F3: the last of them; 0: none */
+    uint8_t rex;                        /* REX_*, for VEX and its like too; 0 outside 64-bit mode */
+    bool has_rex;                       /* a REX byte (even without bits) makes SPL, BPL, SIL, DIL of AH, CH, DH, BH */
+    uint8_t segment;                    /* enum abi_seg of an override that counts; NO_REGISTER: none */
     uint8_t operand_size, address_size; /* bytes: 2, 4, 8 */
 
     bool has_modrm;
@@ -64,15 +65,15 @@ enum opcode_imm {
     IMM_NONE,
     IMM_BYTE,
     IMM_WORD,
-    IMM_Z,       /* 2 or 4 bytes */
-    IMM_V,       /* 2, 4 or 8 */
-    IMM_BRANCH,  /* IMM_Z, but 4 in 64-bit mode whatever the prefixes say */
-    IMM_FAR,     /* selector and an offset of 2 or 4 */
-    IMM_ENTER,   /* a word and a byte */
-    IMM_MOFFS,   /* an address */
-    IMM_GROUP3,  /* as IMM_BYTE or IMM_Z by opcode bit 0, for TEST only (F6, F7) */
-    IMM_EXTRQ,   /* two bytes with a 66 or F2 prefix, else none (0F 78) */
-    IMM_DOUBLE,  /* always 4 */
+    IMM_Z,      /* 2 or 4 bytes */
+    IMM_V,      /* 2, 4 or 8 */
+    IMM_BRANCH, /* IMM_Z, but 4 in 64-bit mode whatever the prefixes say */
+    IMM_FAR,    /* selector and an offset of 2 or 4 */
+    IMM_ENTER,  /* a word and a byte */
+    IMM_MOFFS,  /* an address */
+    IMM_GROUP3, /* as IMM_BYTE or IMM_Z by opcode bit 0, for TEST only (F6, F7) */
+    IMM_EXTRQ,  /* two bytes with a 66 or F2 prefix, else none (0F 78) */
+    IMM_DOUBLE, /* always 4 */
 };
 #define OPCODE_IMM       0x0fu
 #define OPCODE_MODRM     0x10u

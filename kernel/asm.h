@@ -1,0 +1,109 @@
+/* Single instructions, under their names. */
+#ifndef KERNEL_ASM_H
+#define KERNEL_ASM_H
+
+#include "abi/types.h"
+
+static inline void outb(uint16_t port, uint8_t v)
+{
+    __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port));
+}
+static inline void outw(uint16_t port, uint16_t v)
+{
+    __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port));
+}
+static inline void outl(uint16_t port, uint32_t v)
+{
+    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port));
+}
+static inline uint8_t inb(uint16_t port)
+{
+    uint8_t v;
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline uint16_t inw(uint16_t port)
+{
+    uint16_t v;
+    __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline uint32_t inl(uint16_t port)
+{
+    uint32_t v;
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline uint64_t rdmsr(uint32_t msr)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+    return lo | (uint64_t)hi << 32;
+}
+static inline void wrmsr(uint32_t msr, uint64_t v)
+{
+    __asm__ volatile("wrmsr" ::"c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
+}
+static inline uint64_t rdtsc(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return lo | (uint64_t)hi << 32;
+}
+
+struct cpuid {
+    uint32_t eax, ebx, ecx, edx;
+};
+static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
+{
+    struct cpuid r;
+    __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+    return r;
+}
+
+#define DEFINE_CR(n)                                                                                                   \
+    static inline uint64_t read_cr##n(void)                                                                            \
+    {                                                                                                                  \
+        uint64_t v;                                                                                                    \
+        __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v));                                                              \
+        return v;                                                                                                      \
+    }                                                                                                                  \
+    static inline void write_cr##n(uint64_t v)                                                                         \
+    {                                                                                                                  \
+        __asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory");                                                       \
+    }
+DEFINE_CR(0)
+DEFINE_CR(2)
+DEFINE_CR(3)
+DEFINE_CR(4)
+
+static inline void invlpg(const void *address)
+{
+    __asm__ volatile("invlpg (%0)" ::"r"(address) : "memory");
+}
+static inline void cpu_pause(void)
+{
+    __asm__ volatile("pause" ::: "memory");
+}
+static inline void irq_disable(void)
+{
+    __asm__ volatile("cli" ::: "memory");
+}
+/* Let what is pending in: STI holds interrupts off for one more instruction. */
+static inline void irq_window(void)
+{
+    __asm__ volatile("sti; nop; cli" ::: "memory");
+}
+/* Sleep until an interrupt, which cannot slip in between STI and HLT; served on return. */
+static inline void irq_wait(void)
+{
+    __asm__ volatile("sti; hlt; cli" ::: "memory");
+}
+static inline uint64_t read_flags(void)
+{
+    uint64_t v;
+    __asm__ volatile("pushfq; pop %0" : "=r"(v));
+    return v;
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* The one table through which root calls a back end; chosen at boot, constant from then on. */
+#ifndef KERNEL_BACKEND_H
+#define KERNEL_BACKEND_H
+
+#include "abi/abi.h"
+
+struct vm;
+struct vcpu;
+
+/* Why the guest was left, in neutral words. Filled in by run(). */
+struct exit {
+    enum abi_exit kind;
+    uint8_t instruction_length; /* 0: the CPU did not tell */
+    uint32_t code;              /* the vendor's number, for messages */
+    uint64_t info[2];           /* the vendor's details, for messages */
+    union {
+        struct {
+            uint16_t port;
+            uint8_t size;
+            bool write, string;
+        } io;
+        struct {
+            uint64_t gpa;
+            bool write, fetch;
+            uint8_t bytes_count;
+            uint8_t bytes[15];
+        } mmio;
+        struct {
+            uint8_t vector;
+        } exception;
+    } u;
+};
+
+struct backend {
+    const char *name;
+    /* Is this CPU of that vendor's kind? */
+    bool (*present)(void);
+    /* Everything required is there: NULL, or a line that names what is missing and what to do. Once, on the BSP. */
+    const char *(*probe)(void);
+    /* Switches virtualization on, on this CPU: OK, E_NOMEM, E_NOTSUP. */
+    int (*cpu_enable)(void);
+
+    int (*vm_create)(struct vm *vm);
+    void (*vm_destroy)(struct vm *vm);
+    /* Guest-physical [guest, guest + size) becomes host-physical [to, ...): RAM, writable and executable; with the
+     * largest pages that fit. Only between vm_create and the first entry: OK, E_NOMEM. */
+    int (*map)(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size);
+    int (*vcpu_create)(struct vcpu *v);
+    void (*vcpu_destroy)(struct vcpu *v);
+
+    /* The rest: on the vCPU's thread, interrupts off. */
+    /* Enters the guest with v->event, comes back with v->exit and, if an event was cut off, v->event. Host interrupts
+     * that ended it are pending still. */
+    void (*run)(struct vcpu *v);
+    void (*get_regs)(struct vcpu *v, struct abi_regs *out);        /* all of them */
+    void (*set_regs)(struct vcpu *v, const struct abi_regs *regs); /* all of them */
+    uint64_t (*get_rip)(struct vcpu *v);
+    void (*set_rip)(struct vcpu *v, uint64_t rip); /* ends an interrupt shadow */
+    uint64_t (*get_rflags)(struct vcpu *v);
+    void (*set_rflags)(struct vcpu *v, uint64_t rflags);
+    void (*set_shadow)(struct vcpu *v);    /* as after MOV SS */
+    bool (*in_shadow)(struct vcpu *v);
+    void (*set_cr2)(struct vcpu *v, uint64_t cr2);
+    unsigned (*get_cpl)(struct vcpu *v);
+    uint64_t (*get_efer)(struct vcpu *v);
+    void (*set_efer)(struct vcpu *v, uint64_t efer); /* as the guest wants it; checked by the caller */
+    uint64_t (*get_cr4)(struct vcpu *v);
+    uint64_t (*get_cr0)(struct vcpu *v);
+    /* MSRs that the CPU switches for the guest: OK, E_NOENT: not one of them. */
+    int (*get_msr)(struct vcpu *v, uint32_t msr, uint64_t *value);
+    int (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
+    /* Exit as soon as an interrupt of that priority class (1..15; 0: none wanted) could be taken; as soon as an NMI
+     * could be. Asked anew before each entry. */
+    void (*set_windows)(struct vcpu *v, uint8_t interrupt_class, bool nmi);
+    /* Does this back end want CR8 from the LAPIC before an entry, and bring it back? */
+    uint8_t (*get_cr8)(struct vcpu *v);
+    void (*set_cr8)(struct vcpu *v, uint8_t cr8);
+};
+
+extern const struct backend *backend;
+
+/* A back end announces itself with this; kernel/main.c takes the first that is present. */
+#define REGISTER_BACKEND(b) const struct backend *const b##_entry __attribute__((section(".backends"), used)) = &(b)
+
+#endif

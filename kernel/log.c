@@ -1,0 +1,93 @@
+#include "kernel/log.h"
+
+#include "kernel/backtrace.h"
+#include "kernel/serial.h"
+#include "kernel/smp.h"
+#include "kernel/spinlock.h"
+#include "lib/format.h"
+#include "lib/string.h"
+
+#define LOG_SIZE  65536u
+#define LINE_SIZE 240
+
+static struct {
+    struct spinlock lock;
+    char text[LOG_SIZE];
+    uint64_t end;     /* sequence number behind the last byte */
+    uint64_t printed; /* what lies before has been on the serial port */
+    bool indirect;
+} logger;
+
+/* The ring's text and, while nobody else prints it, the terminal's. */
+static void append(const char *text, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i++)
+        logger.text[(logger.end + i) % LOG_SIZE] = text[i];
+    logger.end += size;
+}
+
+static void line(enum log_level level, const char *fmt, va_list args)
+{
+    char text[LINE_SIZE + 4];
+    text[0] = '<';
+    text[1] = (char)('0' + level);
+    text[2] = '>';
+    int n = vformat(text + 3, LINE_SIZE, fmt, args);
+    uint32_t size = 3 + (uint32_t)MIN(MAX(n, 0), LINE_SIZE - 1);
+    for (uint32_t i = 3; i < size; i++)
+        if ((uint8_t)text[i] < ' ' || text[i] == 0x7f)
+            text[i] = '?';
+    text[size++] = '\n';
+    append(text, size);
+    if (!logger.indirect) {
+        serial_write("lapwing| ", 9);
+        serial_write(text + 3, size - 4);
+        serial_write("\r\n", 2);
+        logger.printed = logger.end;
+    }
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    spin_lock(&logger.lock);
+    line(level, fmt, args);
+    spin_unlock(&logger.lock);
+    va_end(args);
+}
+
+uint32_t log_read(uint64_t sequence, char *out, uint32_t size, uint64_t *first)
+{
+    spin_lock(&logger.lock);
+    uint64_t oldest = logger.end > LOG_SIZE ? logger.end - LOG_SIZE : 0;
+    uint64_t from = MAX(sequence, MAX(oldest, logger.printed));
+    from = MIN(from, logger.end);
+    uint32_t n = (uint32_t)MIN((uint64_t)size, logger.end - from);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = logger.text[(from + i) % LOG_SIZE];
+    spin_unlock(&logger.lock);
+    *first = from;
+    return n;
+}
+
+void log_set_direct(bool direct)
+{
+    logger.indirect = !direct;
+}
+
+void panic(const char *fmt, ...)
+{
+    irq_disable();
+    /* The lock may be held by the CPU that is in trouble: from here on nobody asks for it. */
+    smp_stop_others();
+    logger.indirect = false;
+    va_list args;
+    va_start(args, fmt);
+    serial_write("\r\n", 2);
+    line(LOG_ERROR, fmt, args);
+    va_end(args);
+    backtrace_log((uint64_t)__builtin_frame_address(0), line);
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}

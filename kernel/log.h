@@ -1,0 +1,24 @@
+/* The hypervisor's log: lines in a ring, and on the serial port until control takes over. Any CPU, any time. */
+#ifndef KERNEL_LOG_H
+#define KERNEL_LOG_H
+
+#include "abi/types.h"
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+/* One call is one line (no newline in it; control characters become '?'); longer than 240 bytes is cut. */
+void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Text of the log from byte number sequence on, whole or part of it: bytes copied; *first is the number of the first
+ * one, greater than sequence if older text is gone. Text that has been on the serial port already is not given again. */
+uint32_t log_read(uint64_t sequence, char *out, uint32_t size, uint64_t *first);
+
+/* Whether lines go to the serial port at once (from boot on, and again in a panic). */
+void log_set_direct(bool direct);
+
+/* What cannot go on: this line, registers are the caller's affair, a backtrace; all CPUs stop. */
+_Noreturn void panic(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+#define ASSERT(cond) ((cond) ? (void)0 : panic("%s:%d: not true: %s", __FILE__, __LINE__, #cond))
+
+#endif

@@ -1,0 +1,63 @@
+/* What each CPU has for itself, reached through GS. */
+#ifndef KERNEL_PERCPU_H
+#define KERNEL_PERCPU_H
+
+#include "abi/abi.h"
+
+struct thread;
+struct vcpu;
+struct schedule;
+
+/* Task-state segment (SDM Vol. 3, 8.7). */
+struct tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3, io_map_base;
+} __attribute__((packed));
+static_assert(sizeof(struct tss) == 104, "TSS layout");
+
+/* Selectors; SYSCALL and SYSRET want this order (SDM Vol. 3, 6.8.8). */
+enum { SEL_KERNEL_CS = 0x08, SEL_KERNEL_DS = 0x10, SEL_USER_DS = 0x1b, SEL_USER_CS = 0x23, SEL_TSS = 0x28 };
+
+struct percpu {
+    struct percpu *self;  /* GS:0 */
+    uint64_t kernel_rsp;  /* GS:8, stack of a system call */
+    uint64_t user_rsp;    /* GS:16, the caller's, for an instant */
+    uint32_t index;       /* GS:24 */
+    uint32_t apic_id;
+    struct thread *current;
+    struct vcpu *fpu_owner; /* whose extended state the registers hold */
+    struct schedule *schedule;
+    uint64_t window;
+    uint64_t *window_entry;
+    uint64_t kstack_epoch;
+    void *backend; /* the back end's own */
+    struct tss tss;
+    uint64_t gdt[8];
+};
+
+static inline struct percpu *this_cpu(void)
+{
+    struct percpu *p;
+    __asm__ volatile("mov %%gs:0, %0" : "=r"(p));
+    return p;
+}
+
+static inline struct thread *current_thread(void)
+{
+    return this_cpu()->current;
+}
+
+/* CPUs found, running or not; their areas by index, the BSP's is 0. */
+uint32_t cpu_count(void);
+struct percpu *percpu_of(uint32_t index);
+
+/* An area for one more CPU: NULL: no memory, or too many. */
+struct percpu *percpu_add(uint32_t apic_id) MUST_CHECK;
+/* GS, GDT, TSS of the CPU that calls; its area must not be in use by another. */
+void percpu_load(struct percpu *p);
+
+#endif

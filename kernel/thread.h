@@ -1,0 +1,62 @@
+/* Kernel threads: preemptive in ring 3 and in guests, at chosen points in root. */
+#ifndef KERNEL_THREAD_H
+#define KERNEL_THREAD_H
+
+#include "kernel/timer.h"
+#include "sched/sched.h"
+
+struct world;
+
+struct thread {
+    struct sched_entity se;
+    uint64_t rsp;      /* saved, while it does not run */
+    uint64_t user_rsp0; /* where a trap from ring 3 begins; 0: it is not in ring 3 */
+    uint64_t kstack;
+    uint64_t cr3;
+    _Atomic uint32_t state; /* enum thread_state */
+    _Atomic bool on_cpu;
+    uint32_t cpu; /* where it runs, or ran last */
+    struct thread *_Atomic wake_next;
+    enum sched_why why; /* it is on its way to a run queue */
+    struct timer deadline;
+    struct world *world; /* NULL: a thread of root's own */
+    struct vcpu *vcpu;
+    uint32_t slot;
+    _Atomic bool interrupted; /* a park in ring 3 ends with E_INTR */
+    bool leave;               /* it has to leave ring 3 for good */
+    uint64_t upcall_ticks;    /* se.run_ticks when it entered ring 3 */
+    _Atomic uint32_t *alive;  /* counts threads of its owner; falls when this one is gone */
+    void (*main)(void *);
+    void *arg;
+};
+enum thread_state { THREAD_RUNNING, THREAD_PERMIT, THREAD_BLOCKED, THREAD_DEAD };
+
+/* A blocked thread that will run main(arg) once woken; NULL: no memory. cpus NULL: any. */
+struct thread *thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus) MUST_CHECK;
+/* One that is dead, or has never run. */
+void thread_destroy(struct thread *t);
+/* Makes it run, or its next thread_park return at once. Any CPU, any context in root. */
+void thread_wake(struct thread *t);
+/* Wakes it out of ring 3's PARK with E_INTR, and makes it pass user_return() soon if it is in ring 3. */
+void thread_poke(struct thread *t);
+/* The calling thread sleeps until woken. */
+void thread_park(void);
+/* The same, at most until that TSC tick (0: no limit): OK or E_TIMEDOUT. */
+int thread_park_until(uint64_t deadline);
+_Noreturn void thread_exit(void);
+/* A point where long work in root lets interrupts and other threads in. */
+void thread_preempt_point(void);
+/* Has somebody with a better claim come? Then thread_preempt_point() switches. */
+bool thread_should_yield(void);
+
+/* Each CPU: a run queue; then the CPU's idle loop. */
+bool schedule_init_cpu(void) MUST_CHECK;
+_Noreturn void schedule_start(void);
+/* Stale without order: whether that CPU idles. */
+bool schedule_idle(uint32_t cpu);
+
+/* To ring 3 and back (kernel/user.asm): returns what user_leave() gives. */
+int64_t user_enter(uint64_t rip, uint64_t rsp, uint64_t arg);
+_Noreturn void user_leave(int64_t result);
+
+#endif

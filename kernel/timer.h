@@ -1,0 +1,25 @@
+/* Deadlines in TSC ticks, kept by each CPU. */
+#ifndef KERNEL_TIMER_H
+#define KERNEL_TIMER_H
+
+#include "lib/timerq.h"
+
+/* fired() runs on the CPU where the timer was set, interrupts off, short. Zeroed but for fired, it is not set. */
+struct timer {
+    struct timer_node node;
+    void (*fired)(struct timer *);
+    uint32_t cpu; /* in whose queue it is or was */
+    _Atomic bool busy; /* fired() is running */
+};
+
+/* One owner sets and cancels a timer; both work from any CPU. timer_set moves one that is set already. */
+void timer_set(struct timer *t, uint64_t deadline);
+/* When it returns, fired() is not running and will not run. */
+void timer_cancel(struct timer *t);
+
+/* The scheduler's share of this CPU's hardware timer: it wants to be asked at that tick, 0: never. */
+void timer_set_slice(uint64_t deadline);
+bool timer_init_cpu(void) MUST_CHECK;
+void timer_init(void);
+
+#endif

@@ -1,0 +1,43 @@
+/* Interrupts and exceptions (SDM Vol. 3, chapter 7): entry, dispatch, the way back to ring 3. */
+#ifndef KERNEL_TRAP_H
+#define KERNEL_TRAP_H
+
+#include "abi/types.h"
+
+/* Vectors of root's own. KICK does nothing: it only makes a guest leave. */
+enum vector {
+    VECTOR_SERIAL = 0x30,
+    VECTOR_NOTIFY = 0xf2, /* posted interrupts */
+    VECTOR_KICK = 0xf3,
+    VECTOR_RESCHEDULE = 0xf4,
+    VECTOR_TIMER = 0xf5,
+    VECTOR_ERROR = 0xf6,
+    VECTOR_SPURIOUS = 0xff, /* differs from NOTIFY: some LAPICs take no EOI for this one */
+};
+
+/* As the entry stubs push it. */
+struct trap_frame {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
+    uint64_t vector, error_code;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+
+static inline bool trap_from_user(const struct trap_frame *f)
+{
+    return f->cs & 3;
+}
+
+/* Builds the IDT; once. Then loads it on this CPU. */
+void trap_init(void);
+void trap_load(void);
+
+/* Who serves an interrupt vector (32..255); the LAPIC's EOI follows by itself. Once for each vector, before it comes. */
+void irq_register(uint8_t vector, void (*handler)(struct trap_frame *));
+
+/* An exception in ring 3: ends the world of the running thread. kernel/world.c. */
+void trap_user_fault(struct trap_frame *frame);
+/* Before an interrupt that came from ring 3 returns there, interrupts off: may switch threads, may not return at all.
+ * kernel/thread.c. */
+void user_return(void);
+
+#endif

@@ -1,0 +1,77 @@
+/* A virtual CPU: one kernel thread that moves between the guest, root and its guest's device world. */
+#ifndef KERNEL_VCPU_H
+#define KERNEL_VCPU_H
+
+#include "kernel/backend.h"
+#include "kernel/thread.h"
+#include "kernel/timer.h"
+#include "kernel/vm.h"
+#include "kernel/word.h"
+
+/* An event on its way into the guest (APM Vol. 2, 15.20; SDM Vol. 3, 25.8.3). */
+struct event {
+    bool valid;
+    uint8_t vector;
+    uint8_t type; /* enum event_type */
+    bool has_error_code;
+    uint32_t error_code;
+    uint8_t instruction_length; /* of a software interrupt or exception; 0: unknown */
+};
+enum event_type { EVENT_INTERRUPT = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFTWARE = 4 };
+
+struct vcpu {
+    vcpu_word word;
+    struct vm *vm;
+    uint32_t index;
+    struct thread *thread;
+    struct abi_page *page; /* of its slot in the device world */
+    void *backend;         /* the back end's own */
+
+    uint64_t gpr[ABI_GPRS]; /* as of the last exit; all sixteen, to be changed by root at will */
+    struct exit exit;
+    struct event event;  /* to be injected at the next entry; the back end clears or sets it when it exits */
+    bool nmi_pending;    /* latched, not injected yet */
+    bool nmi_blocked;    /* until IRET */
+    int eoi_vector;      /* an EOI broadcast is due in the device world; -1: none */
+    uint32_t resume_mp;  /* enum mp_state to go back to when it is not PAUSED any more */
+
+    struct lapic *lapic; /* NULL: a guest without */
+    struct timer timer;  /* the LAPIC timer's deadline */
+
+    uint8_t *fpu; /* XSAVE area */
+    uint64_t xcr0;
+    uint64_t msr_system_time, msr_wall_clock, msr_steal_time; /* KVM's paravirtual clock: as the guest wrote them */
+    uint32_t clock_version;
+    uint64_t stolen;
+    struct guest_msrs *msrs; /* kernel/msr.c */
+
+    uint64_t entries, parks, wakes;
+    uint64_t exits[ABI_EXITS];
+};
+
+/* The one constructor and the one destructor; the latter only after the former returned 0 and after the thread is gone.
+ * The vCPU is parked, UNINITIALIZED, and visible to others when this returns: OK, E_NOMEM. */
+int vcpu_create(struct vm *vm, uint32_t index) MUST_CHECK;
+void vcpu_destroy(struct vcpu *v);
+
+/* From any CPU: set the request and deliver it. vector: of a SIPI. */
+void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector);
+
+/* Own thread only, from here on. */
+void vcpu_main(void *vcpu);
+/* Serves what is pending, in order; false: torn down. kernel/serve.c */
+bool vcpu_serve(struct vcpu *v);
+/* Chooses the event for the next entry, or opens windows for it. kernel/inject.c */
+void vcpu_prepare_events(struct vcpu *v);
+void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
+bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
+/* Handles v->exit. kernel/exit.c */
+void vcpu_exit(struct vcpu *v);
+/* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */
+void vcpu_reset(struct vcpu *v, bool init);
+/* Runs the device world's entry point with page->upcall: OK, or E_INTR: the VM is ending. kernel/upcall.c */
+int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind) MUST_CHECK;
+/* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
+bool vcpu_skip(struct vcpu *v) MUST_CHECK;
+
+#endif

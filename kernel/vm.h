@@ -1,0 +1,55 @@
+/* A virtual machine: its memory, vCPUs, LAPICs and device world. */
+#ifndef KERNEL_VM_H
+#define KERNEL_VM_H
+
+#include "kernel/spinlock.h"
+#include "kernel/world.h"
+#include "lapic/lapic.h"
+
+struct vcpu;
+
+#define VM_EXTENTS 64
+
+struct vm {
+    uint32_t id;
+    struct abi_vm_config config;
+    struct world *world;
+    struct frame_extent extents[VM_EXTENTS]; /* guest memory, in guest-physical order */
+    uint32_t extent_count;
+    uint64_t ram_low, ram_high; /* bytes; see abi_info */
+    uint64_t tsc_offset;        /* guest TSC = host TSC + this */
+    struct vcpu *vcpus[ABI_MAX_VCPUS];
+    struct lapic *lapics[ABI_MAX_VCPUS];
+    struct lapic_domain domain;
+    void *backend; /* the back end's own */
+
+    _Atomic uint32_t state;  /* enum abi_vm_state */
+    _Atomic uint32_t ending; /* 1: its end is decided; end_* are written by who set it */
+    uint32_t end_reason, end_status;
+    uint64_t created_tsc, booted_tsc, ended_tsc;
+    bool paused;
+    _Atomic uint32_t acks;         /* acknowledgements that a broadcast still waits for */
+    struct thread *_Atomic waiter; /* who waits for them */
+    _Atomic uint32_t extint;       /* a guest without LAPICs: level of the 8259s' INTR */
+};
+
+/* All that follows is control's, on its thread. */
+/* Everything for the VM that config describes, and its worker started: the VM's id, or E_NOMEM, E_INVAL, E_BUSY; then
+ * nothing is left behind. */
+int vm_create(const struct abi_vm_config *config) MUST_CHECK;
+/* Ends it if need be, waits for its threads, frees everything. */
+void vm_destroy(struct vm *vm);
+struct vm *vm_find(uint64_t id); /* NULL: there is none */
+uint32_t vm_count(void);
+void vm_pause(struct vm *vm); /* returns when no vCPU is in the guest any more */
+void vm_resume(struct vm *vm);
+
+/* Any thread, any CPU: the guest has ended; the first call counts. */
+void vm_end(struct vm *vm, enum abi_end reason, uint32_t status);
+/* Its worker: the BSP starts with these registers: OK, E_BUSY, E_INVAL. */
+int vm_boot(struct vm *vm, const struct abi_regs *regs) MUST_CHECK;
+
+/* Host-physical address of guest RAM; false: no RAM there. */
+bool vm_translate(const struct vm *vm, uint64_t guest, paddr_t *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,126 @@
+#include "kernel/word.h"
+
+#define CPU_MASK   (0xfffull << WORD_CPU_SHIFT)
+#define WHERE_MASK (3ull << WORD_WHERE_SHIFT)
+#define MP_MASK    (7ull << WORD_MP_SHIFT)
+#define SIPI_MASK  (0xffull << WORD_SIPI_SHIFT)
+
+static const uint32_t wakes_in[REQUESTS] = {
+#define X(name, states) [REQ_##name] = (states),
+    REQUEST_TABLE(X)
+#undef X
+};
+static_assert(REQUESTS < 31, "bit 31 is the acknowledgement");
+
+uint64_t word_wakes(enum mp_state mp)
+{
+    uint64_t mask = 0;
+    for (unsigned r = 0; r < REQUESTS; r++)
+        mask |= (wakes_in[r] >> mp & 1) ? BIT(r) : 0;
+    return mask;
+}
+
+static uint64_t set_where(uint64_t w, enum where where)
+{
+    return (w & ~WHERE_MASK) | (uint64_t)where << WORD_WHERE_SHIFT;
+}
+
+/* What asking makes of the word; the word itself if there is nothing to ask. */
+static uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
+{
+    if (w & BIT(r))
+        return w;
+    if (r == REQ_RESUME && (w & BIT(REQ_PAUSE)))
+        return w & ~BIT(REQ_PAUSE);
+    if (r == REQ_RESUME && word_mp(w) != MP_PAUSED)
+        return w;
+    if (r == REQ_PAUSE && (w & BIT(REQ_RESUME)))
+        return w & ~BIT(REQ_RESUME);
+    if (r == REQ_SIPI) {
+        if (word_mp(w) != MP_WAIT_FOR_SIPI && !(w & BIT(REQ_INIT)))
+            return w;
+        w = (w & ~SIPI_MASK) | (uint64_t)vector << WORD_SIPI_SHIFT;
+    }
+    if (r == REQ_INIT)
+        w &= ~(BIT(REQ_SIPI) | SIPI_MASK);
+    return w | BIT(r);
+}
+
+static enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack, bool *must_wait, uint32_t *cpu)
+{
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new;
+    bool wakes;
+    do {
+        new = with_request(old, r, vector);
+        if (ack && word_where(old) == WHERE_GUEST)
+            new |= WORD_ACK;
+        wakes = (new & BIT(r) & ~old) && word_where(old) == WHERE_PARKED && (wakes_in[r] >> word_mp(old) & 1);
+        if (wakes)
+            new = set_where(new, WHERE_ROOT);
+        if (new == old) {
+            *must_wait = false;
+            return ASKED_NOTHING;
+        }
+        /* Pairs with word_enter and word_park: one of the two sees the other. */
+    } while (!atomic_compare_exchange_weak(w, &old, new));
+    *must_wait = (new & WORD_ACK) && ack;
+    *cpu = word_cpu(old);
+    if (wakes)
+        return ASKED_WAKE;
+    return word_where(old) == WHERE_GUEST && (new & BIT(r) & ~old) ? ASKED_KICK : ASKED_NOTHING;
+}
+
+enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
+{
+    bool must_wait;
+    return ask(w, r, vector, false, &must_wait, cpu);
+}
+
+enum asked word_ask_pause(vcpu_word *w, bool *must_wait, uint32_t *cpu)
+{
+    return ask(w, REQ_PAUSE, 0, true, must_wait, cpu);
+}
+
+bool word_leave(vcpu_word *w)
+{
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(w, &old, set_where(old, WHERE_ROOT) & ~(WORD_ACK | CPU_MASK)))
+        ;
+    return old & WORD_ACK;
+}
+
+bool word_park(vcpu_word *w, enum mp_state mp)
+{
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new, wakes = word_wakes(mp);
+    do {
+        new = (old & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT;
+        if (!(old & wakes))
+            new = set_where(new, WHERE_PARKED);
+    } while (!atomic_compare_exchange_weak(w, &old, new));
+    return word_where(new) == WHERE_PARKED;
+}
+
+void word_set_mp(vcpu_word *w, enum mp_state mp)
+{
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(w, &old, (old & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT))
+        ;
+}
+
+enum request word_take(vcpu_word *w, uint8_t *vector)
+{
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+    for (;;) {
+        uint64_t pending = old & (BIT(REQUESTS) - 1);
+        if (!pending)
+            return REQUESTS;
+        enum request first = (enum request)__builtin_ctzll(pending);
+        uint64_t new = old & ~BIT(first);
+        if (first == REQ_SIPI)
+            new &= ~SIPI_MASK;
+        if (atomic_compare_exchange_weak(w, &old, new)) {
+            *vector = word_sipi_vector(old);
+            return first;
+        }
+    }
+}

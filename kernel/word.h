@@ -1,0 +1,78 @@
+/*
+ * The vCPU state word: everything other CPUs may ask of a vCPU, and all they must know to deliver it, in one atomic.
+ *
+ *   bits 0-31 requests | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state
+ *
+ * Only the vCPU's own thread changes mp_state, and `where` except PARKED to ROOT: that is done by the asker whose
+ * request wakes, in the same compare-and-swap that sets the request. So one park has exactly one waker.
+ */
+#ifndef KERNEL_WORD_H
+#define KERNEL_WORD_H
+
+#include <stdatomic.h>
+
+#include "abi/types.h"
+#include "kernel/requests.h"
+
+typedef _Atomic uint64_t vcpu_word;
+
+enum where { WHERE_ROOT, WHERE_GUEST, WHERE_PARKED };
+enum asked { ASKED_NOTHING, ASKED_KICK, ASKED_WAKE };
+
+#define WORD_REQUESTS    0xffffffffull
+#define WORD_ACK         BIT(31) /* somebody waits until this vCPU has left the guest */
+#define WORD_SIPI_SHIFT  32
+#define WORD_WHERE_SHIFT 40
+#define WORD_CPU_SHIFT   42
+#define WORD_MP_SHIFT    54
+
+static inline enum where word_where(uint64_t w)
+{
+    return (enum where)(w >> WORD_WHERE_SHIFT & 3);
+}
+static inline uint32_t word_cpu(uint64_t w)
+{
+    return w >> WORD_CPU_SHIFT & 0xfff;
+}
+static inline enum mp_state word_mp(uint64_t w)
+{
+    return (enum mp_state)(w >> WORD_MP_SHIFT & 7);
+}
+static inline uint8_t word_sipi_vector(uint64_t w)
+{
+    return (uint8_t)(w >> WORD_SIPI_SHIFT);
+}
+static inline uint64_t word_make(enum where where, enum mp_state mp)
+{
+    return (uint64_t)where << WORD_WHERE_SHIFT | (uint64_t)mp << WORD_MP_SHIFT;
+}
+
+/* The requests that wake a vCPU parked in mp, as a mask. */
+uint64_t word_wakes(enum mp_state mp);
+
+/* Ask, from any CPU. What the asker must do then: nothing, kick *cpu (which runs the guest now), or wake the thread.
+ * INIT drops a pending SIPI; a SIPI (vector: its start page) counts only for a vCPU that waits for one or has an INIT
+ * pending, and only the first does; RESUME takes back a PAUSE that has not been served. */
+enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu) __attribute__((warn_unused_result));
+
+/* Like word_ask(PAUSE); *must_wait: the vCPU was in the guest, and word_leave() will report the acknowledgement. */
+enum asked word_ask_pause(vcpu_word *w, bool *must_wait, uint32_t *cpu);
+
+/* The vCPU's own thread, interrupts off: */
+/* ROOT, runnable, without any request, to GUEST on cpu; false: there is something to serve. */
+static inline bool word_enter(vcpu_word *w, uint32_t cpu)
+{
+    uint64_t old = word_make(WHERE_ROOT, MP_RUNNABLE);
+    uint64_t new = word_make(WHERE_GUEST, MP_RUNNABLE) | (uint64_t)cpu << WORD_CPU_SHIFT;
+    return atomic_compare_exchange_strong(w, &old, new);
+}
+/* GUEST to ROOT. True: somebody waits for that. */
+bool word_leave(vcpu_word *w);
+/* ROOT to PARKED in the state mp; false, and nothing changed but the state: a request that wakes in it is pending. */
+bool word_park(vcpu_word *w, enum mp_state mp);
+/* Changes the mp_state. */
+void word_set_mp(vcpu_word *w, enum mp_state mp);
+/* The first pending request in serving order, taken out of the word (*vector: of a SIPI); REQUESTS: none. */
+enum request word_take(vcpu_word *w, uint8_t *vector);
+
+#endif

@@ -1,0 +1,113 @@
+"""Our own guests of tests/guests, each of which tries one thing, and the life of guests."""
+
+from harness import Failure, boot_test
+from test_linux import guest
+
+# Name, vCPUs, how it ends. With exit status 0 a guest says that all it checked was right.
+OWN = [
+    ("cpuidmsr", 1, ("EXIT", 0)),
+    ("fpu", 2, ("EXIT", 0)),
+    ("halt", 1, ("HALTED", 0)),
+    ("hammer", 1, ("EXIT", 0)),
+    ("badstate", 1, "INVALID_STATE"),
+    ("real", 1, ("EXIT", 0)),
+    ("smp", 4, ("EXIT", 0)),
+    ("timer", 2, ("EXIT", 0)),
+    ("triple", 1, "TRIPLE_FAULT"),
+]
+
+
+def own(name, vcpus=1, keys="", memory="16M", section=None):
+    return (f"[guest {section or name}]\nimage = {name}.elf\nmemory = {memory}\nvcpus = {vcpus}\nexit-device = on\n"
+            f"{keys}\n")
+
+
+for _name, _vcpus, _how in OWN:
+
+    def _test(session, name=_name, vcpus=_vcpus, how=_how):
+        """One of our own guests, beside a Linux guest that must not notice."""
+        session.boot(own(name, vcpus) + guest("bystander", words="lapwing.run=poweroff"))
+        session.ended(**{name: how, "bystander": ("POWEROFF", 0)})
+
+    boot_test(limit=120, name=f"guest_{_name}")(_test)
+
+
+@boot_test(limit=90)
+def guest_spin(session):
+    """A guest that spins with interrupts off on every CPU there is holds up nobody, and can be stopped."""
+    session.boot(own("spin", 2) + guest("g", words="lapwing.run=poweroff"))
+    session.expect("lapwing", r"g: powered off")
+    session.command("stop spin", r"spin: stopped")
+    session.ended(spin="STOPPED", g=("POWEROFF", 0))
+
+
+def free_memory(session):
+    """(KiB free for guests, KiB free of the hypervisor's)."""
+    guests = session.command("memory", r"all together +\d+ KiB, +(\d+) KiB free")
+    root = session.expect("lapwing", r"hypervisor +\d+ KiB, +(\d+) KiB free")
+    return int(guests[1]), int(root[1])
+
+
+@boot_test(limit=240)
+def restart_50(session):
+    """A guest is stopped and started 50 times; then all memory is back."""
+    session.boot("[lapwing]\non-end = stay\n" + own("spin", 2, memory="64M"))
+    session.command("stop spin", r"spin: stopped")
+    before = free_memory(session)
+    for _ in range(50):
+        session.command("start spin", r"spin: started")
+        session.sleep(0.1)
+        session.command("stop spin", r"spin: stopped")
+    after = free_memory(session)
+    if after != before:
+        raise Failure(f"KiB free (guests, hypervisor) were {before}, and are {after}")
+    session.command("poweroff")
+    session.wait_off()
+
+
+@boot_test(limit=120)
+def restart_linux(session):
+    """The same with a Linux guest that is stopped at moments of its boot, and one that comes up afterwards."""
+    session.boot(guest("g") + guest("other"), memory="1G")
+    session.expect("g", r"guest g up")
+    session.expect("other", r"guest other up")
+    session.command("stop g", r"g: stopped")
+    before = free_memory(session)
+    for moment in (0, 0.3, 0.7, 1.5, 3):
+        session.command("start g", r"g: started")
+        session.sleep(moment)
+        session.command("stop g", r"g: stopped")
+    after = free_memory(session)
+    if after != before:
+        raise Failure(f"KiB free (guests, hypervisor) were {before}, and are {after}")
+    session.command("start g", r"g: started")
+    session.expect("g", r"guest g up: 2 CPUs")
+    session.command("poweroff")
+    session.ended(g="STOPPED", other="STOPPED")
+
+
+@boot_test(limit=120)
+def world_crash(session):
+    """A device world that crashes takes its own guest along, with a message, and no other."""
+    session.boot(guest("victim") + guest("other", words="lapwing.run=sleep"), memory="1G",
+                 kernel_args="crash-world=victim")
+    session.expect("lapwing", r"victim: device world crashed")
+    session.expect("other", r"slept: 5")
+    session.ended(victim="WORLD_CRASH", other=("POWEROFF", 0))
+
+
+@boot_test(limit=60)
+def isolation_of_text(session):
+    """No guest can print a line that looks like the hypervisor's."""
+    forged = "lapwing| all guests ended: 9 well, 0 badly"
+    session.boot(guest("g"), memory="512M")
+    session.expect("g", r"g# ")
+    for trick in (r"\r", r"\033[2K\r", r"\010\010\010", r"\033[1G", r"\033[A\r", r"\033c", r"\v", r"\f"):
+        session.send(f"printf '{trick}{forged}\\n'\r")
+        session.expect("g", r"9 well, 0 badly$")
+    session.send("echo done-$((40 + 2))\r")
+    session.expect("g", r"^done-42")
+    if session.results.complete():
+        raise Failure("the guest's line was taken for the hypervisor's")
+    session.send("poweroff -f\r")
+    session.ended(g=("POWEROFF", 0))

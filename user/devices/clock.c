@@ -1,0 +1,68 @@
+#include "user/devices/clock.h"
+
+static struct timerq timers;
+static uint64_t tsc_rate;
+
+void clock_init(uint64_t tsc_hz)
+{
+    timers = (struct timerq){0};
+    tsc_rate = tsc_hz;
+}
+
+uint64_t clock_hz(void)
+{
+    return tsc_rate;
+}
+
+uint64_t clock_mul_div(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t high, low;
+
+    /* In C this is a 128-bit division, for which the compiler would call a library that is not linked. */
+    __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "r"(b) : "cc");
+    if (high >= c)
+        return UINT64_MAX;
+    __asm__("divq %2" : "+a"(low), "+d"(high) : "r"(c) : "cc");
+    return low;
+}
+
+uint64_t clock_units(uint64_t ticks, uint64_t unit_hz)
+{
+    return clock_mul_div(ticks, unit_hz, tsc_rate);
+}
+
+uint64_t clock_ticks(uint64_t units, uint64_t unit_hz)
+{
+    uint64_t ticks = clock_mul_div(units, tsc_rate, unit_hz);
+
+    if (ticks == UINT64_MAX)
+        return ticks;
+    return clock_units(ticks, unit_hz) < units ? ticks + 1 : ticks;
+}
+
+void clock_timer_set(struct clock_timer *timer, uint64_t deadline)
+{
+    if (deadline == CLOCK_NEVER)
+        timerq_remove(&timers, &timer->node);
+    else
+        timerq_insert(&timers, &timer->node, deadline);
+}
+
+uint64_t clock_next_deadline(void)
+{
+    struct timer_node *first = timerq_first(&timers);
+
+    return first ? first->deadline : CLOCK_NEVER;
+}
+
+void clock_run(uint64_t now)
+{
+    struct timer_node *due[8];
+    unsigned n = 0;
+
+    /* First all that is due, then the callbacks, so that one which sets its timer into the past is no endless loop. */
+    while (n < ARRAY_SIZE(due) && (due[n] = timerq_pop_expired(&timers, now)) != NULL)
+        n++;
+    for (unsigned i = 0; i < n; i++)
+        CONTAINER_OF(due[i], struct clock_timer, node)->fire(now);
+}

@@ -1,0 +1,68 @@
+#include "user/devices/console.h"
+
+#include "user/devices/clock.h"
+#include "user/lib/env.h"
+#include "user/lib/ring.h"
+
+static struct {
+    struct ring_producer out;
+    struct ring_consumer in;
+    bool owed;   /* control may sleep, and there is output it was not told of */
+    bool urgent; /* tell it now */
+    struct clock_timer timer;
+} console;
+
+static void console_fire(uint64_t now)
+{
+    (void)now;
+    console.urgent = console.owed;
+}
+
+void console_init(struct abi_console *rings)
+{
+    ring_producer_init(&console.out, &rings->out);
+    ring_consumer_init(&console.in, &rings->in);
+    console.owed = console.urgent = false;
+    console.timer = (struct clock_timer){.fire = console_fire};
+}
+
+bool console_put(uint8_t byte)
+{
+    bool peer_waits;
+
+    if (ring_put(&console.out, &byte, 1, &peer_waits) == 0) {
+        /* Whoever stopped the output must be waiting for us; control has seen the ring full and will not be late. */
+        console.urgent |= console.owed;
+        return false;
+    }
+    if (peer_waits && !console.owed) {
+        console.owed = true;
+        clock_timer_set(&console.timer, env_now() + clock_hz() / CONSOLE_DELAY_HZ);
+    }
+    if (console.owed && (byte == '\n' || ring_space(&console.out) < ABI_RING_SIZE / 2))
+        console.urgent = true;
+    return true;
+}
+
+bool console_get(uint8_t *byte)
+{
+    bool peer_waits;
+    bool got = ring_get(&console.in, byte, 1, &peer_waits) == 1;
+
+    console.urgent |= peer_waits;
+    return got;
+}
+
+bool console_readable(void)
+{
+    return ring_used(&console.in) > 0;
+}
+
+void console_flush(void)
+{
+    if (!console.urgent)
+        return;
+    console.urgent = console.owed = false;
+    clock_timer_set(&console.timer, CLOCK_NEVER);
+    env_notify();
+}

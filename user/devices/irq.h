@@ -1,0 +1,25 @@
+/* The interrupt lines of the PC, between the devices, the 8259s, the IOAPIC and the LAPICs. World's lock. */
+#ifndef USER_DEVICES_IRQ_H
+#define USER_DEVICES_IRQ_H
+
+#include "abi/types.h"
+
+/* All lines low; with_ioapic: there is an IOAPIC (not for a guest without LAPICs). After bus_init. */
+void irq_init(bool with_ioapic);
+
+/*
+ * Drive ISA line 0..15 (PLATFORM_IRQ_*), high meaning "asserted". Each line has one source. Interrupts through the
+ * IOAPIC are sent at once.
+ */
+void irq_set(unsigned line, bool level);
+
+/* For the master 8259: its INTR output. */
+void irq_set_intr(bool level);
+
+/*
+ * Tell root of INTR's level if that differs from what it was told last. Called before the world's lock is released:
+ * a line that fell and rose again in between costs no system call.
+ */
+void irq_flush(void);
+
+#endif
