@@ -58,5 +58,7 @@ bool schedule_idle(uint32_t cpu);
 /* To ring 3 and back (kernel/user.asm): returns what user_leave() gives. */
 int64_t user_enter(uint64_t rip, uint64_t rsp, uint64_t arg);
 _Noreturn void user_leave(int64_t result);
+/* Zeroes [address, address + size) of the calling thread's world, which must be mapped there. */
+void user_zero(uint64_t address, uint64_t size);
 
 #endif

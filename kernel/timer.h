@@ -2,6 +2,8 @@
 #ifndef KERNEL_TIMER_H
 #define KERNEL_TIMER_H
 
+#include <stdatomic.h>
+
 #include "lib/timerq.h"
 
 /* fired() runs on the CPU where the timer was set, interrupts off, short. Zeroed but for fired, it is not set. */

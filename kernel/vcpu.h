@@ -57,6 +57,9 @@ void vcpu_destroy(struct vcpu *v);
 /* From any CPU: set the request and deliver it. vector: of a SIPI. */
 void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector);
 
+/* What word_ask() said has to be done. */
+void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu);
+
 /* Own thread only, from here on. */
 void vcpu_main(void *vcpu);
 /* Serves what is pending, in order; false: torn down. kernel/serve.c */

@@ -42,7 +42,7 @@ static uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
         w = (w & ~SIPI_MASK) | (uint64_t)vector << WORD_SIPI_SHIFT;
     }
     if (r == REQ_INIT)
-        w &= ~(BIT(REQ_SIPI) | SIPI_MASK);
+        w &= ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | SIPI_MASK);
     return w | BIT(r);
 }
 
@@ -109,9 +109,10 @@ void word_set_mp(vcpu_word *w, enum mp_state mp)
 
 enum request word_take(vcpu_word *w, uint8_t *vector)
 {
+    const uint64_t while_paused = BIT(REQ_TEARDOWN) | BIT(REQ_PAUSE) | BIT(REQ_RESUME);
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
     for (;;) {
-        uint64_t pending = old & (BIT(REQUESTS) - 1);
+        uint64_t pending = old & (BIT(REQUESTS) - 1) & (word_mp(old) == MP_PAUSED ? while_paused : WORD_REQUESTS);
         if (!pending)
             return REQUESTS;
         enum request first = (enum request)__builtin_ctzll(pending);

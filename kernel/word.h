@@ -51,7 +51,7 @@ static inline uint64_t word_make(enum where where, enum mp_state mp)
 uint64_t word_wakes(enum mp_state mp);
 
 /* Ask, from any CPU. What the asker must do then: nothing, kick *cpu (which runs the guest now), or wake the thread.
- * INIT drops a pending SIPI; a SIPI (vector: its start page) counts only for a vCPU that waits for one or has an INIT
+ * INIT drops a pending SIPI and NMI; a SIPI (vector: its start page) counts only for a vCPU that waits for one or has an INIT
  * pending, and only the first does; RESUME takes back a PAUSE that has not been served. */
 enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu) __attribute__((warn_unused_result));
 
@@ -72,7 +72,8 @@ bool word_leave(vcpu_word *w);
 bool word_park(vcpu_word *w, enum mp_state mp);
 /* Changes the mp_state. */
 void word_set_mp(vcpu_word *w, enum mp_state mp);
-/* The first pending request in serving order, taken out of the word (*vector: of a SIPI); REQUESTS: none. */
+/* The first pending request in serving order, taken out of the word (*vector: of a SIPI); REQUESTS: none. A
+ * paused vCPU serves nothing but TEARDOWN and RESUME. */
 enum request word_take(vcpu_word *w, uint8_t *vector);
 
 #endif

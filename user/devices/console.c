@@ -31,7 +31,6 @@ bool console_put(uint8_t byte)
     bool peer_waits;
 
     if (ring_put(&console.out, &byte, 1, &peer_waits) == 0) {
-        /* Whoever stopped the output must be waiting for us; control has seen the ring full and will not be late. */
         console.urgent |= console.owed;
         return false;
     }
@@ -58,11 +57,11 @@ bool console_readable(void)
     return ring_used(&console.in) > 0;
 }
 
-void console_flush(void)
+bool console_take_notify(void)
 {
     if (!console.urgent)
-        return;
+        return false;
     console.urgent = console.owed = false;
     clock_timer_set(&console.timer, CLOCK_NEVER);
-    env_notify();
+    return true;
 }

@@ -21,7 +21,10 @@ bool console_get(uint8_t *byte);
 /* Has console_get something? */
 bool console_readable(void);
 
-/* Wake control if it is time to. Called before the world's lock is released. */
-void console_flush(void);
+/*
+ * Must control be woken (env_notify) for what happened since the last call? Asked under the world's lock, done after it
+ * is released, for the wake-up may cost the caller its CPU.
+ */
+bool console_take_notify(void);
 
 #endif

@@ -15,7 +15,7 @@ bool pic_intr(void);
 
 /*
  * An interrupt acknowledge cycle: the vector. With nothing to acknowledge it is that of the master's input 7, and
- * nothing goes into service; likewise the slave's input 7 if the slave's request went away.
+ * nothing goes into service.
  */
 uint8_t pic_acknowledge(void);
 

@@ -53,7 +53,6 @@
 #define PLATFORM_PORT_A         0x92
 #define PLATFORM_EXIT           0xf4 /* if the guest's config says exit-device = on */
 #define PLATFORM_VGA            0x3c0
-#define PLATFORM_VGA_MONO       0x3b0
 #define PLATFORM_COM1           0x3f8
 #define PLATFORM_PCI_ADDRESS    0xcf8
 #define PLATFORM_PCI_DATA       0xcfc

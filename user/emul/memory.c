@@ -61,12 +61,15 @@ static enum emul_status to_linear(struct emul *e, unsigned segment, uint64_t off
     return EMUL_DONE;
 }
 
-/* A linear address wraps at 4 GiB outside 64-bit mode (APM Vol. 2, 4.1): its last byte may lie in page 0. */
+/*
+ * A linear address wraps at 4 GiB outside 64-bit mode: its last byte may lie in page 0. (What lies above 4 GiB there is
+ * the TSS of a compatibility-mode program.)
+ */
 static uint64_t next_page(const struct emul *e, uint64_t linear)
 {
     uint64_t next = ALIGN_DOWN(linear, PAGE_SIZE) + PAGE_SIZE;
 
-    return in_64_bit_mode(e) ? next : (uint32_t)next;
+    return in_64_bit_mode(e) || linear > 0xffffffff ? next : (uint32_t)next;
 }
 
 static enum emul_status translate_piece(struct emul *e, uint64_t linear, uint32_t access, uint64_t *gpa)

@@ -177,7 +177,8 @@ enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_reg
 
     begin(&e, ops, ctx, regs, out);
     out->bytes_count = (uint8_t)MIN(bytes_count, (unsigned)EMUL_MAX_LENGTH);
-    memcpy(out->bytes, bytes, out->bytes_count);
+    if (out->bytes_count)
+        memcpy(out->bytes, bytes, out->bytes_count);
     out->status = fetch_and_decode(&e);
     if (out->status == EMUL_DONE)
         out->status = execute(&e);

@@ -45,6 +45,15 @@ bool env_lapic_write(uint32_t offset, uint32_t value)
     return sys_lapic_write(offset, value) >= 0;
 }
 
+unsigned env_physical_bits(void)
+{
+    uint32_t eax = 0x80000008, ebx, ecx = 0, edx;
+
+    __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    eax &= 0xff;
+    return eax < 32 ? 32 : eax > 52 ? 52 : eax;
+}
+
 void env_vm_end(enum abi_end reason, uint32_t status)
 {
     sys_vm_end(reason, status);

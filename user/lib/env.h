@@ -27,6 +27,9 @@ void env_extint(bool level);
 bool env_lapic_read(uint32_t offset, uint32_t *value);
 bool env_lapic_write(uint32_t offset, uint32_t value);
 
+/* The width of a guest-physical address, 32..52: guests see the CPU's own in CPUID 80000008h. */
+unsigned env_physical_bits(void);
+
 /* This guest has ended. */
 void env_vm_end(enum abi_end reason, uint32_t status);
 

@@ -1,0 +1,14 @@
+/* What CPUID tells a guest: one table. kernel/cpuid.c */
+#ifndef KERNEL_CPUID_H
+#define KERNEL_CPUID_H
+
+#include "kernel/asm.h"
+
+struct vcpu;
+
+/* The answer for this vCPU, in its present state (CR4.OSXSAVE, XCR0). Own thread. */
+struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf);
+/* Is feature bit (0..31) of that leaf's register (0 EAX .. 3 EDX) offered to guests? */
+bool guest_has(uint32_t leaf, unsigned reg, unsigned bit);
+
+#endif

@@ -1,0 +1,175 @@
+/* What root does when a guest exits. The vCPU is in ROOT; whatever is not done here goes to the device world. */
+#include "kernel/asm.h"
+#include "kernel/cpuid.h"
+#include "kernel/fpu.h"
+#include "kernel/log.h"
+#include "kernel/msr.h"
+#include "kernel/percpu.h"
+#include "kernel/vcpu.h"
+#include "lib/string.h"
+
+enum { RFLAGS_IF = 1 << 9, VECTOR_UD = 6, VECTOR_GP = 13 };
+
+static void finish_eoi(struct vcpu *v)
+{
+    if (v->eoi_vector < 0)
+        return;
+    v->page->upcall.u.eoi.vector = (uint32_t)v->eoi_vector;
+    v->eoi_vector = -1;
+    if (vcpu_upcall(v, ABI_UPCALL_EOI))
+        return; /* the VM is ending: the next serving sees it */
+}
+
+static void do_io(struct vcpu *v)
+{
+    const struct exit *e = &v->exit;
+    if (e->u.io.string) {
+        memset(&v->page->upcall.u, 0, sizeof v->page->upcall.u);
+        if (vcpu_upcall(v, ABI_UPCALL_EMULATE))
+            return;
+        return;
+    }
+    uint64_t mask = e->u.io.size == 4 ? 0xffffffff : e->u.io.size == 2 ? 0xffff : 0xff;
+    struct abi_upcall *u = &v->page->upcall;
+    u->u.io.port = e->u.io.port;
+    u->u.io.size = e->u.io.size;
+    u->u.io.write = e->u.io.write;
+    u->u.io.value = (uint32_t)(v->gpr[ABI_RAX] & mask);
+    if (vcpu_upcall(v, ABI_UPCALL_IO))
+        return;
+    uint32_t value = v->page->reply.value;
+    if (!vcpu_skip(v))
+        return;
+    if (!e->u.io.write) /* a 32-bit result clears the upper half, smaller ones leave the rest alone */
+        v->gpr[ABI_RAX] = mask == 0xffffffff ? value : (v->gpr[ABI_RAX] & ~mask) | (value & mask);
+}
+
+static void do_mmio(struct vcpu *v)
+{
+    const struct exit *e = &v->exit;
+    struct abi_upcall *u = &v->page->upcall;
+    u->u.emulate.gpa = e->u.mmio.gpa;
+    u->u.emulate.gpa_valid = 1;
+    u->u.emulate.write = e->u.mmio.write;
+    u->u.emulate.fetch = e->u.mmio.fetch;
+    u->u.emulate.bytes_count = e->u.mmio.bytes_count;
+    memcpy(u->u.emulate.bytes, e->u.mmio.bytes, sizeof e->u.mmio.bytes);
+    if (vcpu_upcall(v, ABI_UPCALL_EMULATE) == OK)
+        finish_eoi(v);
+}
+
+static void do_msr(struct vcpu *v, bool write)
+{
+    uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
+    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
+    int err = write ? msr_write(v, msr, value) : msr_read(v, msr, &value);
+    if (err) {
+        vcpu_inject_exception(v, VECTOR_GP, true, 0);
+        return;
+    }
+    if (!vcpu_skip(v))
+        return;
+    if (!write) {
+        v->gpr[ABI_RAX] = (uint32_t)value;
+        v->gpr[ABI_RDX] = value >> 32;
+    }
+    finish_eoi(v);
+}
+
+static void do_cpuid(struct vcpu *v)
+{
+    if (!vcpu_skip(v))
+        return;
+    struct cpuid r = guest_cpuid(v, (uint32_t)v->gpr[ABI_RAX], (uint32_t)v->gpr[ABI_RCX]);
+    v->gpr[ABI_RAX] = r.eax;
+    v->gpr[ABI_RBX] = r.ebx;
+    v->gpr[ABI_RCX] = r.ecx;
+    v->gpr[ABI_RDX] = r.edx;
+}
+
+/* SDM Vol. 1, 13.3, and Vol. 2, XSETBV. */
+static void do_xsetbv(struct vcpu *v)
+{
+    enum { X87 = 1, SSE = 2, AVX = 4, AVX512 = 0xe0 };
+    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
+    bool good = (uint32_t)v->gpr[ABI_RCX] == 0 && backend->get_cpl(v) == 0 && (value & X87) &&
+                !(value & ~fpu_xcr0_mask()) && (!(value & AVX) || (value & SSE)) &&
+                (!(value & AVX512) || ((value & AVX512) == AVX512 && (value & AVX)));
+    if (!good) {
+        vcpu_inject_exception(v, VECTOR_GP, true, 0);
+        return;
+    }
+    if (!vcpu_skip(v))
+        return;
+    fpu_switch_out();
+    v->xcr0 = value; /* loaded with the state at the next entry */
+}
+
+static void do_hlt(struct vcpu *v)
+{
+    if (!vcpu_skip(v) || vcpu_has_wakeup(v))
+        return;
+    word_set_mp(&v->word, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
+}
+
+static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
+{
+    const struct exit *e = &v->exit;
+    log_line(LOG_WARNING, "guest %s: vCPU %u %s (exit code 0x%x, 0x%lx, 0x%lx) at RIP 0x%lx", v->vm->config.name,
+             v->index, what, e->code, e->info[0], e->info[1], backend->get_rip(v));
+    vm_end(v->vm, reason, 0);
+}
+
+void vcpu_exit(struct vcpu *v)
+{
+    if (v->lapic && backend->get_cr8(v) != lapic_get_cr8(v->lapic))
+        lapic_set_cr8(v->lapic, backend->get_cr8(v));
+    switch (v->exit.kind) {
+    case ABI_EXIT_INTERRUPT:
+    case ABI_EXIT_NMI:
+        irq_window();
+        return;
+    case ABI_EXIT_WINDOW:
+        return;
+    case ABI_EXIT_HLT:
+        do_hlt(v);
+        return;
+    case ABI_EXIT_CPUID:
+        do_cpuid(v);
+        return;
+    case ABI_EXIT_RDMSR:
+        do_msr(v, false);
+        return;
+    case ABI_EXIT_WRMSR:
+        do_msr(v, true);
+        return;
+    case ABI_EXIT_IO:
+        do_io(v);
+        return;
+    case ABI_EXIT_MMIO:
+        do_mmio(v);
+        return;
+    case ABI_EXIT_XSETBV:
+        do_xsetbv(v);
+        return;
+    case ABI_EXIT_PAUSE:
+        thread_preempt_point();
+        return;
+    case ABI_EXIT_HYPERCALL: /* none is offered: KVM_ENOSYS */
+        if (vcpu_skip(v))
+            v->gpr[ABI_RAX] = (uint64_t)-1000;
+        return;
+    case ABI_EXIT_EXCEPTION:
+        vcpu_inject_exception(v, v->exit.u.exception.vector, v->exit.u.exception.vector == VECTOR_GP, 0);
+        return;
+    case ABI_EXIT_SHUTDOWN:
+        end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault");
+        return;
+    default:
+        if (v->exit.info[0] == 1) {
+            (void)!vcpu_skip(v);
+            return;
+        }
+        end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses");
+    }
+}

@@ -1,0 +1,90 @@
+#include "kernel/fpu.h"
+
+#include "kernel/asm.h"
+#include "kernel/vcpu.h"
+#include "lib/string.h"
+
+/* x87, SSE, AVX, AVX-512, PKRU: what the CPU has of these. */
+#define XCR0_KNOWN 0x2e7ull
+
+static bool have_xsave;
+static uint64_t xcr0_mask = 3;
+static unsigned area_order;
+
+static uint64_t xgetbv0(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return lo | (uint64_t)hi << 32;
+}
+
+static void xsetbv0(uint64_t v)
+{
+    __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+}
+
+void fpu_init(void)
+{
+    have_xsave = cpuid(1, 0).ecx >> 26 & 1;
+    if (!have_xsave)
+        return;
+    struct cpuid d = cpuid(13, 0);
+    xcr0_mask = (d.eax | (uint64_t)d.edx << 32) & XCR0_KNOWN;
+    xsetbv0(xcr0_mask);
+    uint32_t size = cpuid(13, 0).ebx;
+    while ((PAGE_SIZE << area_order) < size)
+        area_order++;
+}
+
+unsigned fpu_area_order(void)
+{
+    return area_order;
+}
+
+uint64_t fpu_xcr0_mask(void)
+{
+    return have_xsave ? xcr0_mask : 0;
+}
+
+void fpu_reset(uint8_t *area)
+{
+    /* FXSAVE image: FCW at 0, MXCSR at 24 (SDM Vol. 1, 10.5.1, 13.4.1). */
+    memset(area, 0, PAGE_SIZE << area_order);
+    area[0] = 0x40;
+    area[24] = 0x80;
+    area[25] = 0x1f;
+    area[512] = 3; /* XSTATE_BV: x87 and SSE come from the image */
+}
+
+void fpu_switch_out(void)
+{
+    struct vcpu *v = this_cpu()->fpu_owner;
+    if (!v)
+        return;
+    this_cpu()->fpu_owner = NULL;
+    if (!have_xsave) {
+        __asm__ volatile("fxsave64 (%0)" ::"r"(v->fpu) : "memory");
+        return;
+    }
+    /* Read, not remembered: what the register holds now is what the guest made of it. */
+    v->xcr0 = xgetbv0();
+    xsetbv0(xcr0_mask);
+    __asm__ volatile("xsave64 (%0)" ::"r"(v->fpu), "a"((uint32_t)xcr0_mask), "d"((uint32_t)(xcr0_mask >> 32))
+                     : "memory");
+}
+
+void fpu_load(struct vcpu *v)
+{
+    if (this_cpu()->fpu_owner == v)
+        return;
+    fpu_switch_out();
+    if (!have_xsave) {
+        __asm__ volatile("fxrstor64 (%0)" ::"r"(v->fpu) : "memory");
+    } else {
+        xsetbv0(xcr0_mask);
+        __asm__ volatile("xrstor64 (%0)" ::"r"(v->fpu), "a"((uint32_t)xcr0_mask), "d"((uint32_t)(xcr0_mask >> 32))
+                         : "memory");
+        xsetbv0(v->xcr0);
+    }
+    this_cpu()->fpu_owner = v;
+}

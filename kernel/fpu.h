@@ -1,0 +1,18 @@
+/* The extended state (x87, SSE, AVX, ...) is always some vCPU's: root and the worlds use none. */
+#ifndef KERNEL_FPU_H
+#define KERNEL_FPU_H
+
+#include "kernel/percpu.h"
+
+/* Once, on the BSP. Then bytes of an XSAVE area, as an order for page_alloc; and the XCR0 bits that guests may set. */
+void fpu_init(void);
+unsigned fpu_area_order(void);
+uint64_t fpu_xcr0_mask(void);
+/* The power-up state in a zeroed area. */
+void fpu_reset(uint8_t *area);
+/* Interrupts off: the registers become this vCPU's; whoever's they were, is saved. */
+void fpu_load(struct vcpu *v);
+/* Saves the registers if they are some vCPU's: before its thread may run elsewhere. */
+void fpu_switch_out(void);
+
+#endif

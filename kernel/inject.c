@@ -1,0 +1,70 @@
+#include "kernel/vcpu.h"
+
+enum { RFLAGS_IF = 1 << 9 };
+
+/* A vector of the LAPIC's or, by a cycle in the device world, of the 8259s'; negative: nothing is due. */
+static int pending_interrupt(struct vcpu *v)
+{
+    if (v->lapic)
+        return lapic_pending(v->lapic);
+    return atomic_load(&v->vm->extint) ? LAPIC_EXTINT : LAPIC_NONE;
+}
+
+static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
+{
+    if (pending != LAPIC_EXTINT) {
+        lapic_accept(v->lapic, (uint8_t)pending);
+        *vector = (uint8_t)pending;
+        return true;
+    }
+    if (v->lapic)
+        lapic_accept_extint(v->lapic);
+    if (vcpu_upcall(v, ABI_UPCALL_INTA) || (v->page->reply.flags & ABI_REPLY_SPURIOUS))
+        return false;
+    *vector = (uint8_t)v->page->reply.vector;
+    return true;
+}
+
+bool vcpu_has_wakeup(struct vcpu *v)
+{
+    if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
+        return true;
+    return (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
+}
+
+/*
+ * At most one event an entry, and never over one that is already on its way. An interrupt leaves the LAPIC only when it
+ * is put into v->event, which then survives until the guest has it.
+ */
+void vcpu_prepare_events(struct vcpu *v)
+{
+    bool shadow = backend->in_shadow(v);
+    if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && !shadow) {
+        v->nmi_pending = false;
+        v->event = (struct event){.valid = true, .vector = 2, .type = EVENT_NMI};
+    }
+    int pending = pending_interrupt(v);
+    if (!v->event.valid && pending != LAPIC_NONE && !shadow && (backend->get_rflags(v) & RFLAGS_IF)) {
+        uint8_t vector;
+        if (acknowledge(v, pending, &vector))
+            v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
+        pending = pending_interrupt(v);
+    }
+    uint8_t class = 0;
+    if (pending != LAPIC_NONE)
+        class = pending == LAPIC_EXTINT ? 15 : (uint8_t)(pending >> 4);
+    else if (v->lapic)
+        class = lapic_waiting_class(v->lapic); /* held back by TPR: the guest's next MOV CR8 may free it */
+    backend->set_windows(v, class, v->nmi_pending);
+    if (v->lapic)
+        backend->set_cr8(v, lapic_get_cr8(v->lapic));
+}
+
+void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code)
+{
+    v->event = (struct event){.valid = true,
+                              .vector = vector,
+                              .type = EVENT_EXCEPTION,
+                              .has_error_code = has_error_code,
+                              .error_code = error_code};
+}

@@ -1,0 +1,218 @@
+#include "kernel/schedule.h"
+
+#include "kernel/apic.h"
+#include "kernel/fpu.h"
+#include "kernel/log.h"
+#include "kernel/paging.h"
+#include "kernel/percpu.h"
+#include "kernel/time.h"
+#include "kernel/trap.h"
+
+#define LATENCY_US 6000
+/* A thread that runs alone needs no tick; a device world does get one now and then, to see whether it hangs. */
+#define WATCH_US 1000000
+
+struct schedule {
+    struct sched_rq rq;
+    struct thread idle;
+    bool resched;
+    struct thread *_Atomic woken; /* by other CPUs, latest first */
+};
+
+static uint32_t loads[ABI_MAX_CPUS];
+static uint32_t online; /* CPUs that take threads: the first so many */
+
+void thread_switch(uint64_t *save_rsp, uint64_t rsp);
+
+static struct schedule *mine(void)
+{
+    return this_cpu()->schedule;
+}
+
+static void publish(struct schedule *s)
+{
+    __atomic_store_n(&loads[this_cpu()->index], sched_load(&s->rq), __ATOMIC_RELAXED);
+}
+
+bool schedule_idle(uint32_t cpu)
+{
+    return __atomic_load_n(&loads[cpu], __ATOMIC_RELAXED) == 0;
+}
+
+static void set_slice(struct schedule *s, uint64_t now)
+{
+    uint64_t end = sched_slice_end(&s->rq, now);
+    if (!end && s->rq.current)
+        end = now + tsc_from_us(WATCH_US);
+    timer_set_slice(end);
+}
+
+static void enqueue(struct schedule *s, struct thread *t, uint64_t now)
+{
+    t->cpu = this_cpu()->index;
+    sched_enqueue(&s->rq, now, &t->se, t->why);
+    if (sched_should_preempt(&s->rq, now))
+        s->resched = true;
+    else
+        set_slice(s, now);
+    publish(s);
+}
+
+/* Hand a runnable thread to a CPU: one interrupt for as many threads as come before it is served. */
+static void hand_over(struct thread *t, uint32_t cpu)
+{
+    struct schedule *s = percpu_of(cpu)->schedule;
+    struct thread *head = atomic_load_explicit(&s->woken, memory_order_relaxed);
+    do
+        atomic_store_explicit(&t->wake_next, head, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&s->woken, &head, t));
+    if (!head)
+        apic_ipi(cpu, VECTOR_RESCHEDULE);
+}
+
+static void take_woken(struct schedule *s, uint64_t now)
+{
+    struct thread *t = atomic_exchange(&s->woken, NULL);
+    while (t) {
+        struct thread *next = atomic_load_explicit(&t->wake_next, memory_order_relaxed);
+        enqueue(s, t, now);
+        t = next;
+    }
+}
+
+void schedule_wake(struct thread *t, enum sched_why why)
+{
+    t->why = why;
+    uint32_t self = this_cpu()->index;
+    /* Still on its stack: only the CPU that is about to leave it may queue it. */
+    uint32_t cpu = atomic_load(&t->on_cpu) ? t->cpu : sched_wake_cpu(&t->se, t->cpu, loads, online);
+    if (cpu == self)
+        enqueue(mine(), t, tsc_now());
+    else
+        hand_over(t, cpu);
+}
+
+static void push_surplus(struct schedule *s, uint64_t now)
+{
+    uint32_t target;
+    struct sched_entity *se = sched_push(&s->rq, now, this_cpu()->index, loads, online, &target);
+    if (!se)
+        return;
+    struct thread *t = CONTAINER_OF(se, struct thread, se);
+    if (atomic_load(&t->on_cpu))
+        return; /* its context is not saved yet */
+    sched_dequeue(&s->rq, now, se);
+    publish(s);
+    t->why = SCHED_MIGRATE;
+    hand_over(t, target);
+}
+
+/* On the new thread's stack: the one before is off its own now. */
+static void finish_switch(struct thread *before)
+{
+    bool dead = atomic_load(&before->state) == THREAD_DEAD;
+    _Atomic uint32_t *alive = before->alive;
+    atomic_store_explicit(&before->on_cpu, false, memory_order_release);
+    if (dead && alive)
+        thread_gone(alive);
+}
+
+static struct thread *switched_from[ABI_MAX_CPUS];
+
+void schedule_begin(void)
+{
+    finish_switch(switched_from[this_cpu()->index]);
+}
+
+void schedule(bool runnable)
+{
+    struct percpu *cpu = this_cpu();
+    struct schedule *s = cpu->schedule;
+    struct thread *before = cpu->current;
+    uint64_t now = tsc_now();
+    s->resched = false;
+    if (before != &s->idle)
+        sched_put(&s->rq, now, runnable);
+    take_woken(s, now);
+    publish(s);
+    push_surplus(s, now);
+    struct sched_entity *se = sched_pick(&s->rq, now);
+    struct thread *next = se ? CONTAINER_OF(se, struct thread, se) : &s->idle;
+    s->resched = false;
+    set_slice(s, now);
+    if (next == before)
+        return;
+    fpu_switch_out();
+    kstack_sync();
+    if (next->cr3 != before->cr3)
+        write_cr3(next->cr3);
+    next->cpu = cpu->index;
+    atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
+    cpu->current = next;
+    cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
+    switched_from[cpu->index] = before;
+    thread_switch(&before->rsp, next->rsp);
+    schedule_begin();
+}
+
+bool thread_should_yield(void)
+{
+    struct schedule *s = mine();
+    return s->resched || atomic_load_explicit(&s->woken, memory_order_relaxed);
+}
+
+void schedule_tick(uint64_t now)
+{
+    struct schedule *s = mine();
+    take_woken(s, now);
+    if (sched_should_preempt(&s->rq, now))
+        s->resched = true;
+    else
+        set_slice(s, now);
+    thread_watch(current_thread());
+}
+
+static void reschedule(struct trap_frame *f)
+{
+    (void)f;
+    take_woken(mine(), tsc_now());
+}
+
+static void kick(struct trap_frame *f)
+{
+    (void)f; /* it made the guest exit: that was all */
+}
+
+void schedule_init(void)
+{
+    irq_register(VECTOR_RESCHEDULE, reschedule);
+    irq_register(VECTOR_KICK, kick);
+}
+
+bool schedule_init_cpu(void)
+{
+    static_assert(sizeof(struct schedule) <= PAGE_SIZE, "fits a page");
+    struct schedule *s = page_alloc(0);
+    if (!s || !timer_init_cpu())
+        return false;
+    sched_rq_init(&s->rq, tsc_from_us(LATENCY_US));
+    s->idle.cr3 = paging_root().v;
+    s->idle.cpu = this_cpu()->index;
+    s->idle.on_cpu = true;
+    this_cpu()->current = &s->idle;
+    this_cpu()->schedule = s;
+    return true;
+}
+
+void schedule_start(void)
+{
+    struct schedule *s = mine();
+    __atomic_fetch_add(&online, 1, __ATOMIC_RELAXED);
+    for (;;) {
+        take_woken(s, tsc_now());
+        if (s->rq.queued)
+            schedule(true);
+        else if (!atomic_load(&s->woken))
+            irq_wait();
+    }
+}

@@ -1,0 +1,20 @@
+/* Between the threads and the policy in sched/: which thread runs on this CPU. */
+#ifndef KERNEL_SCHEDULE_H
+#define KERNEL_SCHEDULE_H
+
+#include "kernel/thread.h"
+
+/* The current thread gives the CPU up: it stays runnable, or sleeps. Returns when it runs again. */
+void schedule(bool runnable);
+/* A thread that was blocked or is new becomes runnable somewhere. */
+void schedule_wake(struct thread *t, enum sched_why why);
+/* From the timer's interrupt. */
+void schedule_tick(uint64_t now);
+void schedule_init(void);
+/* First thing on a new thread's stack. */
+void schedule_begin(void);
+/* kernel/thread.c: a thread of that owner is gone for good; this thread's time in ring 3 is looked at. */
+void thread_gone(_Atomic uint32_t *alive);
+void thread_watch(struct thread *t);
+
+#endif

@@ -1,0 +1,125 @@
+/* What a vCPU does about each request: one handler for each line of kernel/requests.h, on its own thread. */
+#include "kernel/asm.h"
+#include "kernel/fpu.h"
+#include "kernel/msr.h"
+#include "kernel/percpu.h"
+#include "kernel/pvclock.h"
+#include "kernel/time.h"
+#include "kernel/vcpu.h"
+#include "lib/string.h"
+
+static bool serve_TEARDOWN(struct vcpu *v, uint8_t vector)
+{
+    (void)v;
+    (void)vector;
+    return false;
+}
+
+static bool serve_PAUSE(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    if (word_mp(atomic_load(&v->word)) != MP_PAUSED)
+        v->resume_mp = word_mp(atomic_load(&v->word));
+    word_set_mp(&v->word, MP_PAUSED);
+    return true;
+}
+
+static bool serve_RESUME(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    word_set_mp(&v->word, (enum mp_state)v->resume_mp);
+    return true;
+}
+
+/* SDM Vol. 3, 11.4.7.3 and 9.4.4: every CPU but the BSP waits for a SIPI; the BSP starts at the reset vector. */
+static bool serve_INIT(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    if (v->lapic)
+        lapic_init_signal(v->lapic);
+    vcpu_reset(v, true);
+    word_set_mp(&v->word, v->index == 0 ? MP_RUNNABLE : MP_WAIT_FOR_SIPI);
+    return true;
+}
+
+static bool serve_SIPI(struct vcpu *v, uint8_t vector)
+{
+    if (word_mp(atomic_load(&v->word)) != MP_WAIT_FOR_SIPI)
+        return true;
+    struct abi_regs r;
+    backend->get_regs(v, &r);
+    r.seg[ABI_CS].selector = (uint16_t)(vector << 8);
+    r.seg[ABI_CS].base = (uint64_t)vector << 12;
+    r.rip = 0;
+    backend->set_regs(v, &r);
+    word_set_mp(&v->word, MP_RUNNABLE);
+    return true;
+}
+
+static bool serve_TIMER(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    if (v->lapic)
+        lapic_timer_expire(v->lapic, tsc_now() + v->vm->tsc_offset);
+    return true;
+}
+
+static bool serve_NMI(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    v->nmi_pending = true;
+    return true;
+}
+
+static bool serve_EVENT(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    if (v->lapic)
+        lapic_pending(v->lapic); /* drains what was posted, so that the next post signals again */
+    return true;
+}
+
+static bool serve_CLOCK(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    pvclock_write(v);
+    return true;
+}
+
+bool vcpu_serve(struct vcpu *v)
+{
+    static bool (*const handlers[REQUESTS])(struct vcpu *, uint8_t) = {
+#define X(name, wakes) [REQ_##name] = serve_##name,
+        REQUEST_TABLE(X)
+#undef X
+    };
+    uint8_t vector = 0;
+    for (enum request r; (r = word_take(&v->word, &vector)) != REQUESTS;)
+        if (!handlers[r](v, vector))
+            return false;
+    return true;
+}
+
+/* SDM Vol. 3, table 9-1. */
+void vcpu_reset(struct vcpu *v, bool init)
+{
+    enum { CR0_ET = 1 << 4, CR0_NW = 1 << 29, CR0_CD = 1 << 30 };
+    struct abi_regs old, r;
+    backend->get_regs(v, &old);
+    memset(&r, 0, sizeof r);
+    for (unsigned i = 0; i < ABI_SEGS; i++)
+        r.seg[i] = (struct abi_segment){.attr = ABI_SEG_P | ABI_SEG_S | 3, .limit = 0xffff};
+    r.seg[ABI_CS] = (struct abi_segment){
+        .selector = 0xf000, .attr = ABI_SEG_P | ABI_SEG_S | 11, .limit = 0xffff, .base = 0xffff0000};
+    r.gdtr.limit = r.idtr.limit = 0xffff;
+    r.ldtr = (struct abi_segment){.attr = ABI_SEG_P | 2, .limit = 0xffff};
+    r.tr = (struct abi_segment){.attr = ABI_SEG_P | 11, .limit = 0xffff};
+    r.rip = 0xfff0;
+    r.rflags = 2;
+    r.cr0 = CR0_ET | (init ? old.cr0 & (CR0_CD | CR0_NW) : 0);
+    r.gpr[ABI_RDX] = cpuid(1, 0).eax;
+    memcpy(v->gpr, r.gpr, sizeof v->gpr);
+    backend->set_regs(v, &r);
+    v->event.valid = v->nmi_pending = v->nmi_blocked = false;
+    msr_init(v);
+}

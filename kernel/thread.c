@@ -1,0 +1,172 @@
+#include "kernel/thread.h"
+
+#include "kernel/apic.h"
+#include "kernel/log.h"
+#include "kernel/paging.h"
+#include "kernel/percpu.h"
+#include "kernel/schedule.h"
+#include "kernel/time.h"
+#include "kernel/trap.h"
+#include "kernel/vm.h"
+#include "lib/string.h"
+
+/* CPU time after which a device world that does not answer is given up. */
+#define HANG_SECONDS 10
+
+extern const char thread_start_stub[];
+void thread_set_user_stack(uint64_t rsp);
+uint64_t thread_user_stack(void);
+_Noreturn void thread_begin(struct thread *t);
+
+static void deadline_fired(struct timer *timer)
+{
+    thread_wake(CONTAINER_OF(timer, struct thread, deadline));
+}
+
+struct thread *thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus)
+{
+    static_assert(sizeof(struct thread) <= PAGE_SIZE, "fits a page");
+    struct thread *t = page_alloc(0);
+    uint64_t top = t ? kstack_alloc() : 0;
+    if (!top) {
+        page_free(t, 0);
+        return NULL;
+    }
+    sched_entity_init(&t->se, weight, cpus);
+    t->kstack = top;
+    t->cr3 = paging_root().v;
+    t->state = THREAD_BLOCKED;
+    t->why = SCHED_NEW;
+    t->deadline.fired = deadline_fired;
+    t->main = main;
+    t->arg = arg;
+    while (!sched_allowed(&t->se, t->cpu) && t->cpu + 1 < cpu_count())
+        t->cpu++;
+    /* What thread_switch pops: RBX holds the thread, the return address is the stub. The stack is mapped in every
+     * table, but this CPU may have stale entries for it. */
+    kstack_sync();
+    uint64_t *frame = (uint64_t *)top - 8;
+    memset(frame, 0, 8 * sizeof *frame);
+    frame[5] = (uint64_t)t;
+    frame[6] = (uint64_t)thread_start_stub;
+    t->rsp = (uint64_t)frame;
+    return t;
+}
+
+void thread_destroy(struct thread *t)
+{
+    if (!t)
+        return;
+    ASSERT(!atomic_load(&t->on_cpu));
+    timer_cancel(&t->deadline);
+    kstack_free(t->kstack);
+    page_free(t, 0);
+}
+
+void thread_begin(struct thread *t)
+{
+    schedule_begin();
+    t->main(t->arg);
+    thread_exit();
+}
+
+void thread_exit(void)
+{
+    timer_cancel(&current_thread()->deadline);
+    atomic_store(&current_thread()->state, THREAD_DEAD);
+    schedule(false);
+    panic("a dead thread runs");
+}
+
+void thread_wake(struct thread *t)
+{
+    uint32_t old = atomic_load(&t->state), new;
+    do {
+        if (old == THREAD_PERMIT || old == THREAD_DEAD)
+            return;
+        new = old == THREAD_BLOCKED ? THREAD_RUNNING : THREAD_PERMIT;
+        /* Pairs with thread_park: it sees the permit, or we see it blocked. */
+    } while (!atomic_compare_exchange_weak(&t->state, &old, new));
+    if (old == THREAD_BLOCKED)
+        schedule_wake(t, t->se.home ? SCHED_WAKE : SCHED_NEW);
+}
+
+void thread_park(void)
+{
+    struct thread *t = current_thread();
+    uint32_t running = THREAD_RUNNING;
+    if (atomic_compare_exchange_strong(&t->state, &running, THREAD_BLOCKED))
+        schedule(false);
+    else
+        atomic_store(&t->state, THREAD_RUNNING);
+}
+
+int thread_park_until(uint64_t deadline)
+{
+    struct thread *t = current_thread();
+    if (deadline)
+        timer_set(&t->deadline, deadline);
+    thread_park();
+    if (!deadline)
+        return OK;
+    timer_cancel(&t->deadline);
+    return tsc_now() >= deadline ? E_TIMEDOUT : OK;
+}
+
+void thread_poke(struct thread *t)
+{
+    atomic_store(&t->interrupted, true);
+    thread_wake(t);
+    if (atomic_load(&t->on_cpu) && t->cpu != this_cpu()->index)
+        apic_ipi(t->cpu, VECTOR_KICK); /* comes back to ring 3 through user_return */
+}
+
+void thread_preempt_point(void)
+{
+    irq_window();
+    if (thread_should_yield())
+        schedule(true);
+}
+
+void thread_set_user_stack(uint64_t rsp)
+{
+    struct thread *t = current_thread();
+    t->user_rsp0 = rsp;
+    t->upcall_ticks = t->se.run_ticks;
+    this_cpu()->kernel_rsp = this_cpu()->tss.rsp[0] = rsp;
+}
+
+uint64_t thread_user_stack(void)
+{
+    struct thread *t = current_thread();
+    uint64_t rsp = t->user_rsp0;
+    t->user_rsp0 = 0;
+    return rsp;
+}
+
+void user_return(void)
+{
+    struct thread *t = current_thread();
+    if (t->leave || (t->world && t->world->vm && atomic_load(&t->world->vm->ending)))
+        user_leave(E_INTR);
+    if (thread_should_yield())
+        schedule(true);
+}
+
+void thread_gone(_Atomic uint32_t *alive)
+{
+    if (atomic_fetch_sub(alive, 1) == 1 && control_world)
+        thread_wake(control_world->worker);
+}
+
+void thread_watch(struct thread *t)
+{
+    if (!t->vcpu || !t->user_rsp0 || t->leave)
+        return;
+    if (t->se.run_ticks - t->upcall_ticks < HANG_SECONDS * tsc_hz())
+        return;
+    t->leave = true;
+    log_line(LOG_ERROR, "guest %s: its device world has not answered vCPU %u for %u s of CPU time: the guest ends",
+             t->world->vm->config.name, t->slot - 1, HANG_SECONDS);
+    vm_end(t->world->vm, ABI_END_WORLD_HANG, 0);
+}

@@ -1,0 +1,105 @@
+#include "kernel/timer.h"
+
+#include "kernel/apic.h"
+#include "kernel/mem.h"
+#include "kernel/percpu.h"
+#include "kernel/schedule.h"
+#include "kernel/spinlock.h"
+#include "kernel/time.h"
+#include "kernel/trap.h"
+
+struct cpu_timers {
+    struct spinlock lock;
+    struct timerq queue;
+    uint64_t slice; /* this CPU's only */
+    uint64_t armed;
+};
+static struct cpu_timers *timers[ABI_MAX_CPUS];
+
+/* Own CPU, locked. The hardware timer stays where it is if it comes early enough. */
+static void arm(struct cpu_timers *t)
+{
+    struct timer_node *first = timerq_first(&t->queue);
+    uint64_t next = first ? first->deadline : 0;
+    if (t->slice && (!next || t->slice < next))
+        next = t->slice;
+    if (next == t->armed)
+        return;
+    t->armed = next;
+    apic_timer_set(next);
+}
+
+static struct timer *pop(struct cpu_timers *t, uint64_t now)
+{
+    spin_lock(&t->lock);
+    struct timer_node *node = timerq_pop_expired(&t->queue, now);
+    struct timer *timer = node ? CONTAINER_OF(node, struct timer, node) : NULL;
+    if (timer)
+        timer->busy = true;
+    spin_unlock(&t->lock);
+    return timer;
+}
+
+static void interrupt(struct trap_frame *f)
+{
+    (void)f;
+    struct cpu_timers *t = timers[this_cpu()->index];
+    t->armed = 0;
+    uint64_t now = tsc_now();
+    for (struct timer *timer = pop(t, now); timer; timer = pop(t, now)) {
+        timer->fired(timer);
+        atomic_store_explicit(&timer->busy, false, memory_order_release);
+    }
+    schedule_tick(now);
+    spin_lock(&t->lock);
+    arm(t);
+    spin_unlock(&t->lock);
+}
+
+void timer_init(void)
+{
+    irq_register(VECTOR_TIMER, interrupt);
+}
+
+bool timer_init_cpu(void)
+{
+    static_assert(sizeof(struct cpu_timers) <= PAGE_SIZE, "fits a page");
+    timers[this_cpu()->index] = page_alloc(0);
+    return timers[this_cpu()->index];
+}
+
+static void take_out(struct timer *timer)
+{
+    struct cpu_timers *t = timers[timer->cpu];
+    spin_lock(&t->lock);
+    timerq_remove(&t->queue, &timer->node);
+    spin_unlock(&t->lock);
+}
+
+void timer_set(struct timer *timer, uint64_t deadline)
+{
+    struct cpu_timers *t = timers[this_cpu()->index];
+    if (timer->node.queued && timer->cpu != this_cpu()->index)
+        take_out(timer);
+    spin_lock(&t->lock);
+    timer->cpu = this_cpu()->index;
+    timerq_insert(&t->queue, &timer->node, deadline);
+    arm(t);
+    spin_unlock(&t->lock);
+}
+
+void timer_cancel(struct timer *timer)
+{
+    take_out(timer);
+    while (atomic_load_explicit(&timer->busy, memory_order_acquire))
+        cpu_pause();
+}
+
+void timer_set_slice(uint64_t deadline)
+{
+    struct cpu_timers *t = timers[this_cpu()->index];
+    t->slice = deadline;
+    spin_lock(&t->lock);
+    arm(t);
+    spin_unlock(&t->lock);
+}

@@ -1,0 +1,89 @@
+#include "kernel/trap.h"
+
+#include "kernel/apic.h"
+#include "kernel/asm.h"
+#include "kernel/backtrace.h"
+#include "kernel/log.h"
+#include "kernel/percpu.h"
+#include "kernel/smp.h"
+
+enum { VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18, FIRST_IRQ = 32 };
+
+struct gate { /* SDM Vol. 3, 7.14.1 */
+    uint16_t offset_0, selector;
+    uint8_t ist, type;
+    uint16_t offset_16;
+    uint32_t offset_32, reserved;
+};
+static_assert(sizeof(struct gate) == 16, "IDT gate layout");
+
+static struct gate idt[256];
+static void (*handlers[256])(struct trap_frame *);
+extern const uint64_t trap_stubs[256];
+
+static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",   "#TS",
+                                    "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
+
+void trap_dispatch(struct trap_frame *f);
+
+void trap_init(void)
+{
+    for (unsigned v = 0; v < 256; v++) {
+        uint64_t stub = trap_stubs[v];
+        idt[v] = (struct gate){.offset_0 = (uint16_t)stub,
+                               .selector = SEL_KERNEL_CS,
+                               .ist = v == VECTOR_DF ? 1 : v == VECTOR_NMI ? 2 : v == VECTOR_MC ? 3 : 0,
+                               .type = 0x8e,
+                               .offset_16 = (uint16_t)(stub >> 16),
+                               .offset_32 = (uint32_t)(stub >> 32)};
+    }
+    trap_load();
+}
+
+void trap_load(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idtr = {sizeof idt - 1, (uint64_t)idt};
+    __asm__ volatile("lidt %0" ::"m"(idtr));
+}
+
+void irq_register(uint8_t vector, void (*handler)(struct trap_frame *))
+{
+    ASSERT(vector >= FIRST_IRQ && !handlers[vector]);
+    handlers[vector] = handler;
+}
+
+static void exception(struct trap_frame *f)
+{
+    if (f->vector == VECTOR_NMI) {
+        smp_stop_check();
+        return; /* nobody else sends one: a hardware NMI that means nothing to us */
+    }
+    if (trap_from_user(f) && f->vector != VECTOR_DF && f->vector != VECTOR_MC) {
+        trap_user_fault(f);
+        return;
+    }
+    uint64_t offset;
+    const char *where = symbol_of(f->rip, &offset);
+    log_line(LOG_ERROR, "rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
+    log_line(LOG_ERROR, "rsi %016lx rdi %016lx rbp %016lx rsp %016lx", f->rsi, f->rdi, f->rbp, f->rsp);
+    log_line(LOG_ERROR, "cr2 %016lx cr3 %016lx rflags %08lx cs %04lx", read_cr2(), read_cr3(), f->rflags, f->cs);
+    panic("%s (error code %lx) in root, CPU %u, at %016lx %s+0x%lx",
+          f->vector < ARRAY_SIZE(names) ? names[f->vector] : "exception", f->error_code, this_cpu()->index, f->rip,
+          where, offset);
+}
+
+void trap_dispatch(struct trap_frame *f)
+{
+    if (f->vector < FIRST_IRQ) {
+        exception(f);
+        return;
+    }
+    if (f->vector == VECTOR_SPURIOUS)
+        return; /* takes no EOI (SDM Vol. 3, 11.9) */
+    apic_eoi();
+    if (handlers[f->vector])
+        handlers[f->vector](f);
+}

@@ -1,0 +1,52 @@
+#include "kernel/log.h"
+#include "kernel/vcpu.h"
+
+int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
+{
+    struct abi_upcall *u = &v->page->upcall;
+    struct abi_reply *r = &v->page->reply;
+    u->kind = kind;
+    u->vcpu = v->index;
+    r->flags = 0;
+    if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH)
+        backend->get_regs(v, &u->regs);
+    uint64_t stack = WORLD_STACKS_BASE + (v->thread->slot + 1) * WORLD_STACK_STRIDE;
+    int64_t result = user_enter(WORLD_IMAGE_BASE, stack - 8, v->thread->slot);
+    if (result)
+        return E_INTR;
+    uint32_t flags = r->flags;
+    if (flags & ABI_REPLY_END) {
+        vm_end(v->vm, ABI_END_EMULATION, 0);
+        return E_INTR;
+    }
+    if (flags & ABI_REPLY_REGS) {
+        for (unsigned i = 0; i < ABI_GPRS; i++)
+            v->gpr[i] = r->regs.gpr[i];
+        backend->set_rip(v, r->regs.rip);
+        backend->set_rflags(v, r->regs.rflags);
+        backend->set_cr2(v, r->regs.cr2);
+    }
+    if (flags & ABI_REPLY_EXCEPTION)
+        vcpu_inject_exception(v, (uint8_t)(r->vector & 31), flags & ABI_REPLY_ERROR_CODE, r->error_code);
+    if (flags & ABI_REPLY_SHADOW)
+        backend->set_shadow(v);
+    return OK;
+}
+
+bool vcpu_skip(struct vcpu *v)
+{
+    uint8_t length = v->exit.instruction_length;
+    if (!length) {
+        if (vcpu_upcall(v, ABI_UPCALL_LENGTH) || (v->page->reply.flags & ABI_REPLY_EXCEPTION))
+            return false;
+        uint32_t told = v->page->reply.length;
+        if (told < 1 || told > 15) {
+            log_line(LOG_ERROR, "guest %s: its device world found an instruction of %u bytes", v->vm->config.name, told);
+            vm_end(v->vm, ABI_END_WORLD_CRASH, 0);
+            return false;
+        }
+        length = (uint8_t)told;
+    }
+    backend->set_rip(v, backend->get_rip(v) + length);
+    return true;
+}

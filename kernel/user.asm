@@ -1,0 +1,124 @@
+; To ring 3 and back: system calls (SDM Vol. 2, SYSCALL and SYSRET), upcalls, the switch between threads.
+bits 64
+default rel
+
+%define GS_KERNEL_RSP 8
+%define GS_USER_RSP   16
+%define USER_FLAGS    0x202
+
+extern syscall_dispatch, thread_set_user_stack, thread_user_stack
+
+section .text
+
+; int64_t user_enter(uint64_t rip, uint64_t rsp, uint64_t arg)
+; The frame that it leaves on the stack is what user_leave() comes back to; traps from ring 3 begin below it.
+global user_enter
+user_enter:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    push rdi
+    push rsi
+    push rdx
+    mov rdi, rsp
+    call thread_set_user_stack
+    pop rdi                     ; arg
+    pop r12                     ; rsp
+    pop rcx                     ; rip
+    mov r11d, USER_FLAGS
+    ; Nothing of root's goes out with the registers.
+    xor eax, eax
+    xor ebx, ebx
+    xor edx, edx
+    xor esi, esi
+    xor ebp, ebp
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    xor r13d, r13d
+    xor r14d, r14d
+    xor r15d, r15d
+    mov rsp, r12
+    xor r12d, r12d
+    swapgs
+    o64 sysret
+
+; _Noreturn void user_leave(int64_t result)
+global user_leave
+user_leave:
+    mov rbx, rdi
+    call thread_user_stack
+    lea rsp, [rax + 24]
+    mov rax, rbx
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
+
+global syscall_entry
+syscall_entry:
+    swapgs
+    mov [gs:GS_USER_RSP], rsp
+    mov rsp, [gs:GS_KERNEL_RSP]
+    push qword [gs:GS_USER_RSP]
+    push rcx
+    push r11
+    push rdi
+    push rsi
+    push rdx
+    push r8
+    push r9
+    push r10
+    push rbp
+    xor ebp, ebp                ; the frame chain ends here
+    mov rcx, r10
+    mov r8, rax
+    call syscall_dispatch       ; (a, b, c, d, number)
+    pop rbp
+    pop r10
+    pop r9
+    pop r8
+    pop rdx
+    pop rsi
+    pop rdi
+    pop r11
+    pop rcx
+    pop rsp
+    swapgs
+    o64 sysret
+
+; void thread_switch(uint64_t *save_rsp, uint64_t rsp)
+global thread_switch
+thread_switch:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov [rdi], rsp
+    mov rsp, rsi
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
+
+; Where a new thread's first switch goes: thread_begin(thread), thread in RBX.
+extern thread_begin
+global thread_start_stub
+thread_start_stub:
+    mov rdi, rbx
+    xor ebp, ebp
+    call thread_begin
+    ud2
+
+section .note.GNU-stack noalloc noexec nowrite progbits

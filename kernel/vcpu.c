@@ -1,0 +1,156 @@
+#include "kernel/vcpu.h"
+
+#include "kernel/apic.h"
+#include "kernel/fpu.h"
+#include "kernel/log.h"
+#include "kernel/msr.h"
+#include "kernel/percpu.h"
+#include "kernel/pvclock.h"
+#include "kernel/time.h"
+#include "kernel/trap.h"
+
+static void timer_fired(struct timer *t)
+{
+    vcpu_ask(CONTAINER_OF(t, struct vcpu, timer), REQ_TIMER, 0);
+}
+
+static void free_parts(struct vcpu *v)
+{
+    thread_destroy(v->thread);
+    page_free(v->fpu, fpu_area_order());
+    page_free(v->msrs, 0);
+    page_free(v->lapic, 0);
+    page_free(v, 0);
+}
+
+int vcpu_create(struct vm *vm, uint32_t index)
+{
+    static_assert(sizeof(struct vcpu) <= PAGE_SIZE && sizeof(struct lapic) <= PAGE_SIZE, "a page each");
+    struct vcpu *v = page_alloc(0);
+    if (!v)
+        return E_NOMEM;
+    v->vm = vm;
+    v->index = index;
+    v->page = vm->world->pages[ABI_SLOT_VCPU(index)];
+    v->eoi_vector = -1;
+    v->word = word_make(WHERE_PARKED, MP_UNINITIALIZED);
+    v->timer.fired = timer_fired;
+    v->xcr0 = 1;
+    v->fpu = page_alloc(fpu_area_order());
+    v->msrs = page_alloc(0);
+    v->lapic = vm->config.lapic ? page_alloc(0) : NULL;
+    v->thread = thread_create(vcpu_main, v, vm->config.weight, vm->config.cpus);
+    int err = v->fpu && v->msrs && v->thread && (v->lapic || !vm->config.lapic) ? OK : E_NOMEM;
+    err = err ? err : backend->vcpu_create(v);
+    if (err) {
+        free_parts(v);
+        return err;
+    }
+    fpu_reset(v->fpu);
+    msr_reset(v);
+    v->thread->world = vm->world;
+    v->thread->vcpu = v;
+    v->thread->slot = ABI_SLOT_VCPU(index);
+    v->thread->cr3 = page_to_pa(vm->world->pt).v;
+    v->thread->alive = &vm->world->alive;
+    vm->vcpus[index] = v;
+    if (v->lapic) {
+        lapic_init(v->lapic, &vm->domain, index, index, index == 0);
+        __atomic_store_n(&vm->lapics[index], v->lapic, __ATOMIC_RELEASE);
+    }
+    return OK;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+    __atomic_store_n(&v->vm->lapics[v->index], NULL, __ATOMIC_RELEASE);
+    timer_cancel(&v->timer);
+    v->vm->vcpus[v->index] = NULL;
+    backend->vcpu_destroy(v);
+    free_parts(v);
+}
+
+void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu)
+{
+    if (asked == ASKED_KICK && cpu != this_cpu()->index)
+        apic_ipi(cpu, VECTOR_KICK);
+    if (asked == ASKED_WAKE) {
+        v->wakes++;
+        thread_wake(v->thread);
+    }
+}
+
+void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector)
+{
+    uint32_t cpu = 0;
+    enum asked asked = word_ask(&v->word, r, vector, &cpu);
+    vcpu_deliver(v, asked, cpu);
+}
+
+/* Off every run queue, until the asker whose request wakes makes it ROOT again. */
+static void park(struct vcpu *v, enum mp_state mp)
+{
+    if (!word_park(&v->word, mp))
+        return;
+    v->parks++;
+    while (word_where(atomic_load(&v->word)) == WHERE_PARKED)
+        thread_park();
+}
+
+static void enter_guest(struct vcpu *v)
+{
+    vcpu_prepare_events(v);
+    fpu_load(v);
+    pvclock_before_entry(v);
+    if (!word_enter(&v->word, this_cpu()->index))
+        return;
+    v->entries++;
+    backend->run(v);
+    if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {
+        struct thread *waiter = atomic_load(&v->vm->waiter);
+        if (waiter)
+            thread_wake(waiter);
+    }
+    v->exits[v->exit.kind]++;
+    vcpu_exit(v);
+}
+
+void vcpu_main(void *arg)
+{
+    struct vcpu *v = arg;
+    while (vcpu_serve(v)) {
+        enum mp_state mp = word_mp(atomic_load(&v->word));
+        if ((mp == MP_HALTED || mp == MP_HALTED_MASKED) && vcpu_has_wakeup(v)) {
+            word_set_mp(&v->word, MP_RUNNABLE);
+            mp = MP_RUNNABLE;
+        }
+        if (mp != MP_RUNNABLE) {
+            park(v, mp);
+            continue;
+        }
+        if (thread_should_yield())
+            thread_preempt_point();
+        else
+            enter_guest(v);
+    }
+    timer_cancel(&v->timer);
+}
+
+int vm_boot(struct vm *vm, const struct abi_regs *regs)
+{
+    uint32_t loading = ABI_VM_LOADING;
+    if (!atomic_compare_exchange_strong(&vm->state, &loading, ABI_VM_RUNNING))
+        return E_BUSY;
+    struct vcpu *v = vm->vcpus[0];
+    /* The thread has not run yet, and nobody but teardown can wake it: its state is ours to write. */
+    vcpu_reset(v, false);
+    for (unsigned i = 0; i < ABI_GPRS; i++)
+        v->gpr[i] = regs->gpr[i];
+    backend->set_regs(v, regs);
+    vm->booted_tsc = tsc_now();
+    uint64_t old = word_make(WHERE_PARKED, MP_UNINITIALIZED);
+    if (atomic_compare_exchange_strong(&v->word, &old, word_make(WHERE_ROOT, MP_RUNNABLE)))
+        thread_wake(v->thread);
+    thread_wake(control_world->worker);
+    return OK;
+}

@@ -1,0 +1,280 @@
+#include "kernel/log.h"
+#include "kernel/percpu.h"
+#include "kernel/time.h"
+#include "kernel/vcpu.h"
+#include "lib/string.h"
+
+#define VM_ORDER 2
+static_assert(sizeof(struct vm) <= PAGE_SIZE << VM_ORDER, "fits its pages");
+
+static struct vm *vms[ABI_MAX_VMS];
+
+struct vm *vm_find(uint64_t id)
+{
+    return id < ABI_MAX_VMS ? vms[id] : NULL;
+}
+
+uint32_t vm_count(void)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < ABI_MAX_VMS; i++)
+        n += vms[i] != NULL;
+    return n;
+}
+
+static void signal_vcpu(void *ctx, uint32_t index, enum lapic_signal what, uint8_t vector)
+{
+    static const enum request request_of[] = {[LAPIC_SIGNAL_EVENT] = REQ_EVENT,
+                                              [LAPIC_SIGNAL_NMI] = REQ_NMI,
+                                              [LAPIC_SIGNAL_INIT] = REQ_INIT,
+                                              [LAPIC_SIGNAL_SIPI] = REQ_SIPI};
+    const struct vm *vm = ctx;
+    if (what != LAPIC_SIGNAL_SMI) /* there is no SMM in a guest */
+        vcpu_ask(vm->vcpus[index], request_of[what], vector);
+}
+
+static void eoi(void *ctx, uint32_t index, uint8_t vector)
+{
+    const struct vm *vm = ctx;
+    vm->vcpus[index]->eoi_vector = vector;
+}
+
+static void timer_changed(void *ctx, uint32_t index)
+{
+    const struct vm *vm = ctx;
+    struct vcpu *v = vm->vcpus[index];
+    uint64_t deadline = lapic_timer_deadline(v->lapic);
+    if (deadline)
+        timer_set(&v->timer, deadline - vm->tsc_offset);
+    else
+        timer_cancel(&v->timer);
+}
+
+static bool config_valid(const struct abi_vm_config *c)
+{
+    bool some_cpu = false, any = true;
+    for (uint32_t i = 0; i < ABI_MAX_CPUS; i++)
+        if (c->cpus[i / 64] >> i % 64 & 1) {
+            any = false;
+            some_cpu |= i < cpu_count();
+        }
+    return c->vcpus >= 1 && c->vcpus <= ABI_MAX_VCPUS && c->weight >= 1 && c->weight <= SCHED_MAX_WEIGHT &&
+           c->memory >= LARGE_PAGE_SIZE && c->memory % PAGE_SIZE == 0 && c->memory < 512ull << 30 &&
+           (any || some_cpu) && (c->lapic || c->vcpus == 1) && c->name[sizeof c->name - 1] == 0 &&
+           c->module_count <= ARRAY_SIZE(c->modules);
+}
+
+/* One stretch of guest RAM, into the guest's and the device world's tables. */
+static int map_stretch(struct vm *vm, uint64_t guest, uint64_t size)
+{
+    while (size > 0) {
+        paddr_t at;
+        if (!vm_translate(vm, guest, &at))
+            return E_INVAL;
+        uint64_t index = guest < vm->ram_low ? guest : guest - (4ull << 30) + vm->ram_low, start = 0, piece = 0;
+        for (uint32_t i = 0; i < vm->extent_count; start += vm->extents[i++].size)
+            if (index >= start && index < start + vm->extents[i].size)
+                piece = MIN(size, start + vm->extents[i].size - index);
+        int err = backend->map(vm, gpa(guest), at, piece);
+        err = err ? err : pt_map(vm->world->pt, WORLD_RAM_BASE + guest, at, piece, PT_USER | PT_WRITE);
+        if (err)
+            return err;
+        guest += piece;
+        size -= piece;
+    }
+    return OK;
+}
+
+static int map_memory(struct vm *vm)
+{
+    int err = map_stretch(vm, 0, MIN(vm->ram_low, ABI_VGA_HOLE_BASE));
+    err = err ? err : map_stretch(vm, ABI_VGA_HOLE_END, vm->ram_low - ABI_VGA_HOLE_END);
+    return err || !vm->ram_high ? err : map_stretch(vm, 4ull << 30, vm->ram_high);
+}
+
+static int map_modules(struct vm *vm)
+{
+    const struct abi_vm_config *c = &vm->config;
+    int err = OK;
+    for (uint32_t i = 0; i < c->module_count + 2 && !err; i++) {
+        int32_t m = i == 0 ? c->image : i == 1 ? c->initrd : c->modules[i - 2];
+        if (m >= 0)
+            err = (uint32_t)m < vm->world->info->module_count ? world_map_module(vm->world, (uint32_t)m) : E_INVAL;
+    }
+    return err;
+}
+
+/* All guest RAM is zeroed before anybody may read it, in pieces that let others run; then the world loads the guest. */
+static void worker_main(void *arg)
+{
+    struct vm *vm = arg;
+    const uint64_t piece = 64 << 10;
+    for (uint64_t done = 0; done < vm->ram_low + vm->ram_high && !atomic_load(&vm->ending); done += piece) {
+        uint64_t guest = done < vm->ram_low ? done : done - vm->ram_low + (4ull << 30);
+        uint64_t size = MIN(piece, (done < vm->ram_low ? vm->ram_low : vm->ram_low + vm->ram_high) - done);
+        if (guest >= ABI_VGA_HOLE_BASE && guest < ABI_VGA_HOLE_END) {
+            guest = ABI_VGA_HOLE_END;
+            size = 0xc0000 - guest;
+        }
+        user_zero(WORLD_RAM_BASE + guest, size);
+        thread_preempt_point();
+    }
+    if (!atomic_load(&vm->ending))
+        user_enter(WORLD_IMAGE_BASE, WORLD_STACKS_BASE + WORLD_STACK_STRIDE - 8, ABI_SLOT_WORKER);
+}
+
+static void vm_free(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->config.vcpus; i++)
+        if (vm->vcpus[i])
+            vcpu_destroy(vm->vcpus[i]);
+    if (vm->backend)
+        backend->vm_destroy(vm);
+    world_destroy(vm->world);
+    frames_free(vm->extents, vm->extent_count);
+    page_free(vm, VM_ORDER);
+}
+
+static void fill_info(struct vm *vm)
+{
+    struct abi_info *info = vm->world->info;
+    info->guest_tsc_offset = vm->tsc_offset;
+    info->ram_low = vm->ram_low;
+    info->ram_high = vm->ram_high;
+    info->vm_id = vm->id;
+    info->config = vm->config;
+}
+
+static int build(struct vm *vm)
+{
+    int n = frames_alloc(vm->config.memory, vm->extents, VM_EXTENTS);
+    if (n < 0)
+        return n;
+    vm->extent_count = (uint32_t)n;
+    vm->world = world_create(vm, 1 + vm->config.vcpus);
+    int err = vm->world ? OK : E_NOMEM;
+    err = err ? err : backend->vm_create(vm);
+    err = err ? err : map_memory(vm);
+    err = err ? err : map_modules(vm);
+    for (uint32_t i = 0; i < vm->config.vcpus && !err; i++)
+        err = vcpu_create(vm, i);
+    if (err)
+        return err;
+    fill_info(vm);
+    struct thread *t = thread_create(worker_main, vm, vm->config.weight, vm->config.cpus);
+    if (!t)
+        return E_NOMEM;
+    vm->world->worker = t;
+    t->world = vm->world;
+    t->cr3 = page_to_pa(vm->world->pt).v;
+    t->alive = &vm->world->alive;
+    return world_map_console(control_world, vm);
+}
+
+int vm_create(const struct abi_vm_config *config)
+{
+    uint32_t id = 0;
+    while (id < ABI_MAX_VMS && vms[id])
+        id++;
+    if (!config_valid(config))
+        return E_INVAL;
+    if (id == ABI_MAX_VMS)
+        return E_BUSY;
+    struct vm *vm = page_alloc(VM_ORDER);
+    if (!vm)
+        return E_NOMEM;
+    vm->id = id;
+    vm->config = *config;
+    vm->ram_low = MIN(config->memory, ABI_RAM_LOW_MAX);
+    vm->ram_high = config->memory - vm->ram_low;
+    vm->created_tsc = tsc_now();
+    vm->tsc_offset = 0 - vm->created_tsc;
+    vm->domain = (struct lapic_domain){.count = config->vcpus,
+                                       .lapics = vm->lapics,
+                                       .signal = signal_vcpu,
+                                       .eoi = eoi,
+                                       .timer_changed = timer_changed,
+                                       .ctx = vm};
+    int err = build(vm);
+    if (err) {
+        vm_free(vm);
+        return err;
+    }
+    vms[id] = vm;
+    vm->world->alive = 1 + vm->config.vcpus;
+    thread_wake(vm->world->worker);
+    return (int)id;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    vm_end(vm, ABI_END_STOPPED, 0);
+    while (atomic_load(&vm->world->alive))
+        thread_park();
+    vms[vm->id] = NULL;
+    world_unmap_console(control_world, vm);
+    vm_free(vm);
+}
+
+void vm_end(struct vm *vm, enum abi_end reason, uint32_t status)
+{
+    if (atomic_exchange(&vm->ending, 1))
+        return;
+    vm->end_reason = reason;
+    vm->end_status = status;
+    vm->ended_tsc = tsc_now();
+    for (uint32_t i = 0; i < vm->config.vcpus; i++) {
+        vcpu_ask(vm->vcpus[i], REQ_TEARDOWN, 0);
+        thread_poke(vm->vcpus[i]->thread);
+    }
+    thread_poke(vm->world->worker);
+    atomic_store(&vm->state, ABI_VM_ENDED);
+    thread_wake(control_world->worker);
+}
+
+void vm_pause(struct vm *vm)
+{
+    atomic_store(&vm->waiter, current_thread());
+    for (uint32_t i = 0; i < vm->config.vcpus; i++) {
+        uint32_t cpu;
+        bool must_wait;
+        atomic_fetch_add(&vm->acks, 1);
+        enum asked asked = word_ask_pause(&vm->vcpus[i]->word, &must_wait, &cpu);
+        vcpu_deliver(vm->vcpus[i], asked, cpu);
+        if (!must_wait)
+            atomic_fetch_sub(&vm->acks, 1);
+    }
+    while (atomic_load(&vm->acks))
+        thread_park();
+    atomic_store(&vm->waiter, NULL);
+    vm->paused = true;
+}
+
+void vm_resume(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->config.vcpus; i++) {
+        vcpu_ask(vm->vcpus[i], REQ_RESUME, 0);
+        vcpu_ask(vm->vcpus[i], REQ_CLOCK, 0);
+    }
+    vm->paused = false;
+}
+
+bool vm_translate(const struct vm *vm, uint64_t guest, paddr_t *out)
+{
+    const uint64_t high = 4ull << 30;
+    uint64_t index;
+    if (guest < vm->ram_low && (guest < ABI_VGA_HOLE_BASE || guest >= ABI_VGA_HOLE_END))
+        index = guest;
+    else if (guest >= high && guest - high < vm->ram_high)
+        index = guest - high + vm->ram_low;
+    else
+        return false;
+    for (uint32_t i = 0; i < vm->extent_count; i++) {
+        if (index < vm->extents[i].size) {
+            *out = pa(vm->extents[i].base.v + index);
+            return true;
+        }
+        index -= vm->extents[i].size;
+    }
+    return false;
+}

@@ -1,0 +1,139 @@
+#include "user/devices/guest_memory.h"
+
+#include "user/devices/bus.h"
+#include "user/devices/machine.h"
+#include "user/devices/platform.h"
+#include "user/lib/env.h"
+
+#include "lib/string.h"
+
+#define HIGH_BASE 0x100000000ull
+
+static uint8_t *ram;
+static uint64_t ram_low, ram_high;
+
+static bool inside(uint64_t at, uint64_t n, uint64_t base, uint64_t end)
+{
+    return at >= base && at <= end && n <= end - at;
+}
+
+void *guest_ram(uint64_t gpa, uint64_t n)
+{
+    if (inside(gpa, n, 0, MIN(ram_low, ABI_VGA_HOLE_BASE)) || inside(gpa, n, ABI_VGA_HOLE_END, ram_low) ||
+        inside(gpa, n, HIGH_BASE, HIGH_BASE + ram_high))
+        return ram + gpa;
+    return NULL;
+}
+
+static void *ram_page(void *ctx, uint64_t gpa)
+{
+    (void)ctx;
+    return guest_ram(ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE);
+}
+
+static unsigned slot_of(void *ctx)
+{
+    return (unsigned)(uintptr_t)ctx;
+}
+
+static bool is_lapic(uint64_t gpa)
+{
+    return ALIGN_DOWN(gpa, PAGE_SIZE) == PLATFORM_LAPIC_BASE;
+}
+
+/*
+ * LAPIC registers are 32 bits wide and aligned (SDM Vol. 3, 11.4.1). Other accesses are undefined there: here a read
+ * gives the bytes of the registers that it touches, a write is lost.
+ */
+static bool lapic_load(uint64_t gpa, uint64_t *value, uint32_t size)
+{
+    uint32_t offset = (uint32_t)(gpa % PAGE_SIZE);
+
+    *value = 0;
+    for (uint32_t done = 0; done < size; done++) {
+        uint32_t word;
+
+        if (!env_lapic_read((offset + done) & ~3u, &word))
+            return false;
+        *value |= (uint64_t)(uint8_t)(word >> 8 * ((offset + done) & 3)) << 8 * done;
+    }
+    return true;
+}
+
+static bool lapic_access(uint64_t gpa, uint64_t *value, uint32_t size, bool write)
+{
+    uint32_t offset = (uint32_t)(gpa % PAGE_SIZE), word;
+
+    if (size == 4 && offset % 4 == 0 && write)
+        return env_lapic_write(offset, (uint32_t)*value);
+    if (size == 4 && offset % 4 == 0) {
+        bool there = env_lapic_read(offset, &word);
+
+        *value = word;
+        return there;
+    }
+    return write ? env_lapic_read(offset & ~3u, &word) : lapic_load(gpa, value, size);
+}
+
+static int read_physical(void *ctx, uint64_t gpa, void *dst, uint32_t size)
+{
+    uint64_t value;
+
+    if (!is_lapic(gpa) || !lapic_access(gpa, &value, size, false)) {
+        machine_enter(slot_of(ctx));
+        value = bus_memory_read(gpa, size);
+        machine_leave();
+    }
+    memcpy(dst, &value, size);
+    return OK;
+}
+
+static int write_physical(void *ctx, uint64_t gpa, const void *src, uint32_t size)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, src, size);
+    if (is_lapic(gpa) && lapic_access(gpa, &value, size, true))
+        return OK;
+    machine_enter(slot_of(ctx));
+    bus_memory_write(gpa, size, value);
+    machine_leave();
+    return OK;
+}
+
+static int port_in(void *ctx, uint16_t port, uint8_t size, uint32_t *value)
+{
+    machine_enter(slot_of(ctx));
+    *value = bus_port_read(port, size);
+    machine_leave();
+    return OK;
+}
+
+static int port_out(void *ctx, uint16_t port, uint8_t size, uint32_t value)
+{
+    machine_enter(slot_of(ctx));
+    bus_port_write(port, size, value);
+    machine_leave();
+    return OK;
+}
+
+static struct emul_ops ops = {
+    .phys_read = read_physical,
+    .phys_write = write_physical,
+    .port_in = port_in,
+    .port_out = port_out,
+    .ram = ram_page,
+};
+
+void guest_memory_init(const struct abi_info *info, uint8_t *ram_base)
+{
+    ram = ram_base;
+    ram_low = info->ram_low;
+    ram_high = info->ram_high;
+    ops.maxphyaddr_bits = env_physical_bits();
+}
+
+const struct emul_ops *guest_memory_ops(void)
+{
+    return &ops;
+}

@@ -1,0 +1,77 @@
+#include "user/devices/machine.h"
+
+#include "user/devices/acpi_pm.h"
+#include "user/devices/bus.h"
+#include "user/devices/clock.h"
+#include "user/devices/console.h"
+#include "user/devices/i8042.h"
+#include "user/devices/irq.h"
+#include "user/devices/misc.h"
+#include "user/devices/pci.h"
+#include "user/devices/pit.h"
+#include "user/devices/rtc.h"
+#include "user/devices/uart.h"
+#include "user/devices/vga.h"
+#include "user/lib/env.h"
+#include "user/lib/lock.h"
+
+#define WORKER_AWAKE 0
+
+static struct lock lock;
+
+/* The TSC until which the worker sleeps (CLOCK_NEVER: until it is unparked), or WORKER_AWAKE. Under the lock. */
+static uint64_t worker_deadline;
+
+void machine_init(const struct abi_info *info, struct abi_console *console)
+{
+    worker_deadline = WORKER_AWAKE;
+    clock_init(info->tsc_hz);
+    bus_init();
+    irq_init(info->config.lapic);
+    console_init(console);
+    uart_init();
+    pit_init();
+    rtc_init(info);
+    acpi_pm_init();
+    i8042_init();
+    pci_init();
+    vga_init();
+    misc_init(info->config.exit_device);
+}
+
+void machine_enter(unsigned slot)
+{
+    lock_take(&lock, slot);
+}
+
+/*
+ * INTR goes to root under the lock, or two threads could tell its levels in the wrong order. The wake-ups come after
+ * it: each may cost this thread its CPU.
+ */
+void machine_leave(void)
+{
+    bool wake = clock_next_deadline() < worker_deadline;
+    bool notify = console_take_notify();
+
+    if (wake)
+        worker_deadline = WORKER_AWAKE; /* once is enough: it will look again */
+    irq_flush();
+    lock_release(&lock);
+    if (wake)
+        env_unpark(ABI_SLOT_WORKER);
+    if (notify)
+        env_notify();
+}
+
+uint64_t machine_work(void)
+{
+    uint64_t deadline;
+
+    machine_enter(ABI_SLOT_WORKER);
+    clock_run(env_now());
+    uart_poll();
+    deadline = clock_next_deadline();
+    worker_deadline = deadline;
+    machine_leave();
+    return deadline == CLOCK_NEVER ? 0 : deadline;
+}

@@ -1,0 +1,23 @@
+/* The PC as a whole: its devices under one lock, and when its worker thread has to run. */
+#ifndef USER_DEVICES_MACHINE_H
+#define USER_DEVICES_MACHINE_H
+
+#include "abi/abi.h"
+
+/* Build the machine of this guest, in reset state. The worker, once, before any vCPU runs. */
+void machine_init(const struct abi_info *info, struct abi_console *console);
+
+/*
+ * Take and release the world's lock around calls into the device models. slot is the caller's own. On release, root,
+ * control and the worker are told what they have to know.
+ */
+void machine_enter(unsigned slot);
+void machine_leave(void);
+
+/*
+ * For the worker, without the lock: run the timers that are due and move the console's bytes. Returns the host TSC
+ * until which it may park (0: for ever); it will be unparked for anything that comes earlier.
+ */
+uint64_t machine_work(void);
+
+#endif

@@ -1,0 +1,145 @@
+#include "user/devices/upcall.h"
+
+#include "user/devices/bus.h"
+#include "user/devices/guest_memory.h"
+#include "user/devices/ioapic.h"
+#include "user/devices/machine.h"
+#include "user/devices/pic.h"
+#include "user/emul/emul.h"
+#include "user/lib/log.h"
+
+#include "lib/string.h"
+
+#define VECTOR_DB 1
+#define VECTOR_UD 6
+#define CPL_USER  3
+
+/* A fetch that fails because other CPUs change the page tables under it is tried so often; more is no accident. */
+#define LENGTH_TRIES 64
+
+static void serve_io(struct abi_page *page, unsigned slot)
+{
+    const struct abi_upcall *upcall = &page->upcall;
+
+    machine_enter(slot);
+    if (upcall->u.io.write)
+        bus_port_write(upcall->u.io.port, upcall->u.io.size, upcall->u.io.value);
+    else
+        page->reply.value = bus_port_read(upcall->u.io.port, upcall->u.io.size);
+    machine_leave();
+}
+
+/* INTR may have gone away since root saw it: then there is nothing to inject, rather than a spurious IRQ 7. */
+static void serve_inta(struct abi_page *page, unsigned slot)
+{
+    machine_enter(slot);
+    if (pic_intr())
+        page->reply.vector = pic_acknowledge();
+    else
+        page->reply.flags = ABI_REPLY_SPURIOUS;
+    machine_leave();
+}
+
+static void serve_eoi(struct abi_page *page, unsigned slot)
+{
+    machine_enter(slot);
+    ioapic_eoi((uint8_t)page->upcall.u.eoi.vector);
+    machine_leave();
+}
+
+/* A guest's user program must not be able to end the guest; its kernel has only itself to blame. */
+static void reply_unhandled(struct abi_page *page, const struct emul_result *result)
+{
+    struct abi_reply *reply = &page->reply;
+    char text[128];
+
+    if (reply->regs.cpl == CPL_USER) {
+        reply->flags = ABI_REPLY_EXCEPTION;
+        reply->vector = VECTOR_UD;
+        return;
+    }
+    emul_describe(result, text, sizeof(text));
+    world_log("vcpu %u: cannot emulate an access to %#llx: %s; the guest ends here", page->upcall.vcpu,
+              (unsigned long long)page->upcall.u.emulate.gpa, text);
+    reply->flags = ABI_REPLY_END;
+}
+
+static void reply_fault(struct abi_reply *reply, const struct emul_result *result)
+{
+    reply->flags = ABI_REPLY_REGS | ABI_REPLY_EXCEPTION | (result->has_error_code ? ABI_REPLY_ERROR_CODE : 0);
+    reply->vector = result->vector;
+    reply->error_code = result->error_code;
+}
+
+static void serve_emulate(struct abi_page *page, unsigned slot)
+{
+    const struct abi_upcall *upcall = &page->upcall;
+    struct abi_reply *reply = &page->reply;
+    struct emul_result result = {.status = EMUL_UNHANDLED, .rip = upcall->regs.rip, .reason = "instruction fetch"};
+
+    reply->regs = upcall->regs;
+    if (!upcall->u.emulate.fetch)
+        emul_step(guest_memory_ops(), (void *)(uintptr_t)slot, &reply->regs, upcall->u.emulate.bytes,
+                  MIN(upcall->u.emulate.bytes_count, (unsigned)EMUL_MAX_LENGTH), &result);
+    switch (result.status) {
+    case EMUL_DONE:
+    case EMUL_AGAIN:
+        reply->flags = ABI_REPLY_REGS;
+        if (result.single_step) {
+            reply->flags |= ABI_REPLY_EXCEPTION;
+            reply->vector = VECTOR_DB;
+        }
+        break;
+    case EMUL_FAULT:
+        reply_fault(reply, &result);
+        break;
+    case EMUL_UNHANDLED:
+        reply_unhandled(page, &result);
+        break;
+    }
+}
+
+static void serve_length(struct abi_page *page, unsigned slot)
+{
+    struct abi_reply *reply = &page->reply;
+    struct emul_result result;
+    int length = 0;
+
+    reply->regs = page->upcall.regs;
+    for (unsigned i = 0; i < LENGTH_TRIES; i++) {
+        length = emul_length(guest_memory_ops(), (void *)(uintptr_t)slot, &reply->regs, &result);
+        if (length > 0 || result.status != EMUL_AGAIN)
+            break;
+    }
+    if (length > 0)
+        reply->length = (uint32_t)length;
+    else if (result.status == EMUL_FAULT)
+        reply_fault(reply, &result);
+    else
+        reply_unhandled(page, &result);
+}
+
+void upcall_serve(struct abi_page *page, unsigned slot)
+{
+    struct abi_reply *reply = &page->reply;
+
+    /* Not regs: they are large, and valid only where a flag says so. */
+    reply->flags = reply->value = reply->length = reply->vector = reply->error_code = 0;
+    switch (page->upcall.kind) {
+    case ABI_UPCALL_IO:
+        serve_io(page, slot);
+        break;
+    case ABI_UPCALL_EMULATE:
+        serve_emulate(page, slot);
+        break;
+    case ABI_UPCALL_LENGTH:
+        serve_length(page, slot);
+        break;
+    case ABI_UPCALL_INTA:
+        serve_inta(page, slot);
+        break;
+    case ABI_UPCALL_EOI:
+        serve_eoi(page, slot);
+        break;
+    }
+}
