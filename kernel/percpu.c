@@ -49,6 +49,11 @@ struct percpu *percpu_add(uint32_t apic_id)
     return p;
 }
 
+void percpu_withdraw(void)
+{
+    count--;
+}
+
 void percpu_load(struct percpu *p)
 {
     struct {

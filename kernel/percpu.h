@@ -57,6 +57,8 @@ struct percpu *percpu_of(uint32_t index);
 
 /* An area for one more CPU: NULL: no memory, or too many. */
 struct percpu *percpu_add(uint32_t apic_id) MUST_CHECK;
+/* The one added last never came up: it does not count. */
+void percpu_withdraw(void);
 /* GS, GDT, TSS of the CPU that calls; its area must not be in use by another. */
 void percpu_load(struct percpu *p);
 

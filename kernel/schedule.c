@@ -83,6 +83,7 @@ static void take_woken(struct schedule *s, uint64_t now)
 void schedule_wake(struct thread *t, enum sched_why why)
 {
     t->why = why;
+    t->ready_since = tsc_now();
     uint32_t self = this_cpu()->index;
     /* Still on its stack: only the CPU that is about to leave it may queue it. */
     uint32_t cpu = atomic_load(&t->on_cpu) ? t->cpu : sched_wake_cpu(&t->se, t->cpu, loads, online);
@@ -142,6 +143,11 @@ void schedule(bool runnable)
     set_slice(s, now);
     if (next == before)
         return;
+    if (runnable)
+        before->ready_since = now;
+    if (next->ready_since)
+        next->waited_ticks += now - next->ready_since;
+    next->ready_since = 0;
     fpu_switch_out();
     kstack_sync();
     if (next->cr3 != before->cr3)
@@ -183,6 +189,11 @@ static void kick(struct trap_frame *f)
     (void)f; /* it made the guest exit: that was all */
 }
 
+void schedule_set_online(uint32_t cpus)
+{
+    online = cpus;
+}
+
 void schedule_init(void)
 {
     irq_register(VECTOR_RESCHEDULE, reschedule);
@@ -207,7 +218,6 @@ bool schedule_init_cpu(void)
 void schedule_start(void)
 {
     struct schedule *s = mine();
-    __atomic_fetch_add(&online, 1, __ATOMIC_RELAXED);
     for (;;) {
         take_woken(s, tsc_now());
         if (s->rq.queued)

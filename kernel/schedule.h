@@ -11,6 +11,8 @@ void schedule_wake(struct thread *t, enum sched_why why);
 /* From the timer's interrupt. */
 void schedule_tick(uint64_t now);
 void schedule_init(void);
+/* The first so many CPUs take threads; before any thread is woken. */
+void schedule_set_online(uint32_t cpus);
 /* First thing on a new thread's stack. */
 void schedule_begin(void);
 /* kernel/thread.c: a thread of that owner is gone for good; this thread's time in ring 3 is looked at. */

@@ -24,6 +24,8 @@ struct thread {
     uint32_t slot;
     _Atomic bool interrupted; /* a park in ring 3 ends with E_INTR */
     bool leave;               /* it has to leave ring 3 for good */
+    uint64_t ready_since;  /* TSC when it became runnable without running; 0: it runs or sleeps */
+    uint64_t waited_ticks; /* in all, runnable without a CPU */
     uint64_t upcall_ticks;    /* se.run_ticks when it entered ring 3 */
     _Atomic uint32_t *alive;  /* counts threads of its owner; falls when this one is gone */
     void (*main)(void *);

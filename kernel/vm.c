@@ -178,6 +178,8 @@ int vm_create(const struct abi_vm_config *config)
         id++;
     if (!config_valid(config))
         return E_INVAL;
+    if (!backend)
+        return E_NOTSUP;
     if (id == ABI_MAX_VMS)
         return E_BUSY;
     struct vm *vm = page_alloc(VM_ORDER);

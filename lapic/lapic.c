@@ -87,6 +87,12 @@ int lapic_pending(struct lapic *l)
     return vector >> 4 > lapic_ppr(l) >> 4 && lapic_mode(l) != LAPIC_DISABLED ? vector : LAPIC_NONE;
 }
 
+uint8_t lapic_waiting_class(const struct lapic *l)
+{
+    int vector = lapic_mode(l) == LAPIC_DISABLED ? 0 : highest(l->irr), in_service = highest(l->isr);
+    return vector > 0 && vector >> 4 > in_service >> 4 ? (uint8_t)(vector >> 4) : 0;
+}
+
 void lapic_accept(struct lapic *l, uint8_t vector)
 {
     l->irr[vector / 64] &= ~BIT(vector % 64);

@@ -147,6 +147,9 @@ static inline bool lapic_posted(const struct lapic *l)
  * Whether the CPU can take it (IF, shadows) is not asked. Nothing but draining happens: asking twice is harmless. */
 int lapic_pending(struct lapic *l);
 
+/* The priority class (1..15) of a vector that nothing but the TPR may hold back; 0: there is none. */
+uint8_t lapic_waiting_class(const struct lapic *l);
+
 /* The CPU took the vector that lapic_pending() gave: IRR to ISR. */
 void lapic_accept(struct lapic *l, uint8_t vector);
 

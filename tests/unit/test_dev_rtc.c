@@ -87,7 +87,7 @@ TEST(linux_sets_the_clock)
     CHECK_EQ(cmos_read(0), 0x59);
     fake_run_us(1000000);
     check_time(0x20, 0x24, 0x02, 0x29, 0x00, 0x00, 0x00);
-    CHECK_EQ(cmos_read(6), 7); /* still its own weekday counting on: Saturday at first, one day later Sunday */
+    CHECK_EQ(cmos_read(6), 1); /* the guest left it at Saturday, wrongly; one day later it is Sunday */
 }
 
 TEST(a_single_register_is_set)
@@ -108,7 +108,7 @@ TEST(set_freezes_the_time)
     cmos_write(0x0b, 0x82);
     fake_run_us(10000000);
     CHECK_EQ(cmos_read(0), 0x57);
-    CHECK_EQ(cmos_read(0x0c), 0);
+    CHECK_EQ(cmos_read(0x0c) & 0x30, 0);
     cmos_write(0x0b, 0x02);
     CHECK_EQ(cmos_read(0), 0x57);
 }

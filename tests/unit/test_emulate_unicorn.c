@@ -23,7 +23,7 @@
 #include "user/emul/insn.h"
 #include "user/emul/x86.h"
 
-#define INSTRUCTIONS 80000 /* of each mode */
+#define INSTRUCTIONS 250000 /* of each mode */
 
 #define RAM_SIZE 0x40000u /* from address 0: all that real mode reaches */
 #define CODE     0x12000u
@@ -44,6 +44,11 @@ struct machine {
     uint32_t port_values[64], our_ports, their_ports; /* a log of port writes, as a running hash, and reads */
     uint64_t our_hash, their_hash;
 };
+
+static uint32_t code_of(const struct machine *m)
+{
+    return m->mode == 2 ? CODE_16 : CODE;
+}
 
 /* ---- The emulator's side */
 
@@ -157,7 +162,7 @@ static uc_err run_unicorn(struct machine *m, uc_engine *uc, struct abi_regs *reg
     uc_reg_write(uc, register_ids[n + 1], &flags);
     uint8_t slot[16];
 
-    memset(slot, 0xf4, sizeof(slot)); /* HLT behind it, or Unicorn goes on translating */
+    memset(slot, 0xf4, sizeof(slot));
     memcpy(slot, m->code, m->insn.length);
     uc_mem_write(uc, m->at, slot, sizeof(slot));
     err = uc_emu_start(uc, m->at, repeated ? m->at + m->insn.length : 0xfff0, 0, repeated ? 1000 : 1);
@@ -435,7 +440,13 @@ static bool same_registers(const struct machine *m, const struct abi_regs *ours,
     return true;
 }
 
-/* Both executed the instruction, or neither did. */
+/* Unicorn would translate what is there, and keep that when the slot is used. */
+static bool is_branch_into_code(const struct machine *m, uint64_t rip)
+{
+    return rip != m->at + m->insn.length && rip - code_of(m) < SLOTS * 16;
+}
+
+/* True: both executed the instruction. */
 static bool compare(struct machine *m, uc_engine *uc)
 {
     struct abi_regs ours = m->regs, theirs = m->regs;
@@ -448,13 +459,13 @@ static bool compare(struct machine *m, uc_engine *uc)
     m->our_hash = m->their_hash = 0;
     m->as_mmio = chance(m, 50);
     status = emul_step(&ops, m, &ours, m->code, m->insn.length, &result);
-    if (m->hole || status == EMUL_UNHANDLED || status == EMUL_FAULT) {
-        if (m->hole || m->insn.repeat) /* it may have written in part; otherwise a fault writes nothing */
+    if (m->hole || status == EMUL_UNHANDLED || status == EMUL_FAULT || is_branch_into_code(m, ours.rip)) {
+        if (m->hole || m->insn.repeat || status == EMUL_DONE) /* but a fault of another kind writes nothing */
             memcpy(m->ours, m->theirs, RAM_SIZE);
         return false;
     }
     err = run_unicorn(m, uc, &theirs);
-    if (err == UC_ERR_FETCH_UNMAPPED) /* a branch was taken */
+    if (err == UC_ERR_FETCH_UNMAPPED || err == UC_ERR_FETCH_PROT) /* a branch was taken */
         err = UC_ERR_OK;
     if (err) {
         complain(m, "status", status, err);
@@ -472,12 +483,17 @@ static bool compare(struct machine *m, uc_engine *uc)
 
 static uc_engine *open_unicorn(struct machine *m, uc_mode mode)
 {
+    uint32_t code = code_of(m), end = code + SLOTS * 16, data = UC_PROT_READ | UC_PROT_WRITE;
     uc_engine *uc;
     uc_hook hooks[2];
 
     CHECK_EQ(uc_open(UC_ARCH_X86, mode, &uc), UC_ERR_OK);
     CHECK_EQ(uc_ctl_set_cpu_model(uc, UC_CPU_X86_HASWELL), UC_ERR_OK);
-    CHECK_EQ(uc_mem_map_ptr(uc, 0, RAM_SIZE, UC_PROT_ALL, m->theirs), UC_ERR_OK);
+    CHECK_EQ(uc_mem_map_ptr(uc, 0, code, data, m->theirs), UC_ERR_OK);
+    CHECK_EQ(uc_mem_map_ptr(uc, code, SLOTS * 16, UC_PROT_ALL, m->theirs + code), UC_ERR_OK);
+    CHECK_EQ(uc_mem_map_ptr(uc, end, RAM_SIZE - end, data, m->theirs + end), UC_ERR_OK);
+    memset(m->theirs + code, 0xf4, SLOTS * 16); /* HLT: Unicorn translates as far as it can, and dies of random data */
+    memcpy(m->ours + code, m->theirs + code, SLOTS * 16);
     CHECK_EQ(uc_hook_add(uc, &hooks[0], UC_HOOK_INSN, (void *)unicorn_in, m, 1, 0, UC_X86_INS_IN), UC_ERR_OK);
     CHECK_EQ(uc_hook_add(uc, &hooks[1], UC_HOOK_INSN, (void *)unicorn_out, m, 1, 0, UC_X86_INS_OUT), UC_ERR_OK);
     set_unicorn_segments(m, uc);
@@ -507,7 +523,7 @@ static void run_mode(unsigned mode, uc_mode unicorn_mode)
                 uc_close(uc);
             uc = open_unicorn(m, unicorn_mode);
         }
-        m->at = (mode == 2 ? CODE_16 : CODE) + i % SLOTS * 16;
+        m->at = code_of(m) + i % SLOTS * 16;
         build_instruction(m);
         if (decode(m->code, sizeof(m->code), mode, &m->insn) <= 0 || unknown_to_unicorn(&m->insn))
             continue;

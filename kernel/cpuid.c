@@ -1,0 +1,185 @@
+#include "kernel/cpuid.h"
+
+#include "kernel/fpu.h"
+#include "kernel/time.h"
+#include "kernel/vcpu.h"
+
+enum reg { EAX, EBX, ECX, EDX };
+enum { CR4_OSXSAVE = 1 << 18 };
+
+/* Feature bits that a guest sees if the CPU has them; every other bit of a listed register reads 0. The only such table. */
+static const struct feature {
+    uint32_t leaf;
+    enum reg reg;
+    uint32_t offered;
+} features[] = {
+    /* SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
+    {1, ECX, 1u | 1u << 1 | 1u << 9 | 1u << 12 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 25 |
+                 1u << 26 | 1u << 28 | 1u << 29 | 1u << 30},
+    /* FPU VME DE PSE TSC MSR PAE CX8 APIC SEP MTRR PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
+    {1, EDX, 0x3fu | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16 | 1u << 17 |
+                 1u << 19 | 7u << 23 | 1u << 26},
+    /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS AVX512F AVX512DQ RDSEED ADX SMAP AVX512IFMA CLFLUSHOPT CLWB AVX512CD SHA
+     * AVX512BW AVX512VL */
+    {7, EBX, 1u | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9 | 3u << 16 | 1u << 18 | 1u << 19 | 1u << 20 |
+                 1u << 21 | 1u << 23 | 1u << 24 | 1u << 28 | 1u << 29 | 3u << 30},
+    /* AVX512VBMI UMIP GFNI VAES VPCLMULQDQ */
+    {7, ECX, 1u << 1 | 1u << 2 | 1u << 8 | 1u << 9 | 1u << 10},
+    {7, EDX, 1u << 4}, /* fast short REP MOV */
+    {13, EAX, 1u | 2u}, /* XSAVEOPT, XSAVEC: subleaf 1 */
+    /* LAHF CMP_LEGACY ABM SSE4A MISALIGNSSE 3DNOWPREFETCH */
+    {0x80000001, ECX, 1u | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8},
+    /* leaf 1's, SYSCALL NX MMXEXT FFXSR PDPE1GB LM */
+    {0x80000001, EDX, 0x3fu | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16 |
+                          1u << 17 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 29},
+    {0x80000008, EBX, 1u | 1u << 9}, /* CLZERO, WBNOINVD */
+};
+
+/* Bits that guests have whatever the CPU has: root provides them. */
+enum { X2APIC = 1u << 21, TSC_DEADLINE = 1u << 24, OSXSAVE = 1u << 27, HYPERVISOR = 1u << 31 };
+/* KVM's interface: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, CLOCKSOURCE_STABLE. */
+#define KVM_FEATURES (1u | 1u << 1 | 1u << 3 | 1u << 5 | 1u << 24)
+
+static uint32_t *reg_of(struct cpuid *r, enum reg reg)
+{
+    return reg == EAX ? &r->eax : reg == EBX ? &r->ebx : reg == ECX ? &r->ecx : &r->edx;
+}
+
+static void filter(struct cpuid *r, uint32_t leaf, uint32_t subleaf)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+        if (features[i].leaf == leaf && (leaf != 13 || subleaf == 1))
+            *reg_of(r, features[i].reg) &= features[i].offered;
+}
+
+bool guest_has(uint32_t leaf, unsigned reg, unsigned bit)
+{
+    struct cpuid r = cpuid(leaf, 0);
+    filter(&r, leaf, 0);
+    return *reg_of(&r, (enum reg)reg) >> bit & 1;
+}
+
+static unsigned bits_for(uint32_t n)
+{
+    unsigned bits = 0;
+    while ((1u << bits) < n)
+        bits++;
+    return bits;
+}
+
+/* One package; each vCPU is a core (SDM Vol. 2, CPUID 0Bh). */
+static struct cpuid topology(const struct vcpu *v, uint32_t subleaf)
+{
+    enum { SMT = 1, CORE = 2 };
+    uint32_t vcpus = v->vm->config.vcpus;
+    struct cpuid r = {0, 0, subleaf & 0xff, v->index};
+    if (subleaf == 0) {
+        r.ebx = 1;
+        r.ecx |= SMT << 8;
+    } else if (subleaf == 1) {
+        r.eax = bits_for(vcpus);
+        r.ebx = vcpus;
+        r.ecx |= CORE << 8;
+    }
+    return r;
+}
+
+static struct cpuid leaf_1(struct vcpu *v, struct cpuid r)
+{
+    uint32_t vcpus = v->vm->config.vcpus;
+    r.ebx = (r.ebx & 0xff00) | MIN(1u << bits_for(vcpus), 255u) << 16 | v->index << 24;
+    r.edx |= vcpus > 1 ? 1u << 28 : 0;
+    r.ecx |= HYPERVISOR | (backend->get_cr4(v) & CR4_OSXSAVE ? OSXSAVE : 0);
+    if (v->lapic)
+        r.ecx |= X2APIC | TSC_DEADLINE;
+    else
+        r.edx &= ~(1u << 9);
+    return r;
+}
+
+/* Sizes follow the XCR0 that the guest set, not the one that root runs with. */
+static struct cpuid xsave_area(const struct vcpu *v, uint32_t subleaf, struct cpuid r)
+{
+    uint64_t mask = fpu_xcr0_mask();
+    if (subleaf == 0) {
+        r.eax = (uint32_t)mask;
+        r.edx = (uint32_t)(mask >> 32);
+        r.ebx = 576;
+        for (uint32_t i = 2; i < 63; i++)
+            if (v->xcr0 >> i & 1) {
+                struct cpuid part = cpuid(13, i);
+                r.ebx = MAX(r.ebx, part.ebx + part.eax);
+            }
+    } else if (subleaf == 1) {
+        r.ebx = r.ecx = r.edx = 0;
+    } else if (subleaf > 62 || !(mask >> subleaf & 1)) {
+        r = (struct cpuid){0, 0, 0, 0};
+    }
+    return r;
+}
+
+static struct cpuid hypervisor_leaf(uint32_t leaf)
+{
+    uint32_t khz = (uint32_t)(tsc_hz() / 1000);
+    switch (leaf) {
+    case 0x40000000:
+        return (struct cpuid){0x40000010, 0x4b4d564b, 0x564b4d56, 0x4d}; /* KVMKVMKVM */
+    case 0x40000001:
+        return (struct cpuid){KVM_FEATURES, 0, 0, 0};
+    case 0x40000010: /* TSC and APIC timer frequency: the same here */
+        return (struct cpuid){khz, khz, 0, 0};
+    default:
+        return (struct cpuid){0, 0, 0, 0};
+    }
+}
+
+struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+{
+    const struct cpuid none = {0, 0, 0, 0};
+    if (leaf >> 16 == 0x4000)
+        return hypervisor_leaf(leaf);
+    uint32_t max = cpuid(leaf & 0x80000000, 0).eax;
+    max = leaf & 0x80000000 ? MIN(max, 0x80000008u) : MIN(max, 13u);
+    if (leaf > max)
+        return none;
+    struct cpuid r = cpuid(leaf, subleaf);
+    filter(&r, leaf, subleaf);
+    switch (leaf) {
+    case 0:
+    case 0x80000000:
+        r.eax = max;
+        return r;
+    case 1:
+        return leaf_1(v, r);
+    case 2:
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+    case 0x80000005:
+    case 0x80000006:
+        return r;
+    case 4: /* caches: nothing is shared, as many cores as vCPUs */
+        r.eax = (r.eax & 0x3fff) | (r.eax ? (v->vm->config.vcpus - 1) << 26 : 0);
+        return r;
+    case 7:
+        if (subleaf)
+            return none;
+        r.eax = 0;
+        return r;
+    case 11:
+        return v->lapic ? topology(v, subleaf) : none;
+    case 13:
+        return fpu_xcr0_mask() ? xsave_area(v, subleaf, r) : none;
+    case 0x80000001:
+        r.ebx = 0;
+        r.ecx &= v->vm->config.vcpus > 1 ? UINT32_MAX : ~2u;
+        return r;
+    case 0x80000008:
+        r.eax &= 0xffff;
+        r.ecx = (bits_for(v->vm->config.vcpus) << 12) | (v->vm->config.vcpus - 1);
+        r.edx = 0;
+        return r;
+    default: /* MONITOR, power, performance counters, ... */
+        return none;
+    }
+}

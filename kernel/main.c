@@ -1,0 +1,206 @@
+#include "kernel/main.h"
+
+#include "kernel/apic.h"
+#include "kernel/backend.h"
+#include "kernel/boot.h"
+#include "kernel/fpu.h"
+#include "kernel/ioapic.h"
+#include "kernel/log.h"
+#include "kernel/paging.h"
+#include "kernel/percpu.h"
+#include "kernel/schedule.h"
+#include "kernel/serial.h"
+#include "kernel/smp.h"
+#include "kernel/syscall.h"
+#include "kernel/time.h"
+#include "kernel/trap.h"
+#include "kernel/world.h"
+#include "lib/string.h"
+
+#define EARLY_END (4ull << 30) /* what the early tables map, one to one */
+
+struct bootinfo boot;
+struct acpi_info acpi;
+const struct backend *backend;
+
+extern const struct backend *const backends_start[], *const backends_end[];
+uint64_t __stack_chk_guard = 0x9a1c57ab00f3d2e1;
+_Noreturn void __stack_chk_fail(void);
+
+static _Atomic uint32_t arrived, expected;
+
+void __stack_chk_fail(void)
+{
+    panic("a stack frame was overwritten");
+}
+
+static _Noreturn void stop(void)
+{
+    log_line(LOG_ERROR, "stopped");
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+static const void *early_read(uint64_t address, uint64_t size)
+{
+    return address && address < EARLY_END && size < EARLY_END - address ? (const void *)address : NULL;
+}
+
+bool phys_read(uint64_t address, void *out, uint32_t size)
+{
+    for (uint32_t done = 0; done < size;) {
+        uint64_t at = address + done, offset = at % PAGE_SIZE;
+        uint32_t n = (uint32_t)MIN((uint64_t)(size - done), PAGE_SIZE - offset);
+        const uint8_t *page = window_map(pa(at - offset), false);
+        if (!page)
+            return false;
+        memcpy((uint8_t *)out + done, page + offset, n);
+        window_unmap();
+        done += n;
+    }
+    return true;
+}
+
+/* What follows a module in its last page is somebody else's: ring 3 must not read it. */
+static void clear_module_tails(void)
+{
+    for (uint32_t i = 0; i < boot.module_count; i++) {
+        uint64_t end = boot.modules[i].base + boot.modules[i].size;
+        uint8_t *page = end % PAGE_SIZE ? window_map(pa(ALIGN_DOWN(end, PAGE_SIZE)), true) : NULL;
+        if (!page)
+            continue;
+        memset(page + end % PAGE_SIZE, 0, PAGE_SIZE - end % PAGE_SIZE);
+        window_unmap();
+    }
+}
+
+static void find_acpi(void)
+{
+    int err = acpi_parse(&acpi, boot.rsdp, boot.rsdp_copy, boot.rsdp_size, phys_read);
+    if (err)
+        log_line(LOG_WARNING, "ACPI: no usable tables (%s): going on with one CPU", err_text(err));
+    /* The loader's copy of the RSDP has no address that control could read; root's copy of it has. */
+    uint8_t *copy = !err && !acpi.rsdp ? page_alloc(0) : NULL;
+    if (!copy || acpi.table_count == ACPI_MAX_TABLES)
+        return;
+    memcpy(copy, boot.rsdp_copy, boot.rsdp_size);
+    acpi.rsdp = page_to_pa(copy).v;
+    acpi.tables[acpi.table_count].base = acpi.rsdp;
+    acpi.tables[acpi.table_count++].size = sizeof boot.rsdp_copy;
+}
+
+static void find_backend(void)
+{
+    for (const struct backend *const *b = backends_start; b < backends_end; b++)
+        if ((*b)->present()) {
+            const char *missing = (*b)->probe();
+            if (missing)
+                log_line(LOG_ERROR, "%s", missing);
+            else
+                backend = *b;
+            return;
+        }
+    log_line(LOG_ERROR, "this CPU offers neither AMD SVM nor a back end that Lapwing has: guests cannot run");
+}
+
+static void check_tables(void)
+{
+    uint64_t violations = 0, pages = pt_check_wx(NULL, &violations);
+    log_line(violations ? LOG_ERROR : LOG_INFO, "W^X: %lu pages checked, %lu violations", pages, violations);
+}
+
+static void serial_irq(struct trap_frame *f)
+{
+    (void)f;
+    if (serial_interrupt())
+        console_input_ready();
+}
+
+static void control_main(void *arg)
+{
+    (void)arg;
+    uint64_t stack = WORLD_STACKS_BASE + WORLD_STACK_STRIDE;
+    user_enter(WORLD_IMAGE_BASE, stack - 8, ABI_SLOT_WORKER);
+    panic("control has left");
+}
+
+static bool start_control(void)
+{
+    struct world *w = world_create(NULL, 1);
+    struct thread *t = w ? thread_create(control_main, NULL, SCHED_MAX_WEIGHT, NULL) : NULL;
+    if (!t)
+        return false;
+    w->worker = t;
+    w->info->rsdp = acpi.rsdp;
+    for (uint32_t i = 0; i < boot.module_count; i++)
+        if (world_map_module(w, i))
+            return false;
+    t->world = w;
+    t->cr3 = page_to_pa(w->pt).v;
+    control_world = w;
+    serial_enable_input();
+    log_set_direct(false);
+    thread_wake(t);
+    return true;
+}
+
+void cpu_main(void)
+{
+    int err = schedule_init_cpu() ? OK : E_NOMEM;
+    syscall_init_cpu();
+    fpu_init();
+    err = err || !backend ? err : backend->cpu_enable();
+    if (err)
+        panic("CPU %u: %s", this_cpu()->index, err_text(err));
+    arrived++;
+    while (arrived < expected)
+        cpu_pause();
+    if (this_cpu()->index == 0) {
+        schedule_set_online(expected);
+        if (!start_control())
+            panic("no memory for the control service");
+    }
+    schedule_start();
+}
+
+void boot_main(enum boot_protocol protocol, uint64_t information)
+{
+    serial_init();
+    log_line(LOG_INFO, "Lapwing starts");
+    int err = protocol == BOOT_PVH ? bootinfo_pvh(&boot, information, early_read)
+                                   : bootinfo_multiboot2(&boot, (const void *)information, EARLY_END - information);
+    if (err)
+        log_line(LOG_WARNING, "boot information: cut off or malformed: going on with what came before");
+    if (boot.regions_lost || boot.modules_lost)
+        log_line(LOG_WARNING, "boot information: %u memory regions and %u modules too many: ignored",
+                 boot.regions_lost, boot.modules_lost);
+    if (!mem_init(&boot))
+        stop();
+    struct percpu *bsp = percpu_add(0);
+    if (!bsp)
+        stop();
+    percpu_load(bsp);
+    trap_init();
+    if (!paging_init())
+        stop();
+    clear_module_tails();
+    find_acpi();
+    time_init(acpi.pm_timer);
+    if (!apic_init() || !ioapic_init(&acpi))
+        stop();
+    apic_enable();
+    bsp->apic_id = apic_id();
+    timer_init();
+    schedule_init();
+    irq_register(VECTOR_SERIAL, serial_irq);
+    find_backend();
+    expected = UINT32_MAX;
+    expected = smp_start(&acpi, &boot);
+    check_tables();
+    struct mem_counts m = mem_counts();
+    log_line(LOG_INFO, "%u CPUs, %lu MiB for guests, %lu MiB for root, back end %s", cpu_count(),
+             m.frames_total >> 20, m.pool_total >> 20, backend ? backend->name : "none");
+    if (ioapic_route_isa(&acpi, SERIAL_IRQ, bsp->apic_id, VECTOR_SERIAL))
+        log_line(LOG_WARNING, "COM1's interrupt has no IOAPIC: the keyboard does not work");
+    cpu_main();
+}

@@ -1,0 +1,137 @@
+#include "kernel/pvclock.h"
+
+#include "kernel/paging.h"
+#include "kernel/time.h"
+#include "kernel/vcpu.h"
+#include "lib/string.h"
+
+/* struct pvclock_vcpu_time_info, pvclock_wall_clock and kvm_steal_time of Linux' interface. */
+struct time_info {
+    uint32_t version, pad0;
+    uint64_t tsc_timestamp, system_time;
+    uint32_t tsc_to_system_mul;
+    int8_t tsc_shift;
+    uint8_t flags, pad[2];
+};
+static_assert(sizeof(struct time_info) == 32, "layout");
+struct wall_clock {
+    uint32_t version, seconds, nanoseconds;
+};
+struct steal_time {
+    uint64_t steal;
+    uint32_t version, flags;
+    uint8_t preempted, pad[47];
+};
+static_assert(sizeof(struct steal_time) == 64, "layout");
+
+enum { ENABLED = 1, FLAG_TSC_STABLE = 1 };
+
+/* The guest's bytes at address, which must not cross a page; NULL: no RAM there. Until window_unmap(). */
+static void *guest_window(const struct vcpu *v, uint64_t address, uint64_t size)
+{
+    paddr_t page;
+    if (address % PAGE_SIZE + size > PAGE_SIZE || !vm_translate(v->vm, ALIGN_DOWN(address, PAGE_SIZE), &page))
+        return NULL;
+    uint8_t *window = window_map(page, true);
+    return window ? window + address % PAGE_SIZE : NULL;
+}
+
+/* ns = (ticks << shift) * mul >> 32 for this TSC frequency. */
+static void scale(uint32_t *mul, int8_t *shift)
+{
+    uint64_t hz = tsc_hz(), ns = 1000000000;
+    *shift = 0;
+    while (hz > 2 * ns) {
+        hz >>= 1;
+        --*shift;
+    }
+    while (hz <= ns) {
+        hz <<= 1;
+        ++*shift;
+    }
+    *mul = (uint32_t)((ns << 32) / hz);
+}
+
+static uint64_t to_ns(uint64_t ticks)
+{
+    uint64_t hz = tsc_hz();
+    return ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz;
+}
+
+void pvclock_write(struct vcpu *v)
+{
+    if (!(v->msr_system_time & ENABLED))
+        return;
+    struct time_info *t = guest_window(v, v->msr_system_time & ~1ull, sizeof *t);
+    if (!t)
+        return;
+    v->clock_version += 2;
+    volatile uint32_t *version = &t->version;
+    *version = v->clock_version - 1; /* odd: being written */
+    __asm__ volatile("" ::: "memory");
+    t->tsc_timestamp = tsc_now() + v->vm->tsc_offset;
+    t->system_time = to_ns(t->tsc_timestamp);
+    scale(&t->tsc_to_system_mul, &t->tsc_shift);
+    t->flags = FLAG_TSC_STABLE;
+    __asm__ volatile("" ::: "memory");
+    *version = v->clock_version;
+    window_unmap();
+}
+
+static void write_wall_clock(struct vcpu *v)
+{
+    struct wall_clock *w = guest_window(v, v->msr_wall_clock, sizeof *w);
+    if (!w)
+        return;
+    /* The moment at which the guest's clock was 0. */
+    uint64_t ns = to_ns(0 - v->vm->tsc_offset - boot_wall_tsc());
+    volatile uint32_t *version = &w->version;
+    uint32_t even = (w->version | 1) + 1;
+    *version = even - 1;
+    __asm__ volatile("" ::: "memory");
+    w->seconds = (uint32_t)(boot_wall_seconds() + ns / 1000000000);
+    w->nanoseconds = (uint32_t)(ns % 1000000000);
+    __asm__ volatile("" ::: "memory");
+    *version = even;
+    window_unmap();
+}
+
+int pvclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_OLD:
+        v->msr_wall_clock = value;
+        write_wall_clock(v);
+        return OK;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_OLD:
+        v->msr_system_time = value;
+        pvclock_write(v);
+        return OK;
+    default:
+        if (value & 0x3e) /* reserved: the structure is aligned to 64 bytes */
+            return E_INVAL;
+        v->msr_steal_time = value;
+        v->stolen = UINT64_MAX;
+        return OK;
+    }
+}
+
+void pvclock_before_entry(struct vcpu *v)
+{
+    uint64_t stolen = v->thread->waited_ticks;
+    if (!(v->msr_steal_time & ENABLED) || stolen == v->stolen)
+        return;
+    struct steal_time *s = guest_window(v, v->msr_steal_time & ~0x3full, sizeof *s);
+    v->stolen = stolen;
+    if (!s)
+        return;
+    volatile uint32_t *version = &s->version;
+    *version |= 1;
+    __asm__ volatile("" ::: "memory");
+    s->steal = to_ns(stolen);
+    __asm__ volatile("" ::: "memory");
+    *version += 1;
+    window_unmap();
+}
