@@ -80,6 +80,6 @@ struct backend {
 extern const struct backend *backend;
 
 /* A back end announces itself with this; kernel/main.c takes the first that is present. */
-#define REGISTER_BACKEND(b) const struct backend *const b##_entry __attribute__((section(".backends"), used)) = &(b)
+#define REGISTER_BACKEND(b) static const struct backend *const b##_entry __attribute__((section(".backends"), used)) = &(b)
 
 #endif

@@ -1,15 +1,16 @@
 /* The IOAPIC, by the 82093AA datasheet and as Linux uses it. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
+// lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
 #include "user/devices/ioapic.h"
 #include "user/devices/pic.h"
 
-#define BASE   PLATFORM_IOAPIC_BASE
-#define MASKED 0x10000ull
-#define LEVEL  0x8000ull
-#define REMOTE 0x4000u
+#define BASE         PLATFORM_IOAPIC_BASE
+#define MASKED       0x10000ull
+#define LEVEL        0x8000ull
+#define REMOTE       0x4000u
 #define SEND_PENDING 0x1000u
 
 static uint32_t reg_read(uint8_t index)

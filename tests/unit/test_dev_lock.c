@@ -262,7 +262,7 @@ static void *produce(void *arg)
         at += n;
         if (waits)
             env_unpark(2);
-        if (n < sizeof(bytes) && at < STREAM)
+        if (n == 0)
             env_park(0);
     }
     return NULL;
@@ -292,7 +292,7 @@ TEST(ring_between_threads_loses_no_wake_up)
         at += n;
         if (waits)
             env_unpark(1);
-        if (n < sizeof(bytes) && at < STREAM)
+        if (n == 0)
             env_park(0);
     }
     pthread_join(thread, NULL);

@@ -1,5 +1,6 @@
 /* The 8254 and port B, by the 82C54 datasheet and as kernels use them. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c user/devices/pit.c user/devices/pit_channel.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
+// user/devices/pit.c user/devices/pit_channel.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
@@ -48,7 +49,7 @@ static void check_near(unsigned value, unsigned expected)
 TEST(rate_generator_ticks)
 {
     setup();
-    program(0, 2, 11932); /* HZ = 100 */
+    program(0, 2, 11932);       /* HZ = 100 */
     CHECK_EQ(fake.messages, 1); /* OUT goes high with the control word */
     CHECK_EQ(latched(0), 11932);
     run_clocks(1000);

@@ -1,5 +1,7 @@
 /* The small devices: ACPI power management, keyboard controller, PCI configuration, VGA registers, exit device. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c user/devices/misc.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
+// user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c user/devices/misc.c lib/timerq.c
+// lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"

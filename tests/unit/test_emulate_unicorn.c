@@ -321,7 +321,8 @@ static void set_registers(struct machine *m)
     if (m->insn.map == MAP_ONE_BYTE && m->insn.opcode == 0xd7)
         gpr[ABI_RBX] = data_address(m);
     aim_memory_operand(m);
-    if (is_cmpxchg(&m->insn) && chance(m, 50)) /* CMPXCHG that succeeds */
+    if (is_cmpxchg(&m->insn) && m->insn.base != ABI_RAX && m->insn.index != ABI_RAX &&
+        chance(m, 50)) /* CMPXCHG that succeeds */
         memcpy(&gpr[ABI_RAX], m->ours + (gpr[m->insn.base & 15] + (uint64_t)m->insn.disp) % (RAM_SIZE - 8), 8);
     if (m->mode != 8)
         for (unsigned i = 0; i < ABI_GPRS; i++)

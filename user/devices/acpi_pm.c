@@ -6,12 +6,12 @@
 #include "user/devices/platform.h"
 #include "user/lib/env.h"
 
-#define TMR_STS  0x0001u
-#define PM1_EN   0x0721u /* TMR, GBL, PWRBTN, SLPBTN, RTC */
-#define SCI_EN   0x0001u
-#define BM_RLD   0x0002u
-#define SLP_TYP  0x1c00u
-#define SLP_EN   0x2000u
+#define TMR_STS   0x0001u
+#define PM1_EN    0x0721u /* TMR, GBL, PWRBTN, SLPBTN, RTC */
+#define SCI_EN    0x0001u
+#define BM_RLD    0x0002u
+#define SLP_TYP   0x1c00u
+#define SLP_EN    0x2000u
 #define TYP_SHIFT 10
 
 /* TMR_STS is set when the counter's top bit changes; with TMR_VAL_EXT that is bit 31 (4.8.3.3). */
@@ -114,8 +114,7 @@ static void pm_fire(uint64_t now)
 void acpi_pm_init(void)
 {
     static const struct bus_region event = {PLATFORM_PM1A_EVT, PLATFORM_PM1A_EVT_LEN, 1, event_read, event_write};
-    static const struct bus_region control = {PLATFORM_PM1A_CNT, PLATFORM_PM1A_CNT_LEN, 1, control_read,
-                                              control_write};
+    static const struct bus_region control = {PLATFORM_PM1A_CNT, PLATFORM_PM1A_CNT_LEN, 1, control_read, control_write};
     static const struct bus_region timer = {PLATFORM_PM_TMR, PLATFORM_PM_TMR_LEN, 4, timer_read, ignore_write};
     static const struct bus_region gpe = {PLATFORM_GPE0, PLATFORM_GPE0_LEN, 1, gpe_read, ignore_write};
 

@@ -8,11 +8,11 @@
 #include "lib/string.h"
 
 /* Status (IBM PS/2 Technical Reference, Keyboard and Auxiliary Device Controller). */
-#define STATUS_OBF        0x01
-#define STATUS_SYSTEM     0x04
-#define STATUS_COMMAND    0x08
-#define STATUS_UNLOCKED   0x10
-#define STATUS_TIMEOUT    0x40
+#define STATUS_OBF      0x01
+#define STATUS_SYSTEM   0x04
+#define STATUS_COMMAND  0x08
+#define STATUS_UNLOCKED 0x10
+#define STATUS_TIMEOUT  0x40
 
 /* The command byte, in RAM byte 0. */
 #define CONTROL_INTERRUPT 0x01
@@ -20,31 +20,31 @@
 #define CONTROL_NO_KBD    0x10
 #define CONTROL_NO_AUX    0x20
 
-#define COMMAND_READ_RAM    0x20 /* ..3fh */
-#define COMMAND_WRITE_RAM   0x60 /* ..7fh */
-#define COMMAND_TEST_AUX    0xa9
-#define COMMAND_SELF_TEST   0xaa
-#define COMMAND_TEST_KBD    0xab
-#define COMMAND_DISABLE_KBD 0xad
-#define COMMAND_ENABLE_KBD  0xae
-#define COMMAND_READ_INPUT  0xc0
-#define COMMAND_READ_OUTPUT 0xd0
+#define COMMAND_READ_RAM     0x20 /* ..3fh */
+#define COMMAND_WRITE_RAM    0x60 /* ..7fh */
+#define COMMAND_TEST_AUX     0xa9
+#define COMMAND_SELF_TEST    0xaa
+#define COMMAND_TEST_KBD     0xab
+#define COMMAND_DISABLE_KBD  0xad
+#define COMMAND_ENABLE_KBD   0xae
+#define COMMAND_READ_INPUT   0xc0
+#define COMMAND_READ_OUTPUT  0xd0
 #define COMMAND_WRITE_OUTPUT 0xd1
-#define COMMAND_LOOP_KBD    0xd2
-#define COMMAND_LOOP_AUX    0xd3
-#define COMMAND_WRITE_AUX   0xd4
-#define COMMAND_PULSE       0xf0 /* ..ffh */
+#define COMMAND_LOOP_KBD     0xd2
+#define COMMAND_LOOP_AUX     0xd3
+#define COMMAND_WRITE_AUX    0xd4
+#define COMMAND_PULSE        0xf0 /* ..ffh */
 
-#define SELF_TEST_OK      0x55
-#define KBD_TEST_OK       0x00
-#define AUX_CLOCK_LOW     0x01 /* what the test of a port that is not there finds */
-#define DEVICE_RESEND     0xfe
-#define INPUT_PORT        0x80 /* keyboard not locked */
-#define OUTPUT_NOT_RESET  0x01
-#define OUTPUT_A20        0x02
+#define SELF_TEST_OK     0x55
+#define KBD_TEST_OK      0x00
+#define AUX_CLOCK_LOW    0x01 /* what the test of a port that is not there finds */
+#define DEVICE_RESEND    0xfe
+#define INPUT_PORT       0x80 /* keyboard not locked */
+#define OUTPUT_NOT_RESET 0x01
+#define OUTPUT_A20       0x02
 
-#define PORT_A_RESET      0x01
-#define PORT_A_A20        0x02
+#define PORT_A_RESET 0x01
+#define PORT_A_A20   0x02
 
 static struct {
     uint8_t status;

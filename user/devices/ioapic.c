@@ -16,16 +16,17 @@
 #define REGION_SIZE 0x1000
 
 /* Redirection table entries. */
-#define ENTRY_VECTOR       0xffull
-#define ENTRY_DELIVERY     0x700ull
-#define ENTRY_LOGICAL      BIT(11)
-#define ENTRY_PENDING      BIT(12) /* delivery status */
-#define ENTRY_ACTIVE_LOW   BIT(13)
-#define ENTRY_REMOTE_IRR   BIT(14)
-#define ENTRY_LEVEL        BIT(15)
-#define ENTRY_MASKED       BIT(16)
-#define ENTRY_DESTINATION  (0xffull << 56)
-#define ENTRY_WRITABLE_LOW (ENTRY_VECTOR | ENTRY_DELIVERY | ENTRY_LOGICAL | ENTRY_ACTIVE_LOW | ENTRY_LEVEL | ENTRY_MASKED)
+#define ENTRY_VECTOR      0xffull
+#define ENTRY_DELIVERY    0x700ull
+#define ENTRY_LOGICAL     BIT(11)
+#define ENTRY_PENDING     BIT(12) /* delivery status */
+#define ENTRY_ACTIVE_LOW  BIT(13)
+#define ENTRY_REMOTE_IRR  BIT(14)
+#define ENTRY_LEVEL       BIT(15)
+#define ENTRY_MASKED      BIT(16)
+#define ENTRY_DESTINATION (0xffull << 56)
+#define ENTRY_WRITABLE_LOW                                                                                             \
+    (ENTRY_VECTOR | ENTRY_DELIVERY | ENTRY_LOGICAL | ENTRY_ACTIVE_LOW | ENTRY_LEVEL | ENTRY_MASKED)
 
 #define DELIVERY_FIXED  0x000u
 #define DELIVERY_LOWEST 0x100u
@@ -63,8 +64,8 @@ static void entry_send(unsigned pin)
         address |= MSI_LOGICAL;
     if (delivery == DELIVERY_LOWEST)
         address |= MSI_REDIRECTION_HINT;
-    taken = env_apic_msg(address, (uint32_t)((entry & (ENTRY_VECTOR | ENTRY_DELIVERY)) | MSI_ASSERT |
-                                             (level ? MSI_LEVEL : 0)));
+    taken = env_apic_msg(address,
+                         (uint32_t)((entry & (ENTRY_VECTOR | ENTRY_DELIVERY)) | MSI_ASSERT | (level ? MSI_LEVEL : 0)));
 
     ioapic.entries[pin] &= ~ENTRY_PENDING;
     if (!level)

@@ -4,7 +4,8 @@
 
 #include "abi/types.h"
 
-/* On the bus; exit_device: with port F4h, whose writes of 1, 2 or 4 bytes end the guest with the value as its status. */
+/* On the bus; exit_device: with port F4h, whose writes of 1, 2 or 4 bytes end the guest with the value as its status.
+ */
 void misc_init(bool exit_device);
 
 #endif

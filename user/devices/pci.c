@@ -11,13 +11,13 @@
 #define ADDRESS_REGISTER 0x000000fcu
 #define ADDRESS_FUNCTION 0x00ffff00u /* bus, device, function */
 
-#define RESET_OFFSET     (PLATFORM_RESET_PORT - PLATFORM_PCI_ADDRESS)
-#define RESET_CPU        0x04 /* 0 to 1 resets */
-#define RESET_WRITABLE   0x0a /* kind of reset; RESET_CPU reads as zero again */
+#define RESET_OFFSET   (PLATFORM_RESET_PORT - PLATFORM_PCI_ADDRESS)
+#define RESET_CPU      0x04 /* 0 to 1 resets */
+#define RESET_WRITABLE 0x0a /* kind of reset; RESET_CPU reads as zero again */
 
-#define CONFIG_SIZE      256
-#define CONFIG_COMMAND   0x04
-#define CONFIG_DEVICE    0x40 /* from here on the chip's own registers */
+#define CONFIG_SIZE    256
+#define CONFIG_COMMAND 0x04
+#define CONFIG_DEVICE  0x40 /* from here on the chip's own registers */
 
 /* An Intel 440FX host bridge (82441FX), which every kernel knows as harmless. */
 static const uint8_t host_bridge[16] = {
@@ -51,7 +51,8 @@ static void address_write(uint32_t offset, unsigned bytes, uint32_t value)
     }
 }
 
-/* The byte of the host bridge's configuration space that an access to CONFIG_DATA begins at, or -1: no such function. */
+/* The byte of the host bridge's configuration space that an access to CONFIG_DATA begins at, or -1: no such function.
+ */
 static int config_offset(uint32_t offset)
 {
     if (!(pci.address & ADDRESS_ENABLE) || (pci.address & ADDRESS_FUNCTION))

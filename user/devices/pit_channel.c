@@ -158,9 +158,9 @@ void pit_channel_latch_status(struct pit_channel *channel, uint64_t now)
     if (channel->status_latched)
         return;
     channel->status_latched = true;
-    channel->status = (uint8_t)((out ? STATUS_OUT : 0) |
-                                (!channel->armed || channel->next_count ? STATUS_NULL_COUNT : 0) |
-                                channel->access << 4 | channel->mode << 1 | channel->bcd);
+    channel->status =
+        (uint8_t)((out ? STATUS_OUT : 0) | (!channel->armed || channel->next_count ? STATUS_NULL_COUNT : 0) |
+                  channel->access << 4 | channel->mode << 1 | channel->bcd);
 }
 
 uint8_t pit_channel_read(struct pit_channel *channel, uint64_t now)

@@ -13,10 +13,10 @@ struct pit_channel {
     uint8_t access; /* 1 low byte, 2 high byte, 3 both, low first */
     bool bcd;
     bool gate;
-    bool armed;      /* a count was written since the control word */
-    bool running;    /* counting: since `start`, or stopped by the gate after `elapsed` clocks */
-    uint32_t count;  /* 1..65536 */
-    uint64_t start;  /* TSC */
+    bool armed;          /* a count was written since the control word */
+    bool running;        /* counting: since `start`, or stopped by the gate after `elapsed` clocks */
+    uint32_t count;      /* 1..65536 */
+    uint64_t start;      /* TSC */
     uint64_t stopped_at; /* clocks done when the gate stopped it; only if gate is low in modes 0, 4 */
     uint32_t next_count; /* modes 2, 3: taken over at next_at; 0: none */
     uint64_t next_at;

@@ -40,21 +40,21 @@
 #define PLATFORM_RESET_VALUE  6
 
 /* Other ports. */
-#define PLATFORM_PIC_MASTER     0x20
-#define PLATFORM_PIC_SLAVE      0xa0
-#define PLATFORM_ELCR           0x4d0
-#define PLATFORM_PIT            0x40
-#define PLATFORM_PORT_B         0x61
-#define PLATFORM_I8042_DATA     0x60
-#define PLATFORM_I8042_STATUS   0x64
-#define PLATFORM_RTC            0x70
-#define PLATFORM_RTC_CENTURY    0x32 /* CMOS index, FADT.CENTURY */
-#define PLATFORM_POST           0x80
-#define PLATFORM_PORT_A         0x92
-#define PLATFORM_EXIT           0xf4 /* if the guest's config says exit-device = on */
-#define PLATFORM_VGA            0x3c0
-#define PLATFORM_COM1           0x3f8
-#define PLATFORM_PCI_ADDRESS    0xcf8
-#define PLATFORM_PCI_DATA       0xcfc
+#define PLATFORM_PIC_MASTER   0x20
+#define PLATFORM_PIC_SLAVE    0xa0
+#define PLATFORM_ELCR         0x4d0
+#define PLATFORM_PIT          0x40
+#define PLATFORM_PORT_B       0x61
+#define PLATFORM_I8042_DATA   0x60
+#define PLATFORM_I8042_STATUS 0x64
+#define PLATFORM_RTC          0x70
+#define PLATFORM_RTC_CENTURY  0x32 /* CMOS index, FADT.CENTURY */
+#define PLATFORM_POST         0x80
+#define PLATFORM_PORT_A       0x92
+#define PLATFORM_EXIT         0xf4 /* if the guest's config says exit-device = on */
+#define PLATFORM_VGA          0x3c0
+#define PLATFORM_COM1         0x3f8
+#define PLATFORM_PCI_ADDRESS  0xcf8
+#define PLATFORM_PCI_DATA     0xcfc
 
 #endif

@@ -28,29 +28,29 @@ enum {
     RTC_SIZE = 128
 };
 
-#define A_UIP         0x80
-#define A_DIVIDER     0x70
-#define A_RESET       0x60 /* and 70h: the divider is held in reset */
-#define A_RATE        0x0f
-#define B_SET         0x80
-#define B_UIE         0x10
-#define B_BINARY      0x04
-#define B_24H         0x02
-#define C_IRQF        0x80
-#define C_PF          0x40
-#define C_AF          0x20
-#define C_UF          0x10
-#define C_FLAGS       (C_PF | C_AF | C_UF)
-#define D_VRT         0x80
-#define HOUR_PM       0x80
-#define ALARM_ANY     0xc0 /* and above: every value matches */
-#define ALARM_NEVER   (-1)
-#define ALARM_ALWAYS  (-2)
-#define DIVIDER_HZ    32768
-#define SECOND_SHIFT  15
-#define UIP_PERIODS   8     /* 244 us before an update */
-#define AFTER_RESET   16384 /* the first update is half a second after the divider's reset ends */
-#define INDEX_MASK    0x7f
+#define A_UIP        0x80
+#define A_DIVIDER    0x70
+#define A_RESET      0x60 /* and 70h: the divider is held in reset */
+#define A_RATE       0x0f
+#define B_SET        0x80
+#define B_UIE        0x10
+#define B_BINARY     0x04
+#define B_24H        0x02
+#define C_IRQF       0x80
+#define C_PF         0x40
+#define C_AF         0x20
+#define C_UF         0x10
+#define C_FLAGS      (C_PF | C_AF | C_UF)
+#define D_VRT        0x80
+#define HOUR_PM      0x80
+#define ALARM_ANY    0xc0 /* and above: every value matches */
+#define ALARM_NEVER  (-1)
+#define ALARM_ALWAYS (-2)
+#define DIVIDER_HZ   32768
+#define SECOND_SHIFT 15
+#define UIP_PERIODS  8     /* 244 us before an update */
+#define AFTER_RESET  16384 /* the first update is half a second after the divider's reset ends */
+#define INDEX_MASK   0x7f
 
 /*
  * The divider chain counts periods of 1/32768 s from base_tsc; the time is base_seconds plus its whole seconds. Under

@@ -49,10 +49,10 @@ enum { UART_DLL = UART_DATA, UART_DLM = UART_IER, UART_FCR = UART_IIR };
 #define MSR_RI          0x40
 #define MSR_DCD         0x80
 
-#define FIFO_SIZE       16
-#define INPUT_CLOCK     1843200u
-#define BIT_CLOCKS      16
-#define TIMEOUT_FRAMES  4
+#define FIFO_SIZE      16
+#define INPUT_CLOCK    1843200u
+#define BIT_CLOCKS     16
+#define TIMEOUT_FRAMES 4
 
 static struct {
     uint8_t ier, lcr, mcr, scr, dll, dlm;

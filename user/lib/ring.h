@@ -2,8 +2,9 @@
  * The console rings of abi/abi.h: one producer, one consumer, which do not trust each other. Each side keeps its own
  * index in private memory, so the peer can only spoil its own: a broken peer makes a ring look full or empty.
  *
- * A side that is told peer_waits must wake its peer (SYS_NOTIFY or SYS_VM_NOTIFY) or the peer may sleep for ever: the
- * consumer sleeps only when ring_get returned less than it wanted, the producer only when ring_put did.
+ * A side that is told peer_waits must wake its peer (SYS_NOTIFY or SYS_VM_NOTIFY) or the peer may sleep for ever. A
+ * side may sleep for the ring only when its last ring_get or ring_put returned 0: less than it wanted is not enough,
+ * for the peer may have moved between the look at its index and the publication of the own one.
  */
 #ifndef USER_LIB_RING_H
 #define USER_LIB_RING_H

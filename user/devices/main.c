@@ -1,9 +1,9 @@
-#include "user/devices/world.h"
-
+/* A device world: slot 0 loads and runs the machine, the others serve one upcall each time. */
 #include "user/devices/guest_memory.h"
 #include "user/devices/machine.h"
 #include "user/devices/upcall.h"
 #include "user/lib/log.h"
+#include "user/lib/start.h"
 #include "user/lib/syscall.h"
 #include "user/loader/loader.h"
 

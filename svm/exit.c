@@ -1,0 +1,148 @@
+/* From an exit code (APM Vol. 2, appendix C) to root's neutral words. */
+#include "svm/svm.h"
+
+#include "lib/string.h"
+
+enum { VECTOR_UD = 6, VECTOR_GP = 13 };
+/* EXITINFO1 of IOIO (15.10.2), of a nested page fault (15.25.6). */
+enum { IO_IN = 1, IO_STRING = 4, IO_SIZE_SHIFT = 4, NPF_WRITE = 2, NPF_FETCH = 16 };
+
+static void exception(struct exit *e, uint8_t vector)
+{
+    e->kind = ABI_EXIT_EXCEPTION;
+    e->u.exception.vector = vector;
+}
+
+static void io(struct exit *e, const struct vmcb *c)
+{
+    uint64_t info = c->exit_info1;
+    e->kind = ABI_EXIT_IO;
+    e->u.io.port = (uint16_t)(info >> 16);
+    e->u.io.size = info >> IO_SIZE_SHIFT & 7;
+    e->u.io.write = !(info & IO_IN);
+    e->u.io.string = info & IO_STRING;
+    e->instruction_length = (uint8_t)(c->exit_info2 - c->rip);
+}
+
+static void mmio(struct exit *e, const struct vmcb *c)
+{
+    e->kind = ABI_EXIT_MMIO;
+    e->u.mmio.gpa = c->exit_info2;
+    e->u.mmio.write = c->exit_info1 & NPF_WRITE;
+    e->u.mmio.fetch = c->exit_info1 & NPF_FETCH;
+    e->u.mmio.bytes_count = svm_caps.decode_assists ? c->fetched & 15 : 0;
+    memcpy(e->u.mmio.bytes, c->bytes, sizeof e->u.mmio.bytes);
+}
+
+/* IRET is about to unblock NMIs. We let them in one instruction later; should the IRET fault, an NMI may come before its
+ * handler has returned, which a handler survives. */
+static void iret(struct vcpu *v, struct vmcb *c)
+{
+    v->exit.kind = ABI_EXIT_WINDOW;
+    v->nmi_blocked = false;
+    c->intercept1 &= ~(uint32_t)I1_IRET;
+    c->interrupt_shadow |= 1;
+    c->clean = 0;
+}
+
+static void window(struct exit *e, struct vmcb *c)
+{
+    e->kind = ABI_EXIT_WINDOW;
+    c->virtual_interrupt &= ~(uint64_t)V_IRQ;
+    c->intercept1 &= ~(uint32_t)I1_VINTR;
+    c->clean = 0;
+}
+
+/* What was on its way into the guest and did not arrive, goes in again (15.7.2). */
+static void take_back_event(struct vcpu *v, const struct vmcb *c)
+{
+    uint64_t info = c->exit_int_info;
+    bool was_nmi = v->event.valid && v->event.type == EVENT_NMI;
+    v->event.valid = info & EVENT_VALID;
+    if (was_nmi && !v->event.valid)
+        v->nmi_blocked = true;
+    if (v->event.valid)
+        v->event = (struct event){.valid = true,
+                                  .vector = (uint8_t)info,
+                                  .type = info >> 8 & 7,
+                                  .has_error_code = info & EVENT_ERROR_CODE,
+                                  .error_code = (uint32_t)(info >> 32)};
+}
+
+void svm_decode_exit(struct vcpu *v)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    struct exit *e = &v->exit;
+    uint32_t code = (uint32_t)c->exit_code; /* INVALID is -1, in 32 or 64 bits */
+    e->code = code;
+    e->info[0] = c->exit_info1;
+    e->info[1] = c->exit_info2;
+    e->instruction_length = svm_caps.nrip && c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
+    take_back_event(v, c);
+    switch (code) {
+    case EXIT_INTR:
+    case EXIT_SMI:
+    case EXIT_INIT:
+        e->kind = ABI_EXIT_INTERRUPT;
+        return;
+    case EXIT_NMI:
+        e->kind = ABI_EXIT_NMI;
+        return;
+    case EXIT_VINTR:
+        window(e, c);
+        return;
+    case EXIT_IRET:
+        iret(v, c);
+        return;
+    case EXIT_CPUID:
+        e->kind = ABI_EXIT_CPUID;
+        return;
+    case EXIT_HLT:
+        e->kind = ABI_EXIT_HLT;
+        return;
+    case EXIT_PAUSE:
+        e->kind = ABI_EXIT_PAUSE;
+        return;
+    case EXIT_IOIO:
+        io(e, c);
+        return;
+    case EXIT_MSR:
+        e->kind = c->exit_info1 & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;
+        return;
+    case EXIT_NPF:
+        mmio(e, c);
+        return;
+    case EXIT_VMMCALL:
+        e->kind = ABI_EXIT_HYPERCALL;
+        return;
+    case EXIT_XSETBV:
+        e->kind = ABI_EXIT_XSETBV;
+        return;
+    case EXIT_SHUTDOWN:
+        e->kind = ABI_EXIT_SHUTDOWN;
+        return;
+    case EXIT_RDPMC:
+        exception(e, VECTOR_GP);
+        return;
+    case EXIT_INVLPGA:
+    case EXIT_VMRUN:
+    case EXIT_VMLOAD:
+    case EXIT_VMSAVE:
+    case EXIT_STGI:
+    case EXIT_CLGI:
+    case EXIT_SKINIT:
+    case EXIT_MONITOR:
+    case EXIT_MWAIT:
+    case EXIT_MWAIT_ARMED:
+        exception(e, VECTOR_UD);
+        return;
+    case EXIT_INVD:
+    case EXIT_WBINVD: /* memory is coherent: there is nothing to write back for */
+        e->kind = ABI_EXIT_OTHER;
+        e->info[0] = 1;
+        return;
+    default:
+        e->kind = ABI_EXIT_OTHER;
+        e->info[0] = 0;
+    }
+}

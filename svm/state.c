@@ -1,0 +1,156 @@
+#include "svm/svm.h"
+
+#include "kernel/asm.h"
+
+enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12 };
+enum { MSR_PAT = 0x277, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR = 0xc0000081, MSR_LSTAR,
+       MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE = 0xc0000100, MSR_GS_BASE, MSR_KERNEL_GS_BASE };
+#define CR0_PG BIT(31)
+
+static struct abi_segment out_segment(const struct vmcb_segment *s)
+{
+    return (struct abi_segment){.selector = s->selector, .attr = s->attr, .limit = s->limit, .base = s->base};
+}
+
+static struct vmcb_segment in_segment(const struct abi_segment *s)
+{
+    return (struct vmcb_segment){.selector = s->selector, .attr = s->attr, .limit = s->limit, .base = s->base};
+}
+
+/* The VMCB's segments in the order of enum abi_seg. */
+static struct vmcb_segment *segment(struct vmcb *c, unsigned i)
+{
+    struct vmcb_segment *const segments[ABI_SEGS] = {&c->es, &c->cs, &c->ss, &c->ds, &c->fs, &c->gs};
+    return segments[i];
+}
+
+void svm_get_regs(struct vcpu *v, struct abi_regs *out)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    for (unsigned i = 0; i < ABI_GPRS; i++)
+        out->gpr[i] = v->gpr[i];
+    for (unsigned i = 0; i < ABI_SEGS; i++)
+        out->seg[i] = out_segment(segment(c, i));
+    out->gdtr = out_segment(&c->gdtr);
+    out->idtr = out_segment(&c->idtr);
+    out->ldtr = out_segment(&c->ldtr);
+    out->tr = out_segment(&c->tr);
+    out->rip = c->rip;
+    out->rflags = c->rflags;
+    out->cr0 = c->cr0;
+    out->cr2 = c->cr2;
+    out->cr3 = c->cr3;
+    out->cr4 = c->cr4;
+    out->efer = c->efer & ~(uint64_t)EFER_SVME;
+    out->cpl = c->cpl;
+    out->reserved = 0;
+}
+
+void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    for (unsigned i = 0; i < ABI_GPRS; i++)
+        v->gpr[i] = r->gpr[i];
+    for (unsigned i = 0; i < ABI_SEGS; i++)
+        *segment(c, i) = in_segment(&r->seg[i]);
+    c->gdtr = in_segment(&r->gdtr);
+    c->idtr = in_segment(&r->idtr);
+    c->ldtr = in_segment(&r->ldtr);
+    c->tr = in_segment(&r->tr);
+    c->rip = r->rip;
+    c->rflags = r->rflags | 2;
+    c->cr0 = r->cr0;
+    c->cr2 = r->cr2;
+    c->cr3 = r->cr3;
+    c->cr4 = r->cr4;
+    c->efer = r->efer | EFER_SVME;
+    c->cpl = (uint8_t)r->cpl;
+    c->dr6 = 0xffff0ff0;
+    c->dr7 = 0x400;
+    c->interrupt_shadow = 0;
+    c->clean = 0;
+}
+
+uint64_t svm_get_efer(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME;
+}
+
+/* LMA follows LME and paging (APM Vol. 2, 3.1.7); the CPU changes it with CR0.PG by itself. */
+void svm_set_efer(struct vcpu *v, uint64_t efer)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    efer &= ~(uint64_t)EFER_LMA;
+    if ((efer & EFER_LME) && (c->cr0 & CR0_PG))
+        efer |= EFER_LMA;
+    c->efer = efer | EFER_SVME;
+    c->clean = 0;
+}
+
+/* Where the VMCB keeps an MSR that it switches; NULL: nowhere. */
+static uint64_t *slot(struct vmcb *c, uint32_t msr)
+{
+    switch (msr) {
+    case MSR_PAT:
+        return &c->g_pat;
+    case MSR_SYSENTER_CS:
+        return &c->sysenter_cs;
+    case MSR_SYSENTER_ESP:
+        return &c->sysenter_esp;
+    case MSR_SYSENTER_EIP:
+        return &c->sysenter_eip;
+    case MSR_STAR:
+        return &c->star;
+    case MSR_LSTAR:
+        return &c->lstar;
+    case MSR_CSTAR:
+        return &c->cstar;
+    case MSR_SFMASK:
+        return &c->sfmask;
+    case MSR_FS_BASE:
+        return &c->fs.base;
+    case MSR_GS_BASE:
+        return &c->gs.base;
+    case MSR_KERNEL_GS_BASE:
+        return &c->kernel_gs_base;
+    default:
+        return NULL;
+    }
+}
+
+/* Each byte of the PAT is one of the defined types (APM Vol. 2, 7.8.1). */
+static bool pat_valid(uint64_t v)
+{
+    for (unsigned i = 0; i < 8; i++, v >>= 8)
+        if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
+            return false;
+    return true;
+}
+
+static bool canonical(uint64_t v)
+{
+    return (uint64_t)((int64_t)(v << 16) >> 16) == v;
+}
+
+int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    const uint64_t *s = slot(svm_of(v)->vmcb, msr);
+    if (!s)
+        return E_NOENT;
+    *value = *s;
+    return OK;
+}
+
+int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    uint64_t *s = slot(svm_of(v)->vmcb, msr);
+    bool address = msr == MSR_LSTAR || msr == MSR_CSTAR || msr == MSR_FS_BASE || msr == MSR_GS_BASE ||
+                   msr == MSR_KERNEL_GS_BASE || msr == MSR_SYSENTER_ESP || msr == MSR_SYSENTER_EIP;
+    if (!s)
+        return E_NOENT;
+    if ((msr == MSR_PAT && !pat_valid(value)) || (address && !canonical(value)))
+        return E_INVAL;
+    *s = value;
+    svm_of(v)->vmcb->clean = 0;
+    return OK;
+}

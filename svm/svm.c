@@ -1,0 +1,257 @@
+#include "svm/svm.h"
+
+#include "kernel/asm.h"
+#include "kernel/mem.h"
+#include "kernel/percpu.h"
+#include "lib/string.h"
+
+enum { EFER = 0xc0000080, EFER_SVME = 1 << 12, VM_CR = 0xc0010114, VM_CR_SVMDIS = 1 << 4, VM_HSAVE_PA = 0xc0010117 };
+/* CPUID 8000_000A EDX */
+enum { HAS_NPT = 1, HAS_NRIP = 8, HAS_CLEAN_BITS = 32, HAS_DECODE_ASSISTS = 128 };
+enum { MSRPM_ORDER = 1, IOPM_ORDER = 2 };
+
+struct svm_caps svm_caps;
+static uint8_t *msrpm, *iopm;
+
+static bool present(void)
+{
+    return cpuid(0x80000000, 0).eax >= 0x8000000a && (cpuid(0x80000001, 0).ecx >> 2 & 1);
+}
+
+/* The VMCB switches these, and no value of theirs harms root (15.11: two bits an MSR, read and write). */
+static void pass_msr(uint32_t msr)
+{
+    uint32_t bit = msr >= 0xc0000000 ? 0x800 * 8 + (msr - 0xc0000000) * 2 : msr * 2;
+    msrpm[bit / 8] &= (uint8_t) ~(3u << bit % 8);
+}
+
+static const char *probe(void)
+{
+    static const uint32_t passed[] = {0x174,      0x175,      0x176,      0xc0000081, 0xc0000082,
+                                      0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102};
+    if (rdmsr(VM_CR) & VM_CR_SVMDIS)
+        return "SVM is switched off in VM_CR: enable virtualization (SVM) in the firmware's set-up";
+    struct cpuid a = cpuid(0x8000000a, 0);
+    if (!(a.edx & HAS_NPT))
+        return "this CPU's SVM has no nested paging (CPUID 8000_000A EDX.NP), which Lapwing needs: use a newer CPU";
+    svm_caps = (struct svm_caps){.asids = MAX(a.ebx, 2u),
+                                 .nrip = a.edx & HAS_NRIP,
+                                 .clean_bits = a.edx & HAS_CLEAN_BITS,
+                                 .decode_assists = a.edx & HAS_DECODE_ASSISTS};
+    msrpm = page_alloc(MSRPM_ORDER);
+    iopm = page_alloc(IOPM_ORDER);
+    if (!msrpm || !iopm)
+        return "no memory for SVM's permission maps: give the machine more";
+    memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
+    memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+    for (unsigned i = 0; i < ARRAY_SIZE(passed); i++)
+        pass_msr(passed[i]);
+    return NULL;
+}
+
+static int cpu_enable(void)
+{
+    static_assert(sizeof(struct svm_cpu) <= PAGE_SIZE, "fits a page");
+    struct svm_cpu *s = page_alloc(0);
+    void *host = page_alloc(0), *save = page_alloc(0);
+    if (!s || !host || !save) {
+        page_free(s, 0);
+        page_free(host, 0);
+        page_free(save, 0);
+        return E_NOMEM;
+    }
+    wrmsr(EFER, rdmsr(EFER) | EFER_SVME);
+    wrmsr(VM_HSAVE_PA, page_to_pa(save).v);
+    __asm__ volatile("vmsave" ::"a"(page_to_pa(host).v) : "memory");
+    s->host_state = host;
+    s->save_area = save;
+    asid_pool_init(&s->asids, svm_caps.asids);
+    this_cpu()->backend = s;
+    return OK;
+}
+
+static int svm_vm_create(struct vm *vm)
+{
+    struct svm_vm *s = page_alloc(0);
+    uint64_t *npt = s ? page_alloc(0) : NULL;
+    if (!npt) {
+        page_free(s, 0);
+        return E_NOMEM;
+    }
+    s->npt = npt;
+    vm->backend = s;
+    return OK;
+}
+
+static void svm_vm_destroy(struct vm *vm)
+{
+    struct svm_vm *s = vm->backend;
+    svm_npt_destroy(s->npt);
+    page_free(s, 0);
+    vm->backend = NULL;
+}
+
+static int svm_vcpu_create(struct vcpu *v)
+{
+    const struct svm_vm *vm = v->vm->backend;
+    struct svm_vcpu *s = page_alloc(0);
+    struct vmcb *c = s ? page_alloc(0) : NULL;
+    if (!c) {
+        page_free(s, 0);
+        return E_NOMEM;
+    }
+    s->vmcb = c;
+    v->backend = s;
+    c->intercept_dr = 0; /* DR0-3 are switched around each entry */
+    c->intercept_exceptions = 1u << 18;
+    c->intercept1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA |
+                    I1_IOIO | I1_MSR | I1_FERR_FREEZE | I1_SHUTDOWN;
+    c->intercept2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_WBINVD |
+                    I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_XSETBV;
+    c->iopm_base = page_to_pa(iopm).v;
+    c->msrpm_base = page_to_pa(msrpm).v;
+    c->tsc_offset = v->vm->tsc_offset;
+    c->virtual_interrupt = V_INTR_MASKING;
+    c->nested_control = 1;
+    c->nested_cr3 = page_to_pa(vm->npt).v;
+    c->g_pat = 0x0007040600070406;
+    c->efer = EFER_SVME;
+    return OK;
+}
+
+static void svm_vcpu_destroy(struct vcpu *v)
+{
+    struct svm_vcpu *s = svm_of(v);
+    page_free(s->vmcb, 0);
+    page_free(s, 0);
+    v->backend = NULL;
+}
+
+/* Neither VMRUN nor VMLOAD switches DR0-3; root uses none, and leaves none of a guest's behind. */
+static void swap_debug_registers(uint64_t dr[4], bool load)
+{
+    if (load)
+        __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(dr[0]), "r"(dr[1]),
+                         "r"(dr[2]), "r"(dr[3]));
+    else
+        __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3"
+                         : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]));
+}
+
+static void run(struct vcpu *v)
+{
+    struct svm_vcpu *s = svm_of(v);
+    struct svm_cpu *cpu = this_cpu()->backend;
+    struct vmcb *c = s->vmcb;
+    c->tlb_control = asid_use(&cpu->asids, &s->asid, this_cpu()->index) ? TLB_FLUSH_ALL : TLB_NOTHING;
+    c->asid = s->asid.number;
+    c->clean = 0;
+    c->event_injection = 0;
+    if (v->event.valid)
+        c->event_injection = v->event.vector | (uint64_t)v->event.type << 8 | EVENT_VALID |
+                             (v->event.has_error_code ? EVENT_ERROR_CODE : 0) | (uint64_t)v->event.error_code << 32;
+    c->rax = v->gpr[ABI_RAX];
+    c->rsp = v->gpr[ABI_RSP];
+    swap_debug_registers(s->dr, true);
+    svm_enter(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v);
+    swap_debug_registers(s->dr, false);
+    v->gpr[ABI_RAX] = c->rax;
+    v->gpr[ABI_RSP] = c->rsp;
+    svm_decode_exit(v);
+}
+
+static uint64_t get_rip(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->rip;
+}
+static void set_rip(struct vcpu *v, uint64_t rip)
+{
+    svm_of(v)->vmcb->rip = rip;
+    svm_of(v)->vmcb->interrupt_shadow = 0;
+}
+static uint64_t get_rflags(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->rflags;
+}
+static void set_rflags(struct vcpu *v, uint64_t rflags)
+{
+    svm_of(v)->vmcb->rflags = rflags | 2;
+}
+static void set_shadow(struct vcpu *v)
+{
+    svm_of(v)->vmcb->interrupt_shadow = 1;
+}
+static bool in_shadow(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->interrupt_shadow & 1;
+}
+static void set_cr2(struct vcpu *v, uint64_t cr2)
+{
+    svm_of(v)->vmcb->cr2 = cr2;
+}
+static unsigned get_cpl(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->cpl;
+}
+static uint64_t get_cr4(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->cr4;
+}
+static uint64_t get_cr0(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->cr0;
+}
+static uint8_t get_cr8(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->virtual_interrupt & 15;
+}
+static void set_cr8(struct vcpu *v, uint8_t cr8)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    c->virtual_interrupt = (c->virtual_interrupt & ~15ull) | (cr8 & 15u);
+}
+
+/* A virtual interrupt that is intercepted, with the priority of the real one: the CPU compares it with V_TPR (15.21.4). */
+static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    c->virtual_interrupt &= ~(V_IRQ | 15ull << V_PRIORITY_SHIFT);
+    c->intercept1 &= ~(uint32_t)(I1_VINTR | I1_IRET);
+    if (class) {
+        c->virtual_interrupt |= V_IRQ | (uint64_t)class << V_PRIORITY_SHIFT;
+        c->intercept1 |= I1_VINTR;
+    }
+    if (nmi || v->nmi_blocked)
+        c->intercept1 |= I1_IRET;
+}
+
+static const struct backend svm = {.name = "svm",
+                                   .present = present,
+                                   .probe = probe,
+                                   .cpu_enable = cpu_enable,
+                                   .vm_create = svm_vm_create,
+                                   .vm_destroy = svm_vm_destroy,
+                                   .map = svm_map,
+                                   .vcpu_create = svm_vcpu_create,
+                                   .vcpu_destroy = svm_vcpu_destroy,
+                                   .run = run,
+                                   .get_regs = svm_get_regs,
+                                   .set_regs = svm_set_regs,
+                                   .get_rip = get_rip,
+                                   .set_rip = set_rip,
+                                   .get_rflags = get_rflags,
+                                   .set_rflags = set_rflags,
+                                   .set_shadow = set_shadow,
+                                   .in_shadow = in_shadow,
+                                   .set_cr2 = set_cr2,
+                                   .get_cpl = get_cpl,
+                                   .get_efer = svm_get_efer,
+                                   .set_efer = svm_set_efer,
+                                   .get_cr4 = get_cr4,
+                                   .get_cr0 = get_cr0,
+                                   .get_msr = svm_get_msr,
+                                   .set_msr = svm_set_msr,
+                                   .set_windows = set_windows,
+                                   .get_cr8 = get_cr8,
+                                   .set_cr8 = set_cr8};
+REGISTER_BACKEND(svm);

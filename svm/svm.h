@@ -1,0 +1,51 @@
+/* AMD's SVM (APM Vol. 2, chapter 15): what the files of this back end share. */
+#ifndef SVM_SVM_H
+#define SVM_SVM_H
+
+#include "kernel/vcpu.h"
+#include "svm/asid.h"
+#include "svm/vmcb.h"
+
+struct svm_vm {
+    uint64_t *npt; /* top level */
+};
+
+struct svm_vcpu {
+    struct vmcb *vmcb;
+    struct asid asid;
+    uint64_t dr[4]; /* the guest's DR0-3 while they are not in the registers */
+};
+
+struct svm_cpu {
+    struct asid_pool asids;
+    void *host_state; /* VMSAVE of root's own */
+    void *save_area;  /* VM_HSAVE_PA */
+};
+
+struct svm_caps {
+    uint32_t asids;
+    bool nrip, clean_bits, decode_assists;
+};
+extern struct svm_caps svm_caps;
+
+static inline struct svm_vcpu *svm_of(const struct vcpu *v)
+{
+    return v->backend;
+}
+
+/* svm/npt.c */
+int svm_map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size);
+void svm_npt_destroy(uint64_t *npt);
+/* svm/exit.c: v->exit and v->event from the VMCB. */
+void svm_decode_exit(struct vcpu *v);
+/* svm/state.c */
+void svm_get_regs(struct vcpu *v, struct abi_regs *out);
+void svm_set_regs(struct vcpu *v, const struct abi_regs *regs);
+int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
+int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
+uint64_t svm_get_efer(struct vcpu *v);
+void svm_set_efer(struct vcpu *v, uint64_t efer);
+/* svm/run.asm: gpr is v->gpr; all addresses are physical but gpr's. */
+void svm_enter(uint64_t vmcb, uint64_t *gpr, uint64_t host_state);
+
+#endif

@@ -1,0 +1,292 @@
+/* Upcalls from root to the finished reply, with the real emulator; the world's wake-ups; guest memory. */
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
+// links: user/devices/uart.c user/devices/console.c user/devices/pit.c user/devices/pit_channel.c user/devices/rtc.c
+// links: user/devices/calendar.c user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c
+// links: user/devices/misc.c user/devices/machine.c user/devices/guest_memory.c user/devices/upcall.c
+// links: user/lib/ring.c user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c
+// links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
+// links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
+// links: user/emul/string.c user/emul/io.c user/emul/step.c
+#include <stdarg.h>
+
+#include "tests/unit/test.h"
+
+#include "tests/unit/dev_env.h"
+#include "user/devices/guest_memory.h"
+#include "user/devices/machine.h"
+#include "user/devices/upcall.h"
+#include "user/lib/log.h"
+
+#define RAM_SIZE 0x200000
+#define CODE     0x1000
+#define SLOT     ABI_SLOT_VCPU(0)
+
+static uint8_t ram[RAM_SIZE];
+static struct abi_info info;
+static struct abi_console rings;
+static struct abi_page page;
+static char logged[256];
+
+void world_log(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(logged, sizeof(logged), fmt, args);
+    va_end(args);
+}
+
+/* A guest in flat 32-bit protected mode at CODE, the machine fresh. */
+static void setup(void)
+{
+    fake_reset();
+    memset(&info, 0, sizeof(info));
+    memset(&rings, 0, sizeof(rings));
+    memset(ram, 0, sizeof(ram));
+    memset(&page, 0xaa, sizeof(page));
+    memset(&page.upcall, 0, sizeof(page.upcall));
+    logged[0] = 0;
+    info.tsc_hz = FAKE_HZ;
+    info.boot_tsc = fake.now;
+    info.ram_low = RAM_SIZE;
+    info.config.vcpus = 1;
+    info.config.lapic = 1;
+    info.config.exit_device = 1;
+    machine_init(&info, &rings);
+    guest_memory_init(&info, ram);
+
+    for (unsigned i = 0; i < ABI_SEGS; i++)
+        page.upcall.regs.seg[i] = (struct abi_segment){.selector = 16, .attr = 0xc93, .limit = 0xffffffff};
+    page.upcall.regs.seg[ABI_CS] = (struct abi_segment){.selector = 8, .attr = 0xc9b, .limit = 0xffffffff};
+    page.upcall.regs.cr0 = 1;
+    page.upcall.regs.rip = CODE;
+    page.upcall.regs.rflags = 2;
+}
+
+static void io(uint16_t port, uint8_t bytes, bool write, uint32_t value)
+{
+    page.upcall.kind = ABI_UPCALL_IO;
+    page.upcall.u.io.port = port;
+    page.upcall.u.io.size = bytes;
+    page.upcall.u.io.write = write;
+    page.upcall.u.io.value = value;
+    upcall_serve(&page, SLOT);
+    CHECK_EQ(page.reply.flags, 0);
+}
+
+static void emulate(const char *code, unsigned length)
+{
+    memcpy(ram + CODE, code, length);
+    page.upcall.kind = ABI_UPCALL_EMULATE;
+    upcall_serve(&page, SLOT);
+}
+#define EMULATE(code) emulate(code, sizeof(code) - 1)
+
+TEST(port_access)
+{
+    setup();
+    io(0xcf8, 4, true, 0x80000000);
+    io(0xcfc, 4, false, 0);
+    CHECK_EQ(page.reply.value, 0x12378086);
+    io(0x1234, 2, false, 0);
+    CHECK_EQ(page.reply.value, 0xffff);
+    io(0xf4, 4, true, 42);
+    CHECK_EQ(fake.end_reason, ABI_END_EXIT);
+    CHECK_EQ(fake.end_status, 42);
+}
+
+TEST(ioapic_through_the_emulator)
+{
+    setup();
+    page.upcall.regs.gpr[ABI_RAX] = 1;
+    EMULATE("\xa3\x00\x00\xc0\xfe"); /* mov [fec00000], eax */
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
+    CHECK_EQ(page.reply.regs.rip, CODE + 5);
+    EMULATE("\xa1\x10\x00\xc0\xfe"); /* mov eax, [fec00010] */
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
+    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0x170011);
+}
+
+TEST(lapic_page_goes_to_root)
+{
+    setup();
+    fake.lapic = true;
+    EMULATE("\xa1\x20\x00\xe0\xfe");
+    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0x11223320);
+    CHECK_EQ(fake.lapic_reads, 1);
+    EMULATE("\xa0\x22\x00\xe0\xfe"); /* mov al, [fee00022] */
+    CHECK_EQ(page.reply.regs.gpr[ABI_RAX] & 0xff, 0x22);
+    page.upcall.regs.gpr[ABI_RAX] = 0xdeadbeef;
+    EMULATE("\xa3\xb0\x00\xe0\xfe");
+    CHECK_EQ(fake.lapic_writes, 1);
+    CHECK_EQ(fake.lapic_offset, 0xb0);
+    CHECK_EQ(fake.lapic_value, 0xdeadbeef);
+    EMULATE("\xa2\xb0\x00\xe0\xfe"); /* a byte: lost */
+    CHECK_EQ(fake.lapic_writes, 1);
+    fake.lapic = false;
+    EMULATE("\xa1\x20\x00\xe0\xfe");
+    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0xffffffff);
+}
+
+TEST(string_output_to_the_console)
+{
+    setup();
+    memcpy(ram + 0x2000, "hello\n", 6);
+    page.upcall.regs.gpr[ABI_RSI] = 0x2000;
+    page.upcall.regs.gpr[ABI_RCX] = 6;
+    page.upcall.regs.gpr[ABI_RDX] = 0x3f8;
+    EMULATE("\xf3\x6e"); /* rep outsb */
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
+    CHECK_EQ(page.reply.regs.gpr[ABI_RCX], 0);
+    CHECK_EQ(rings.out.head, 6);
+    CHECK(memcmp(rings.out.data, "hello\n", 6) == 0);
+    CHECK_EQ(fake.notifies, 1);
+}
+
+TEST(holes_read_as_ones_and_ram_is_ram)
+{
+    setup();
+    EMULATE("\xa1\x00\x00\x0a\x00"); /* [a0000]: VGA */
+    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0xffffffff);
+    ram[0xb8000] = 0x41;
+    EMULATE("\xa1\x00\x80\x0b\x00"); /* [b8000]: plain RAM */
+    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0x41);
+    EMULATE("\xa3\x00\x00\x20\x00"); /* [200000]: behind RAM */
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
+
+    CHECK(guest_ram(0, 0xa0000) == ram);
+    CHECK(guest_ram(0, 0xa0001) == NULL);
+    CHECK(guest_ram(0x9ffff, 2) == NULL);
+    CHECK(guest_ram(0xb7fff, 1) == NULL);
+    CHECK(guest_ram(0xb8000, RAM_SIZE - 0xb8000) == ram + 0xb8000);
+    CHECK(guest_ram(RAM_SIZE - 1, 1) == ram + RAM_SIZE - 1);
+    CHECK(guest_ram(RAM_SIZE - 1, 2) == NULL);
+    CHECK(guest_ram(RAM_SIZE, 1) == NULL);
+    CHECK(guest_ram(UINT64_MAX, 2) == NULL);
+    CHECK(guest_ram(0x1000, UINT64_MAX) == NULL);
+    CHECK(guest_ram(0x100000000, 1) == NULL);
+}
+
+TEST(page_fault_is_injected)
+{
+    setup();
+    page.upcall.regs.cr0 = 0x80000001;
+    page.upcall.regs.cr3 = 0x3000; /* empty tables */
+    EMULATE("\xa1\x10\x00\xc0\xfe");
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_EXCEPTION | ABI_REPLY_ERROR_CODE);
+    CHECK_EQ(page.reply.vector, 14);
+    CHECK_EQ(page.reply.regs.cr2, CODE);
+    CHECK_EQ(page.reply.regs.rip, CODE);
+}
+
+TEST(what_cannot_be_emulated_ends_the_guest)
+{
+    setup();
+    EMULATE("\x0f\x28\x05\x00\x00\xc0\xfe"); /* movaps xmm0, [fec00000] */
+    CHECK_EQ(page.reply.flags, ABI_REPLY_END);
+    CHECK(strstr(logged, "0f 28") != NULL);
+    setup();
+    page.upcall.u.emulate.fetch = 1;
+    page.upcall.u.emulate.gpa = 0xfec00000;
+    EMULATE("\x90");
+    CHECK_EQ(page.reply.flags, ABI_REPLY_END);
+    CHECK(strstr(logged, "0xfec00000") != NULL);
+    setup();
+    page.upcall.regs.cpl = 3; /* but no user program can do that */
+    EMULATE("\x0f\x28\x05\x00\x00\xc0\xfe");
+    CHECK_EQ(page.reply.flags, ABI_REPLY_EXCEPTION);
+    CHECK_EQ(page.reply.vector, 6);
+    CHECK_STR(logged, "");
+}
+
+TEST(single_step_traps_after_the_instruction)
+{
+    setup();
+    page.upcall.regs.rflags |= 0x100;
+    EMULATE("\xa1\x10\x00\xc0\xfe");
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_EXCEPTION);
+    CHECK_EQ(page.reply.vector, 1);
+    CHECK_EQ(page.reply.regs.rip, CODE + 5);
+}
+
+TEST(instruction_length)
+{
+    setup();
+    memcpy(ram + CODE, "\x66\x0f\x01\xd9", 4);
+    page.upcall.kind = ABI_UPCALL_LENGTH;
+    upcall_serve(&page, SLOT);
+    CHECK_EQ(page.reply.flags, 0);
+    CHECK_EQ(page.reply.length, 4);
+    page.upcall.regs.cr0 = 0x80000001;
+    page.upcall.regs.cr3 = 0x3000;
+    upcall_serve(&page, SLOT);
+    CHECK(page.reply.flags & ABI_REPLY_EXCEPTION);
+    CHECK_EQ(page.reply.vector, 14);
+}
+
+TEST(interrupt_acknowledge_and_eoi)
+{
+    setup();
+    page.upcall.kind = ABI_UPCALL_INTA;
+    upcall_serve(&page, SLOT);
+    CHECK_EQ(page.reply.flags, ABI_REPLY_SPURIOUS);
+    fake_pic_setup(0xee, 0xff);
+    outb(0x3fc, 0x08);
+    io(0x3f9, 1, true, 0x02); /* THRE interrupt: IRQ 4 */
+    CHECK(fake.extint);
+    CHECK_EQ(fake.extints, 1);
+    page.upcall.kind = ABI_UPCALL_INTA;
+    upcall_serve(&page, SLOT);
+    CHECK_EQ(page.reply.flags, 0);
+    CHECK_EQ(page.reply.vector, 0x24);
+    CHECK(!fake.extint);
+
+    fake_ioapic_entry(4, 0x8041);
+    CHECK_EQ(fake.messages, 1);
+    page.upcall.kind = ABI_UPCALL_EOI;
+    page.upcall.u.eoi.vector = 0x41;
+    upcall_serve(&page, SLOT);
+    CHECK_EQ(fake.messages, 2);
+}
+
+TEST(the_worker_is_woken_only_for_earlier_deadlines)
+{
+    uint64_t deadline;
+
+    setup();
+    CHECK_EQ(machine_work(), 0);
+    CHECK_EQ(fake.unparks, 0);
+    io(0x43, 1, true, 0x34);
+    io(0x40, 1, true, 0x00);
+    CHECK_EQ(fake.unparks, 0);
+    io(0x40, 1, true, 0x80);
+    CHECK_EQ(fake.unparks, 1);
+    io(0x43, 1, true, 0x34); /* it has been woken and has not run yet: once is enough */
+    io(0x40, 1, true, 0x00);
+    io(0x40, 1, true, 0x10);
+    CHECK_EQ(fake.unparks, 1);
+    deadline = machine_work();
+    CHECK(deadline > fake.now && deadline < fake.now + FAKE_HZ / 200);
+    for (unsigned i = 0; i < 100; i++)
+        io(0x61, 1, false, 0);
+    CHECK_EQ(fake.unparks, 1);
+    fake.now = deadline;
+    CHECK(machine_work() > deadline);
+    CHECK_EQ(fake.unparks, 1);
+}
+
+TEST(console_output_without_a_newline_wakes_the_worker_once)
+{
+    uint64_t deadline;
+
+    setup();
+    machine_work();
+    for (unsigned i = 0; i < 20; i++)
+        io(0x3f8, 1, true, '.');
+    CHECK_EQ(fake.unparks, 1);
+    CHECK_EQ(fake.notifies, 0);
+    deadline = machine_work();
+    fake.now = deadline;
+    CHECK_EQ(machine_work(), 0);
+    CHECK_EQ(fake.notifies, 1);
+}
