@@ -69,8 +69,8 @@ static void madt_entry(struct acpi_info *out, const uint8_t *e, uint8_t size)
     else if (e[0] == MADT_IOAPIC && size >= 12 && out->ioapic_count < ACPI_MAX_IOAPICS)
         out->ioapics[out->ioapic_count++] = (struct acpi_ioapic){.address = get32(e + 4), .gsi_base = get32(e + 8)};
     else if (e[0] == MADT_OVERRIDE && size >= 10 && e[3] < 16)
-        out->isa[e[3]] = (struct acpi_isa_irq){
-            .gsi = get32(e + 4), .level = (e[8] >> 2 & 3) == 3, .active_low = (e[8] & 3) == 3};
+        out->isa[e[3]] =
+            (struct acpi_isa_irq){.gsi = get32(e + 4), .level = (e[8] >> 2 & 3) == 3, .active_low = (e[8] & 3) == 3};
 }
 
 static void madt(struct acpi_info *out, uint64_t at, uint32_t size, reader *read)

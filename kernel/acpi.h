@@ -1,4 +1,5 @@
-/* ACPI's static tables (ACPI 6.4, 5.2), as far as root needs them. Pure parser: every length and checksum is checked. */
+/* ACPI's static tables (ACPI 6.4, 5.2), as far as root needs them. Pure parser: every length and checksum is checked.
+ */
 #ifndef KERNEL_ACPI_H
 #define KERNEL_ACPI_H
 
@@ -16,8 +17,8 @@ struct acpi_isa_irq { /* how an ISA interrupt arrives */
     bool level, active_low;
 };
 struct acpi_info {
-    uint64_t rsdp; /* physical address, 0: none found */
-    uint32_t cpu_count;  /* enabled ones, in the MADT's order */
+    uint64_t rsdp;      /* physical address, 0: none found */
+    uint32_t cpu_count; /* enabled ones, in the MADT's order */
     uint32_t cpus_lost;
     uint32_t apic_ids[ABI_MAX_CPUS];
     uint32_t ioapic_count;

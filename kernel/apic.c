@@ -10,11 +10,34 @@
 enum { IA32_APIC_BASE = 0x1b, IA32_TSC_DEADLINE = 0x6e0, X2APIC_MSRS = 0x800 };
 enum { BASE_X2APIC = 1 << 10, BASE_ENABLE = 1 << 11 };
 /* Register offsets of the xAPIC page (SDM Vol. 3, table 11-1); the x2APIC MSR is 0x800 + offset / 16. */
-enum { ID = 0x20, TPR = 0x80, EOI = 0xb0, SVR = 0xf0, ICR = 0x300, ICR_HIGH = 0x310, LVT_TIMER = 0x320, LVT_THERMAL = 0x330,
-       LVT_PERF = 0x340, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360, LVT_ERROR = 0x370, INITIAL = 0x380, CURRENT = 0x390,
-       DIVIDE = 0x3e0 };
-enum { LVT_MASKED = 1 << 16, LVT_NMI = 4 << 8, TIMER_DEADLINE = 2 << 17, ICR_PENDING = 1 << 12, ICR_ASSERT = 1 << 14,
-       ICR_OTHERS = 3 << 18, DELIVER_NMI = 4 << 8, DELIVER_INIT = 5 << 8, DELIVER_STARTUP = 6 << 8 };
+enum {
+    ID = 0x20,
+    TPR = 0x80,
+    EOI = 0xb0,
+    SVR = 0xf0,
+    ICR = 0x300,
+    ICR_HIGH = 0x310,
+    LVT_TIMER = 0x320,
+    LVT_THERMAL = 0x330,
+    LVT_PERF = 0x340,
+    LVT_LINT0 = 0x350,
+    LVT_LINT1 = 0x360,
+    LVT_ERROR = 0x370,
+    INITIAL = 0x380,
+    CURRENT = 0x390,
+    DIVIDE = 0x3e0
+};
+enum {
+    LVT_MASKED = 1 << 16,
+    LVT_NMI = 4 << 8,
+    TIMER_DEADLINE = 2 << 17,
+    ICR_PENDING = 1 << 12,
+    ICR_ASSERT = 1 << 14,
+    ICR_OTHERS = 3 << 18,
+    DELIVER_NMI = 4 << 8,
+    DELIVER_INIT = 5 << 8,
+    DELIVER_STARTUP = 6 << 8
+};
 
 #define ICR_LOOKS 100000 /* an IPI is on its way in microseconds */
 

@@ -58,7 +58,7 @@ struct backend {
     void (*set_rip)(struct vcpu *v, uint64_t rip); /* ends an interrupt shadow */
     uint64_t (*get_rflags)(struct vcpu *v);
     void (*set_rflags)(struct vcpu *v, uint64_t rflags);
-    void (*set_shadow)(struct vcpu *v);    /* as after MOV SS */
+    void (*set_shadow)(struct vcpu *v); /* as after MOV SS */
     bool (*in_shadow)(struct vcpu *v);
     void (*set_cr2)(struct vcpu *v, uint64_t cr2);
     unsigned (*get_cpl)(struct vcpu *v);
@@ -80,6 +80,7 @@ struct backend {
 extern const struct backend *backend;
 
 /* A back end announces itself with this; kernel/main.c takes the first that is present. */
-#define REGISTER_BACKEND(b) static const struct backend *const b##_entry __attribute__((section(".backends"), used)) = &(b)
+#define REGISTER_BACKEND(b)                                                                                            \
+    static const struct backend *const b##_entry __attribute__((section(".backends"), used)) = &(b)
 
 #endif

@@ -94,8 +94,8 @@ int bootinfo_multiboot2(struct bootinfo *out, const void *data, uint64_t size)
     return E_FORMAT;
 }
 
-/* struct hvm_start_info: magic, version, flags, nr_modules at 0; modlist, cmdline, rsdp at 16, 24, 32; from version 1 on
- * memmap at 40 and memmap_entries at 48. */
+/* struct hvm_start_info: magic, version, flags, nr_modules at 0; modlist, cmdline, rsdp at 16, 24, 32; from version 1
+ * on memmap at 40 and memmap_entries at 48. */
 #define PVH_MAGIC 0x336ec578u
 
 int bootinfo_pvh(struct bootinfo *out, uint64_t start, const void *(*read)(uint64_t address, uint64_t size))

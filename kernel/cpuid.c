@@ -7,31 +7,36 @@
 enum reg { EAX, EBX, ECX, EDX };
 enum { CR4_OSXSAVE = 1 << 18 };
 
-/* Feature bits that a guest sees if the CPU has them; every other bit of a listed register reads 0. The only such table. */
+/* Feature bits that a guest sees if the CPU has them; every other bit of a listed register reads 0. The only such
+ * table. */
 static const struct feature {
     uint32_t leaf;
     enum reg reg;
     uint32_t offered;
 } features[] = {
     /* SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
-    {1, ECX, 1u | 1u << 1 | 1u << 9 | 1u << 12 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 25 |
-                 1u << 26 | 1u << 28 | 1u << 29 | 1u << 30},
+    {1, ECX,
+     1u | 1u << 1 | 1u << 9 | 1u << 12 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 25 | 1u << 26 |
+         1u << 28 | 1u << 29 | 1u << 30},
     /* FPU VME DE PSE TSC MSR PAE CX8 APIC SEP MTRR PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
-    {1, EDX, 0x3fu | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16 | 1u << 17 |
-                 1u << 19 | 7u << 23 | 1u << 26},
+    {1, EDX,
+     0x3fu | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 19 |
+         7u << 23 | 1u << 26},
     /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS AVX512F AVX512DQ RDSEED ADX SMAP AVX512IFMA CLFLUSHOPT CLWB AVX512CD SHA
      * AVX512BW AVX512VL */
-    {7, EBX, 1u | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9 | 3u << 16 | 1u << 18 | 1u << 19 | 1u << 20 |
-                 1u << 21 | 1u << 23 | 1u << 24 | 1u << 28 | 1u << 29 | 3u << 30},
+    {7, EBX,
+     1u | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9 | 3u << 16 | 1u << 18 | 1u << 19 | 1u << 20 | 1u << 21 |
+         1u << 23 | 1u << 24 | 1u << 28 | 1u << 29 | 3u << 30},
     /* AVX512VBMI UMIP GFNI VAES VPCLMULQDQ */
     {7, ECX, 1u << 1 | 1u << 2 | 1u << 8 | 1u << 9 | 1u << 10},
-    {7, EDX, 1u << 4}, /* fast short REP MOV */
+    {7, EDX, 1u << 4},  /* fast short REP MOV */
     {13, EAX, 1u | 2u}, /* XSAVEOPT, XSAVEC: subleaf 1 */
     /* LAHF CMP_LEGACY ABM SSE4A MISALIGNSSE 3DNOWPREFETCH */
     {0x80000001, ECX, 1u | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8},
     /* leaf 1's, SYSCALL NX MMXEXT FFXSR PDPE1GB LM */
-    {0x80000001, EDX, 0x3fu | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16 |
-                          1u << 17 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 29},
+    {0x80000001, EDX,
+     0x3fu | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 20 |
+         1u << 22 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 29},
     {0x80000008, EBX, 1u | 1u << 9}, /* CLZERO, WBNOINVD */
 };
 

@@ -172,8 +172,8 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
     if (err)
         log_line(LOG_WARNING, "boot information: cut off or malformed: going on with what came before");
     if (boot.regions_lost || boot.modules_lost)
-        log_line(LOG_WARNING, "boot information: %u memory regions and %u modules too many: ignored",
-                 boot.regions_lost, boot.modules_lost);
+        log_line(LOG_WARNING, "boot information: %u memory regions and %u modules too many: ignored", boot.regions_lost,
+                 boot.modules_lost);
     if (!mem_init(&boot))
         stop();
     struct percpu *bsp = percpu_add(0);
@@ -198,8 +198,8 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
     expected = smp_start(&acpi, &boot);
     check_tables();
     struct mem_counts m = mem_counts();
-    log_line(LOG_INFO, "%u CPUs, %lu MiB for guests, %lu MiB for root, back end %s", cpu_count(),
-             m.frames_total >> 20, m.pool_total >> 20, backend ? backend->name : "none");
+    log_line(LOG_INFO, "%u CPUs, %lu MiB for guests, %lu MiB for root, back end %s", cpu_count(), m.frames_total >> 20,
+             m.pool_total >> 20, backend ? backend->name : "none");
     if (ioapic_route_isa(&acpi, SERIAL_IRQ, bsp->apic_id, VECTOR_SERIAL))
         log_line(LOG_WARNING, "COM1's interrupt has no IOAPIC: the keyboard does not work");
     cpu_main();

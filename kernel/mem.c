@@ -6,11 +6,11 @@
 #include "kernel/spinlock.h"
 #include "lib/string.h"
 
-#define POOL_MIN      (8ull << 20)
-#define POOL_BASIC    (24ull << 20) /* what root takes for itself, and for a few dozen vCPUs */
-#define POOL_MAX      (2ull << 30)
-#define EARLY_END     (4ull << 30) /* what the early tables map */
-#define LOW_END       (1ull << 20)
+#define POOL_MIN   (8ull << 20)
+#define POOL_BASIC (24ull << 20) /* what root takes for itself, and for a few dozen vCPUs */
+#define POOL_MAX   (2ull << 30)
+#define EARLY_END  (4ull << 30) /* what the early tables map */
+#define LOW_END    (1ull << 20)
 
 static struct spinlock lock;
 static struct buddy pool;

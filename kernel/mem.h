@@ -7,7 +7,8 @@
 #include "kernel/bootinfo.h"
 #include "kernel/layout.h"
 
-/* Splits the machine's memory. False: there is too little, said in a log line. Once, on the BSP, on the early tables. */
+/* Splits the machine's memory. False: there is too little, said in a log line. Once, on the BSP, on the early tables.
+ */
 bool mem_init(const struct bootinfo *info) MUST_CHECK;
 
 /* 2^order zeroed pages of root's pool, aligned to their size; NULL: none left. */

@@ -142,8 +142,14 @@ paddr_t paging_root(void)
 void paging_enable(void)
 {
     enum { CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_WP = 1 << 16, CR0_AM = 1 << 18 };
-    enum { CR4_PGE = 1 << 7, CR4_OSFXSR = 3 << 9, CR4_UMIP = 1 << 11, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20,
-           CR4_SMAP = 1 << 21 };
+    enum {
+        CR4_PGE = 1 << 7,
+        CR4_OSFXSR = 3 << 9,
+        CR4_UMIP = 1 << 11,
+        CR4_OSXSAVE = 1 << 18,
+        CR4_SMEP = 1 << 20,
+        CR4_SMAP = 1 << 21
+    };
     wrmsr(0xc0000080, rdmsr(0xc0000080) | 1 << 11);
     write_cr3(page_to_pa(root).v);
     write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS | 3ull << 29)) | CR0_WP | CR0_MP);

@@ -23,10 +23,10 @@ static_assert(sizeof(struct tss) == 104, "TSS layout");
 enum { SEL_KERNEL_CS = 0x08, SEL_KERNEL_DS = 0x10, SEL_USER_DS = 0x1b, SEL_USER_CS = 0x23, SEL_TSS = 0x28 };
 
 struct percpu {
-    struct percpu *self;  /* GS:0 */
-    uint64_t kernel_rsp;  /* GS:8, stack of a system call */
-    uint64_t user_rsp;    /* GS:16, the caller's, for an instant */
-    uint32_t index;       /* GS:24 */
+    struct percpu *self; /* GS:0 */
+    uint64_t kernel_rsp; /* GS:8, stack of a system call */
+    uint64_t user_rsp;   /* GS:16, the caller's, for an instant */
+    uint32_t index;      /* GS:24 */
     uint32_t apic_id;
     struct thread *current;
     struct vcpu *fpu_owner; /* whose extended state the registers hold */

@@ -1,11 +1,9 @@
 /*
  * What other CPUs may ask of a vCPU: the one table. X(name, states in which it wakes a parked vCPU). The order is the
- * bit in the state word and the order of serving. Each name needs a handler serve_NAME in kernel/serve.c, or it does not
- * link.
- *   TEARDOWN  leave for good           PAUSE, RESUME  stop executing the guest, go on
- *   INIT, SIPI  SDM Vol. 3, 9.4        TIMER  the LAPIC timer's deadline has come
- *   NMI       edge, latched once       EVENT  the LAPIC or the 8259s have something
- *   CLOCK     the paravirtual clock's page has to be written again
+ * bit in the state word and the order of serving. Each name needs a handler serve_NAME in kernel/serve.c, or it does
+ * not link. TEARDOWN  leave for good           PAUSE, RESUME  stop executing the guest, go on INIT, SIPI  SDM Vol.
+ * 3, 9.4        TIMER  the LAPIC timer's deadline has come NMI       edge, latched once       EVENT  the LAPIC or the
+ * 8259s have something CLOCK     the paravirtual clock's page has to be written again
  */
 #ifndef KERNEL_REQUESTS_H
 #define KERNEL_REQUESTS_H
@@ -27,7 +25,7 @@ enum request {
 #define X(name, wakes) REQ_##name,
     REQUEST_TABLE(X)
 #undef X
-    REQUESTS
+        REQUESTS
 };
 
 /* HALTED_MASKED is HLT with interrupts off: only an NMI, INIT or teardown ends it. */

@@ -54,12 +54,10 @@ static int64_t vm_info(struct abi_page *page, const struct vm *vm)
 
 static int64_t vcpu_info(struct abi_page *page, const struct vm *vm, uint64_t index)
 {
-    static const uint8_t mp[MP_STATES] = {[MP_RUNNABLE] = ABI_MP_RUNNABLE,
-                                          [MP_UNINITIALIZED] = ABI_MP_UNINITIALIZED,
-                                          [MP_WAIT_FOR_SIPI] = ABI_MP_WAIT_FOR_SIPI,
-                                          [MP_HALTED] = ABI_MP_HALTED,
-                                          [MP_HALTED_MASKED] = ABI_MP_HALTED,
-                                          [MP_PAUSED] = ABI_MP_PAUSED};
+    static const uint8_t mp[MP_STATES] = {
+        [MP_RUNNABLE] = ABI_MP_RUNNABLE,           [MP_UNINITIALIZED] = ABI_MP_UNINITIALIZED,
+        [MP_WAIT_FOR_SIPI] = ABI_MP_WAIT_FOR_SIPI, [MP_HALTED] = ABI_MP_HALTED,
+        [MP_HALTED_MASKED] = ABI_MP_HALTED,        [MP_PAUSED] = ABI_MP_PAUSED};
     if (index >= vm->config.vcpus)
         return E_NOENT;
     const struct vcpu *v = vm->vcpus[index];

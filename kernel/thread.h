@@ -9,7 +9,7 @@ struct world;
 
 struct thread {
     struct sched_entity se;
-    uint64_t rsp;      /* saved, while it does not run */
+    uint64_t rsp;       /* saved, while it does not run */
     uint64_t user_rsp0; /* where a trap from ring 3 begins; 0: it is not in ring 3 */
     uint64_t kstack;
     uint64_t cr3;
@@ -24,8 +24,8 @@ struct thread {
     uint32_t slot;
     _Atomic bool interrupted; /* a park in ring 3 ends with E_INTR */
     bool leave;               /* it has to leave ring 3 for good */
-    uint64_t ready_since;  /* TSC when it became runnable without running; 0: it runs or sleeps */
-    uint64_t waited_ticks; /* in all, runnable without a CPU */
+    uint64_t ready_since;     /* TSC when it became runnable without running; 0: it runs or sleeps */
+    uint64_t waited_ticks;    /* in all, runnable without a CPU */
     uint64_t upcall_ticks;    /* se.run_ticks when it entered ring 3 */
     _Atomic uint32_t *alive;  /* counts threads of its owner; falls when this one is gone */
     void (*main)(void *);

@@ -3,9 +3,9 @@
 #include "kernel/log.h"
 
 enum { CMOS_INDEX = 0x70, CMOS_DATA = 0x71, PIT_CHANNEL2 = 0x42, PIT_COMMAND = 0x43, PIT_GATE = 0x61 };
-#define PM_TIMER_HZ    3579545ull
-#define PIT_HZ         1193182ull
-#define MEASURE_LIMIT  (1ull << 36) /* TSC ticks: no clock is that slow */
+#define PM_TIMER_HZ   3579545ull
+#define PIT_HZ        1193182ull
+#define MEASURE_LIMIT (1ull << 36) /* TSC ticks: no clock is that slow */
 
 static uint64_t hz, wall, wall_tsc;
 

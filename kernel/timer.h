@@ -10,7 +10,7 @@
 struct timer {
     struct timer_node node;
     void (*fired)(struct timer *);
-    uint32_t cpu; /* in whose queue it is or was */
+    uint32_t cpu;      /* in whose queue it is or was */
     _Atomic bool busy; /* fired() is running */
 };
 

@@ -32,7 +32,10 @@ void trap_init(void)
         uint64_t stub = trap_stubs[v];
         idt[v] = (struct gate){.offset_0 = (uint16_t)stub,
                                .selector = SEL_KERNEL_CS,
-                               .ist = v == VECTOR_DF ? 1 : v == VECTOR_NMI ? 2 : v == VECTOR_MC ? 3 : 0,
+                               .ist = v == VECTOR_DF    ? 1
+                                      : v == VECTOR_NMI ? 2
+                                      : v == VECTOR_MC  ? 3
+                                                        : 0,
                                .type = 0x8e,
                                .offset_16 = (uint16_t)(stub >> 16),
                                .offset_32 = (uint32_t)(stub >> 32)};

@@ -31,7 +31,8 @@ static inline bool trap_from_user(const struct trap_frame *f)
 void trap_init(void);
 void trap_load(void);
 
-/* Who serves an interrupt vector (32..255); the LAPIC's EOI follows by itself. Once for each vector, before it comes. */
+/* Who serves an interrupt vector (32..255); the LAPIC's EOI follows by itself. Once for each vector, before it comes.
+ */
 void irq_register(uint8_t vector, void (*handler)(struct trap_frame *));
 
 /* An exception in ring 3: ends the world of the running thread. kernel/world.c. */

@@ -29,11 +29,11 @@ struct vcpu {
 
     uint64_t gpr[ABI_GPRS]; /* as of the last exit; all sixteen, to be changed by root at will */
     struct exit exit;
-    struct event event;  /* to be injected at the next entry; the back end clears or sets it when it exits */
-    bool nmi_pending;    /* latched, not injected yet */
-    bool nmi_blocked;    /* until IRET */
-    int eoi_vector;      /* an EOI broadcast is due in the device world; -1: none */
-    uint32_t resume_mp;  /* enum mp_state to go back to when it is not PAUSED any more */
+    struct event event; /* to be injected at the next entry; the back end clears or sets it when it exits */
+    bool nmi_pending;   /* latched, not injected yet */
+    bool nmi_blocked;   /* until IRET */
+    int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
+    uint32_t resume_mp; /* enum mp_state to go back to when it is not PAUSED any more */
 
     struct lapic *lapic; /* NULL: a guest without */
     struct timer timer;  /* the LAPIC timer's deadline */

@@ -54,7 +54,7 @@ static enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack, bo
         new = with_request(old, r, vector);
         if (ack && word_where(old) == WHERE_GUEST)
             new |= WORD_ACK;
-        wakes = (new & BIT(r) & ~old) && word_where(old) == WHERE_PARKED && (wakes_in[r] >> word_mp(old) & 1);
+        wakes = (new &BIT(r) & ~old) && word_where(old) == WHERE_PARKED && (wakes_in[r] >> word_mp(old) & 1);
         if (wakes)
             new = set_where(new, WHERE_ROOT);
         if (new == old) {
@@ -63,11 +63,11 @@ static enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack, bo
         }
         /* Pairs with word_enter and word_park: one of the two sees the other. */
     } while (!atomic_compare_exchange_weak(w, &old, new));
-    *must_wait = (new & WORD_ACK) && ack;
+    *must_wait = (new &WORD_ACK) && ack;
     *cpu = word_cpu(old);
     if (wakes)
         return ASKED_WAKE;
-    return word_where(old) == WHERE_GUEST && (new & BIT(r) & ~old) ? ASKED_KICK : ASKED_NOTHING;
+    return word_where(old) == WHERE_GUEST && (new &BIT(r) & ~old) ? ASKED_KICK : ASKED_NOTHING;
 }
 
 enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)

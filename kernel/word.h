@@ -51,8 +51,8 @@ static inline uint64_t word_make(enum where where, enum mp_state mp)
 uint64_t word_wakes(enum mp_state mp);
 
 /* Ask, from any CPU. What the asker must do then: nothing, kick *cpu (which runs the guest now), or wake the thread.
- * INIT drops a pending SIPI and NMI; a SIPI (vector: its start page) counts only for a vCPU that waits for one or has an INIT
- * pending, and only the first does; RESUME takes back a PAUSE that has not been served. */
+ * INIT drops a pending SIPI and NMI; a SIPI (vector: its start page) counts only for a vCPU that waits for one or has
+ * an INIT pending, and only the first does; RESUME takes back a PAUSE that has not been served. */
 enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu) __attribute__((warn_unused_result));
 
 /* Like word_ask(PAUSE); *must_wait: the vCPU was in the guest, and word_leave() will report the acknowledgement. */

@@ -8,7 +8,7 @@
 #include "abi/types.h"
 
 struct asid_pool {
-    uint64_t generation; /* from 1 on */
+    uint64_t generation;  /* from 1 on */
     uint32_t next, count; /* ASIDs 1..count - 1 are usable */
     bool flush;
 };

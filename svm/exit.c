@@ -34,8 +34,8 @@ static void mmio(struct exit *e, const struct vmcb *c)
     memcpy(e->u.mmio.bytes, c->bytes, sizeof e->u.mmio.bytes);
 }
 
-/* IRET is about to unblock NMIs. We let them in one instruction later; should the IRET fault, an NMI may come before its
- * handler has returned, which a handler survives. */
+/* IRET is about to unblock NMIs. We let them in one instruction later; should the IRET fault, an NMI may come before
+ * its handler has returned, which a handler survives. */
 static void iret(struct vcpu *v, struct vmcb *c)
 {
     v->exit.kind = ABI_EXIT_WINDOW;

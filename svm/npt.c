@@ -27,9 +27,9 @@ int svm_map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size)
     bool huge = cpuid(0x80000001, 0).edx >> 26 & 1;
     for (uint64_t done = 0; done < size;) {
         uint64_t both = (guest.v + done) | (to.v + done), left = size - done;
-        unsigned level = huge && both % HUGE_PAGE_SIZE == 0 && left >= HUGE_PAGE_SIZE     ? 2
-                         : both % LARGE_PAGE_SIZE == 0 && left >= LARGE_PAGE_SIZE ? 1
-                                                                                          : 0;
+        unsigned level = huge && both % HUGE_PAGE_SIZE == 0 && left >= HUGE_PAGE_SIZE ? 2
+                         : both % LARGE_PAGE_SIZE == 0 && left >= LARGE_PAGE_SIZE     ? 1
+                                                                                      : 0;
         uint64_t *e = entry_of(s->npt, guest.v + done, level);
         if (!e)
             return E_NOMEM; /* vm_destroy frees what is there */

@@ -3,8 +3,19 @@
 #include "kernel/asm.h"
 
 enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12 };
-enum { MSR_PAT = 0x277, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR = 0xc0000081, MSR_LSTAR,
-       MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE = 0xc0000100, MSR_GS_BASE, MSR_KERNEL_GS_BASE };
+enum {
+    MSR_PAT = 0x277,
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP,
+    MSR_SYSENTER_EIP,
+    MSR_STAR = 0xc0000081,
+    MSR_LSTAR,
+    MSR_CSTAR,
+    MSR_SFMASK,
+    MSR_FS_BASE = 0xc0000100,
+    MSR_GS_BASE,
+    MSR_KERNEL_GS_BASE
+};
 #define CR0_PG BIT(31)
 
 static struct abi_segment out_segment(const struct vmcb_segment *s)

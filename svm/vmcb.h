@@ -61,19 +61,73 @@ static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB layout");
 static_assert(sizeof(struct vmcb) == 4096, "a VMCB is a page");
 
 /* intercept1 (offset 0ch) and intercept2 (10h) */
-enum { I1_INTR = 1, I1_NMI = 2, I1_SMI = 4, I1_INIT = 8, I1_VINTR = 16, I1_RDPMC = 1 << 15, I1_CPUID = 1 << 18,
-       I1_IRET = 1 << 20, I1_INVD = 1 << 22, I1_PAUSE = 1 << 23, I1_HLT = 1 << 24, I1_INVLPGA = 1 << 26,
-       I1_IOIO = 1 << 27, I1_MSR = 1 << 28, I1_FERR_FREEZE = 1 << 30 };
+enum {
+    I1_INTR = 1,
+    I1_NMI = 2,
+    I1_SMI = 4,
+    I1_INIT = 8,
+    I1_VINTR = 16,
+    I1_RDPMC = 1 << 15,
+    I1_CPUID = 1 << 18,
+    I1_IRET = 1 << 20,
+    I1_INVD = 1 << 22,
+    I1_PAUSE = 1 << 23,
+    I1_HLT = 1 << 24,
+    I1_INVLPGA = 1 << 26,
+    I1_IOIO = 1 << 27,
+    I1_MSR = 1 << 28,
+    I1_FERR_FREEZE = 1 << 30
+};
 #define I1_SHUTDOWN (1u << 31)
-enum { I2_VMRUN = 1, I2_VMMCALL = 2, I2_VMLOAD = 4, I2_VMSAVE = 8, I2_STGI = 16, I2_CLGI = 32, I2_SKINIT = 64,
-       I2_ICEBP = 256, I2_WBINVD = 512, I2_MONITOR = 1024, I2_MWAIT = 2048, I2_MWAIT_ARMED = 4096, I2_XSETBV = 8192 };
+enum {
+    I2_VMRUN = 1,
+    I2_VMMCALL = 2,
+    I2_VMLOAD = 4,
+    I2_VMSAVE = 8,
+    I2_STGI = 16,
+    I2_CLGI = 32,
+    I2_SKINIT = 64,
+    I2_ICEBP = 256,
+    I2_WBINVD = 512,
+    I2_MONITOR = 1024,
+    I2_MWAIT = 2048,
+    I2_MWAIT_ARMED = 4096,
+    I2_XSETBV = 8192
+};
 
 /* Exit codes (APM Vol. 2, appendix C) */
-enum { EXIT_EXCEPTION0 = 0x40, EXIT_INTR = 0x60, EXIT_NMI, EXIT_SMI, EXIT_INIT, EXIT_VINTR, EXIT_RDPMC = 0x6f,
-       EXIT_CPUID = 0x72, EXIT_IRET = 0x74, EXIT_INVD = 0x76, EXIT_PAUSE, EXIT_HLT, EXIT_INVLPGA = 0x7a, EXIT_IOIO,
-       EXIT_MSR, EXIT_SHUTDOWN = 0x7f, EXIT_VMRUN, EXIT_VMMCALL, EXIT_VMLOAD, EXIT_VMSAVE, EXIT_STGI, EXIT_CLGI,
-       EXIT_SKINIT, EXIT_ICEBP = 0x88, EXIT_WBINVD, EXIT_MONITOR, EXIT_MWAIT, EXIT_MWAIT_ARMED, EXIT_XSETBV,
-       EXIT_NPF = 0x400 };
+enum {
+    EXIT_EXCEPTION0 = 0x40,
+    EXIT_INTR = 0x60,
+    EXIT_NMI,
+    EXIT_SMI,
+    EXIT_INIT,
+    EXIT_VINTR,
+    EXIT_RDPMC = 0x6f,
+    EXIT_CPUID = 0x72,
+    EXIT_IRET = 0x74,
+    EXIT_INVD = 0x76,
+    EXIT_PAUSE,
+    EXIT_HLT,
+    EXIT_INVLPGA = 0x7a,
+    EXIT_IOIO,
+    EXIT_MSR,
+    EXIT_SHUTDOWN = 0x7f,
+    EXIT_VMRUN,
+    EXIT_VMMCALL,
+    EXIT_VMLOAD,
+    EXIT_VMSAVE,
+    EXIT_STGI,
+    EXIT_CLGI,
+    EXIT_SKINIT,
+    EXIT_ICEBP = 0x88,
+    EXIT_WBINVD,
+    EXIT_MONITOR,
+    EXIT_MWAIT,
+    EXIT_MWAIT_ARMED,
+    EXIT_XSETBV,
+    EXIT_NPF = 0x400
+};
 
 enum { V_IRQ = 1 << 8, V_PRIORITY_SHIFT = 16, V_INTR_MASKING = 1 << 24 };
 enum { TLB_NOTHING = 0, TLB_FLUSH_ALL = 1 };

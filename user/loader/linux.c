@@ -2,11 +2,29 @@
 #include "user/loader/loader.h"
 
 /* Offsets in the image's setup header and in the zero page, which are the same. */
-enum { SETUP_SECTS = 0x1f1, BOOT_FLAG = 0x1fe, HEADER = 0x202, VERSION = 0x206, TYPE_OF_LOADER = 0x210,
-       LOADFLAGS = 0x211, RAMDISK_IMAGE = 0x218, RAMDISK_SIZE = 0x21c, HEAP_END = 0x224, CMD_LINE_PTR = 0x228,
-       INITRD_ADDR_MAX = 0x22c, ALIGNMENT = 0x230, RELOCATABLE = 0x234, XLOADFLAGS = 0x236, CMDLINE_SIZE = 0x238,
-       PREF_ADDRESS = 0x258, INIT_SIZE = 0x260, HEADER_END = 0x280, ACPI_RSDP = 0x70, E820_ENTRIES = 0x1e8,
-       E820_TABLE = 0x2d0 };
+enum {
+    SETUP_SECTS = 0x1f1,
+    BOOT_FLAG = 0x1fe,
+    HEADER = 0x202,
+    VERSION = 0x206,
+    TYPE_OF_LOADER = 0x210,
+    LOADFLAGS = 0x211,
+    RAMDISK_IMAGE = 0x218,
+    RAMDISK_SIZE = 0x21c,
+    HEAP_END = 0x224,
+    CMD_LINE_PTR = 0x228,
+    INITRD_ADDR_MAX = 0x22c,
+    ALIGNMENT = 0x230,
+    RELOCATABLE = 0x234,
+    XLOADFLAGS = 0x236,
+    CMDLINE_SIZE = 0x238,
+    PREF_ADDRESS = 0x258,
+    INIT_SIZE = 0x260,
+    HEADER_END = 0x280,
+    ACPI_RSDP = 0x70,
+    E820_ENTRIES = 0x1e8,
+    E820_TABLE = 0x2d0
+};
 enum { XLF_KERNEL_64 = 1, KEEP_SEGMENTS = 1 << 6, E820_RAM = 1, E820_RESERVED = 2 };
 
 static uint32_t get32(const uint8_t *p)

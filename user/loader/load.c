@@ -8,8 +8,8 @@ extern const uint8_t dsdt_start[], dsdt_end[];
 enum image_kind image_kind(const void *image, uint64_t size)
 {
     const uint8_t *p = image;
-    bool linux_image = size >= LINUX_MIN && p[0x1fe] == 0x55 && p[0x1ff] == 0xaa &&
-                       memcmp(p + LINUX_HEADER, "HdrS", 4) == 0;
+    bool linux_image =
+        size >= LINUX_MIN && p[0x1fe] == 0x55 && p[0x1ff] == 0xaa && memcmp(p + LINUX_HEADER, "HdrS", 4) == 0;
     return linux_image ? IMAGE_LINUX : IMAGE_UNKNOWN;
 }
 

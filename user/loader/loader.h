@@ -23,7 +23,8 @@ struct loader {
     void (*message)(const char *fmt, ...) PRINTF_LIKE(1, 2);
 };
 
-/* Puts everything in place and says in *bsp how the BSP starts: OK, or E_FORMAT, E_NOTSUP, E_NOMEM after one message. */
+/* Puts everything in place and says in *bsp how the BSP starts: OK, or E_FORMAT, E_NOTSUP, E_NOMEM after one message.
+ */
 int loader_load(const struct loader *l, struct abi_regs *bsp);
 
 /* loader_load for this device world's guest. */
