@@ -28,6 +28,7 @@ static unsigned slot_of(uint64_t va, unsigned level)
 /* The entry for va at level (0: 4 KiB pages); with alloc, tables on the way are made. NULL: none, or no memory. */
 static uint64_t *entry_of(uint64_t *pt, uint64_t va, unsigned level, bool alloc)
 {
+    ASSERT(pt);
     for (unsigned l = 3; l > level; l--) {
         uint64_t *e = &pt[slot_of(va, l)];
         if (!(*e & P)) {

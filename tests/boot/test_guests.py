@@ -1,44 +1,7 @@
-"""Our own guests of tests/guests, each of which tries one thing, and the life of guests."""
+"""The life of guests: stopped, started again, and what they may print."""
 
 from harness import Failure, boot_test
 from test_linux import guest
-
-# Name, vCPUs, how it ends. With exit status 0 a guest says that all it checked was right.
-OWN = [
-    ("cpuidmsr", 1, ("EXIT", 0)),
-    ("fpu", 2, ("EXIT", 0)),
-    ("halt", 1, ("HALTED", 0)),
-    ("hammer", 1, ("EXIT", 0)),
-    ("badstate", 1, "INVALID_STATE"),
-    ("real", 1, ("EXIT", 0)),
-    ("smp", 4, ("EXIT", 0)),
-    ("timer", 2, ("EXIT", 0)),
-    ("triple", 1, "TRIPLE_FAULT"),
-]
-
-
-def own(name, vcpus=1, keys="", memory="16M", section=None):
-    return (f"[guest {section or name}]\nimage = {name}.elf\nmemory = {memory}\nvcpus = {vcpus}\nexit-device = on\n"
-            f"{keys}\n")
-
-
-for _name, _vcpus, _how in OWN:
-
-    def _test(session, name=_name, vcpus=_vcpus, how=_how):
-        """One of our own guests, beside a Linux guest that must not notice."""
-        session.boot(own(name, vcpus) + guest("bystander", words="lapwing.run=poweroff"))
-        session.ended(**{name: how, "bystander": ("POWEROFF", 0)})
-
-    boot_test(limit=120, name=f"guest_{_name}")(_test)
-
-
-@boot_test(limit=90)
-def guest_spin(session):
-    """A guest that spins with interrupts off on every CPU there is holds up nobody, and can be stopped."""
-    session.boot(own("spin", 2) + guest("g", words="lapwing.run=poweroff"))
-    session.expect("lapwing", r"g: powered off")
-    session.command("stop spin", r"spin: stopped")
-    session.ended(spin="STOPPED", g=("POWEROFF", 0))
 
 
 def free_memory(session):
@@ -51,7 +14,7 @@ def free_memory(session):
 @boot_test(limit=240)
 def restart_50(session):
     """A guest is stopped and started 50 times; then all memory is back."""
-    session.boot("[lapwing]\non-end = stay\n" + own("spin", 2, memory="64M"))
+    session.boot("[lapwing]\non-end = stay\n" + guest("spin", memory="128M"))
     session.command("stop spin", r"spin: stopped")
     before = free_memory(session)
     for _ in range(50):
@@ -84,16 +47,6 @@ def restart_linux(session):
     session.expect("g", r"guest g up: 2 CPUs")
     session.command("poweroff")
     session.ended(g="STOPPED", other="STOPPED")
-
-
-@boot_test(limit=120)
-def world_crash(session):
-    """A device world that crashes takes its own guest along, with a message, and no other."""
-    session.boot(guest("victim") + guest("other", words="lapwing.run=sleep"), memory="1G",
-                 kernel_args="crash-world=victim")
-    session.expect("lapwing", r"victim: device world crashed")
-    session.expect("other", r"slept: 5")
-    session.ended(victim="WORLD_CRASH", other=("POWEROFF", 0))
 
 
 @boot_test(limit=60)

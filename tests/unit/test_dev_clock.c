@@ -1,6 +1,6 @@
 /* Tick conversions and timers of the device world, the bus, and dates. */
 // links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// user/devices/calendar.c lib/timerq.c lib/rbtree.c
+// links: user/devices/calendar.c lib/timerq.c lib/rbtree.c
 #include <time.h>
 
 #include "tests/unit/test.h"

@@ -166,7 +166,9 @@ TEST(an_impatient_waiter_is_handed_the_lock)
     pthread_create(&thread, NULL, wait_in_turn, (void *)(uintptr_t)5);
     /* Release and take at once, again and again: without the hand-over the waiter could lose for ever. */
     while (lost < 1000000) {
-        while (!__atomic_load_n(&order_lock.waiters[0], __ATOMIC_SEQ_CST) &&
+        /* Its bit, and the word that sends a release past the fast path: now it sleeps or is about to. */
+        while (!(__atomic_load_n(&order_lock.waiters[0], __ATOMIC_SEQ_CST) &&
+                 __atomic_load_n(&order_lock.word, __ATOMIC_SEQ_CST) == 2) &&
                !__atomic_load_n(&order_count, __ATOMIC_SEQ_CST))
             sched_yield();
         lock_release(&order_lock);

@@ -1,6 +1,6 @@
 /* The two 8259As, by their datasheet. */
 // links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// lib/timerq.c lib/rbtree.c
+// links: lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"

@@ -1,6 +1,6 @@
 /* The 8254 and port B, by the 82C54 datasheet and as kernels use them. */
 // links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// user/devices/pit.c user/devices/pit_channel.c lib/timerq.c lib/rbtree.c
+// links: user/devices/pit.c user/devices/pit_channel.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"

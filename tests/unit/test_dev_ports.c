@@ -1,7 +1,7 @@
 /* The small devices: ACPI power management, keyboard controller, PCI configuration, VGA registers, exit device. */
 // links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c user/devices/misc.c lib/timerq.c
-// lib/rbtree.c
+// links: user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c user/devices/misc.c
+// links: lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
@@ -88,7 +88,7 @@ static bool kbc_read(uint8_t *data, uint8_t *status)
 
 TEST(linux_i8042_probe)
 {
-    uint8_t data = 0, status, control;
+    uint8_t data = 0, status = 0, control = 0;
 
     setup();
     fake_ioapic_entry(1, 0x31);
@@ -134,7 +134,7 @@ TEST(linux_i8042_probe)
 
 TEST(keyboard_controller_ports)
 {
-    uint8_t data, status;
+    uint8_t data = 0, status = 0;
 
     setup();
     CHECK_EQ(inb(0x64), 0x14);

@@ -1,6 +1,6 @@
 /* The MC146818A, by its datasheet and as kernels read it. */
 // links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// user/devices/rtc.c user/devices/calendar.c lib/timerq.c lib/rbtree.c
+// links: user/devices/rtc.c user/devices/calendar.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"

@@ -1,6 +1,6 @@
 /* The 16550A, by the PC16550D datasheet, as Linux's 8250 driver probes it, and its console. */
 // links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// user/devices/uart.c user/devices/console.c user/lib/ring.c lib/timerq.c lib/rbtree.c
+// links: user/devices/uart.c user/devices/console.c user/lib/ring.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"

@@ -2,11 +2,10 @@
 // links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
 // links: user/devices/uart.c user/devices/console.c user/devices/pit.c user/devices/pit_channel.c user/devices/rtc.c
 // links: user/devices/calendar.c user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c
-// links: user/devices/misc.c user/devices/machine.c user/devices/guest_memory.c user/devices/upcall.c
-// links: user/lib/ring.c user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c
-// links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
-// links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
-// links: user/emul/string.c user/emul/io.c user/emul/step.c
+// links: user/devices/misc.c user/devices/machine.c user/devices/guest_memory.c user/devices/upcall.c user/lib/ring.c
+// links: user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c user/emul/decode.c user/emul/tables.c user/emul/alu.c
+// links: user/emul/memory.c user/emul/operands.c user/emul/walk.c user/emul/stack.c user/emul/one_byte.c
+// links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c
 #include <stdarg.h>
 
 #include "tests/unit/test.h"

@@ -199,6 +199,8 @@ void command_run(struct control *control, char *line)
     char *words[WORDS_MAX] = {0};
     unsigned count = split(line, words);
 
+    if (count == 0)
+        return;
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
         const struct command *command = &commands[i];
         bool takes = command->argument[0] != '\0';

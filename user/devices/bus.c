@@ -66,7 +66,7 @@ static unsigned piece(const struct bus_region *region, uint64_t address, unsigne
 {
     unsigned n = region ? region->width : 1;
 
-    while (n > bytes || address % n != 0 || (region && address - region->base + n > region->size))
+    while (n > 1 && (n > bytes || address % n != 0 || (region && address - region->base + n > region->size)))
         n /= 2;
     return n;
 }

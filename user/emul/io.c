@@ -31,7 +31,7 @@ enum emul_status io_check(struct emul *e, uint16_t port, unsigned size)
 {
     const struct abi_regs *regs = e->regs;
     bool virtual_8086 = regs->rflags & RFLAGS_VM;
-    uint16_t start, bits;
+    uint16_t start = 0, bits = 0;
     enum emul_status status;
 
     if (!(regs->cr0 & CR0_PE))
