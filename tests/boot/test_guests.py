@@ -15,6 +15,7 @@ def free_memory(session):
 def restart_50(session):
     """A guest is stopped and started 50 times; then all memory is back."""
     session.boot("[lapwing]\non-end = stay\n" + guest("spin", memory="128M"))
+    session.expect("spin", r"guest spin up")
     session.command("stop spin", r"spin: stopped")
     before = free_memory(session)
     for _ in range(50):

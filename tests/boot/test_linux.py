@@ -122,6 +122,7 @@ def linux_restart(session):
         session.expect("g", r"guest g up: 2 CPUs")
         session.expect("g", r"script reboot done")
     session.command("stop g")
+    session.command("poweroff")
     session.ended(g="STOPPED")
 
 

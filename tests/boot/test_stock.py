@@ -19,4 +19,5 @@ def memtest(session):
     if len(session.transcript.text("mem")) == before:
         session.expect("mem", r".", 10)
     session.command("stop mem")
+    session.command("poweroff")
     session.ended(mem="STOPPED")

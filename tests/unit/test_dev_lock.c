@@ -16,7 +16,7 @@
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
-    bool permit;
+    bool permit, sleeping;
 } parks[LOCK_SLOTS];
 static _Thread_local unsigned my_slot;
 static atomic_ulong parked, unparked;
@@ -29,9 +29,10 @@ void env_park(uint64_t deadline)
     if (n % 8 == 0)
         return;
     pthread_mutex_lock(&parks[my_slot].mutex);
+    parks[my_slot].sleeping = true;
     while (!parks[my_slot].permit)
         pthread_cond_wait(&parks[my_slot].cond, &parks[my_slot].mutex);
-    parks[my_slot].permit = false;
+    parks[my_slot].permit = parks[my_slot].sleeping = false;
     pthread_mutex_unlock(&parks[my_slot].mutex);
 }
 
@@ -55,7 +56,7 @@ static void setup(void)
     for (unsigned i = 0; i < LOCK_SLOTS; i++) {
         pthread_mutex_init(&parks[i].mutex, NULL);
         pthread_cond_init(&parks[i].cond, NULL);
-        parks[i].permit = false;
+        parks[i].permit = parks[i].sleeping = false;
     }
     lock = (struct lock){0};
     inside = counter = 0;
@@ -143,7 +144,8 @@ TEST(nobody_starves)
 
 /* Deterministic: waiters that lost twice are handed the lock in turn, past whoever would barge in. */
 static struct lock order_lock;
-static unsigned order[4], order_count;
+static unsigned order[4];
+static atomic_uint order_count;
 
 static void *wait_in_turn(void *arg)
 {
@@ -152,6 +154,19 @@ static void *wait_in_turn(void *arg)
     order[order_count++] = my_slot;
     lock_release(&order_lock);
     return NULL;
+}
+
+/* Until the slot's thread waits for a permit, or has had the lock. */
+static void wait_until_asleep(unsigned slot)
+{
+    bool done = false;
+
+    while (!done) {
+        pthread_mutex_lock(&parks[slot].mutex);
+        done = (parks[slot].sleeping && !parks[slot].permit) || order_count;
+        pthread_mutex_unlock(&parks[slot].mutex);
+        sched_yield();
+    }
 }
 
 TEST(an_impatient_waiter_is_handed_the_lock)
@@ -166,11 +181,7 @@ TEST(an_impatient_waiter_is_handed_the_lock)
     pthread_create(&thread, NULL, wait_in_turn, (void *)(uintptr_t)5);
     /* Release and take at once, again and again: without the hand-over the waiter could lose for ever. */
     while (lost < 1000000) {
-        /* Its bit, and the word that sends a release past the fast path: now it sleeps or is about to. */
-        while (!(__atomic_load_n(&order_lock.waiters[0], __ATOMIC_SEQ_CST) &&
-                 __atomic_load_n(&order_lock.word, __ATOMIC_SEQ_CST) == 2) &&
-               !__atomic_load_n(&order_count, __ATOMIC_SEQ_CST))
-            sched_yield();
+        wait_until_asleep(5);
         lock_release(&order_lock);
         lock_take(&order_lock, 9);
         lost++;

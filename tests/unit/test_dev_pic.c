@@ -48,6 +48,7 @@ TEST(edge_interrupt_through_master)
     CHECK_EQ(read_irr(0x20), 0);
     outb(0x20, 0x20);
     CHECK_EQ(read_isr(0x20), 0);
+    irq_set(0, true);
     CHECK(!pic_intr()); /* the line is still high: no new edge */
     irq_set(0, false);
     irq_set(0, true);
@@ -165,6 +166,21 @@ TEST(auto_eoi_and_rotation)
     irq_set(4, true);
     irq_set(5, true);
     CHECK_EQ(pic_acknowledge(), 0x25);
+}
+
+TEST(auto_eoi_of_the_slave)
+{
+    setup(0x00, 0x00);
+    outb(0xa0, 0x11);
+    outb(0xa1, 0x28);
+    outb(0xa1, 0x02);
+    outb(0xa1, 0x03);
+    irq_set(8, true);
+    irq_set(9, true);
+    CHECK_EQ(pic_acknowledge(), 0x28);
+    outb(0x20, 0x20);
+    CHECK(pic_intr()); /* the slave's INT fell and rose: an edge at the master */
+    CHECK_EQ(pic_acknowledge(), 0x29);
 }
 
 TEST(rotate_and_set_priority)

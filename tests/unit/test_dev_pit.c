@@ -258,6 +258,12 @@ TEST(byte_access_latch_and_read_back)
     CHECK_EQ(inb(0x40), 0x12);
     CHECK_EQ(inb(0x40), 0x34); /* live: 1134h, low then high */
     CHECK_EQ(inb(0x40), 0x11);
+    program(2, 0, 100);
+    outb(0x61, 1);
+    outb(0x43, 0xe8);
+    run_clocks(200);
+    CHECK_EQ(status(2), 0x30); /* the first latch counts */
+    CHECK_EQ(status(2), 0xb0);
     outb(0x43, 0x34);
     CHECK_EQ(status(0), 0xf4); /* null count until one is written */
     CHECK_EQ(inb(0x43), 0xff);

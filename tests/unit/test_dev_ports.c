@@ -121,6 +121,10 @@ TEST(linux_i8042_probe)
 
     outb(0x64, 0x60);
     outb(0x60, 0x05);
+    outb(0x64, 0x20);
+    CHECK(kbc_read(&data, &status));
+    CHECK_EQ(data, 0x25);
+    fake.messages = 0;
     CHECK_EQ(fake.messages, 0);
     outb(0x60, 0xf2); /* identify: nobody is there, at once and with an interrupt */
     CHECK_EQ(fake.messages, 1);

@@ -173,6 +173,13 @@ TEST(periodic_interrupt)
         cmos_read(0x0c);
     }
     CHECK_EQ(fake.messages, 20);
+    cmos_write(0x0a, 0x21); /* 256 Hz */
+    fake.messages = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        fake_run_us(1000);
+        cmos_read(0x0c);
+    }
+    CHECK(fake.messages >= 255 && fake.messages <= 257);
     cmos_write(0x0a, 0x20); /* none */
     fake.messages = 0;
     fake_run_us(3000000);
@@ -196,6 +203,13 @@ TEST(alarm)
     CHECK_EQ(fake.messages, 1);
     fake_run_us(1ull * 3600 * 1000000);
     CHECK_EQ(fake.messages, 2);
+    cmos_read(0x0c);
+    cmos_write(5, 0x02); /* in the next hour, in an earlier minute */
+    cmos_write(3, 0x01);
+    fake_run_us((17 * 60 + 54) * 1000000ull);
+    CHECK_EQ(fake.messages, 2);
+    fake_run_us(3000000);
+    CHECK_EQ(fake.messages, 3);
     cmos_read(0x0c);
     cmos_write(5, 0xff); /* every hour, every minute */
     cmos_write(3, 0xc0);
