@@ -256,6 +256,44 @@ TEST(ring_distrusts_its_peer)
     CHECK_EQ(producer.ring->data[0], 0);
 }
 
+static void *scribble(void *arg)
+{
+    uint64_t state = 5;
+
+    (void)arg;
+    while (!stop) {
+        __atomic_store_n(&ring.head, (uint32_t)test_random(&state) % ABI_RING_SIZE, __ATOMIC_RELAXED);
+        __atomic_store_n(&ring.tail, (uint32_t)test_random(&state) % ABI_RING_SIZE, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+/* An index that moves between two looks at it must not make more of a transfer than was asked for. */
+TEST(ring_looks_at_its_peer_once)
+{
+    struct ring_producer producer;
+    struct ring_consumer consumer;
+    pthread_t thread;
+    unsigned bad = 0;
+
+    setup();
+    memset(&ring, 0, sizeof(ring));
+    pthread_create(&thread, NULL, scribble, NULL);
+    for (unsigned i = 0; i < 1000000; i++) {
+        uint8_t bytes[64];
+        bool waits;
+
+        producer = (struct ring_producer){&ring, ABI_RING_SIZE / 2};
+        consumer = (struct ring_consumer){&ring, ABI_RING_SIZE / 2};
+        memset(bytes, 0, sizeof(bytes));
+        bad += ring_get(&consumer, bytes, sizeof(bytes), &waits) > sizeof(bytes);
+        bad += ring_put(&producer, bytes, sizeof(bytes), &waits) > sizeof(bytes);
+    }
+    stop = true;
+    pthread_join(thread, NULL);
+    CHECK_EQ(bad, 0);
+}
+
 #define STREAM 2000000u
 
 static void *produce(void *arg)

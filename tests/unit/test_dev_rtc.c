@@ -206,7 +206,7 @@ TEST(alarm)
     cmos_read(0x0c);
     cmos_write(5, 0x02); /* in the next hour, in an earlier minute */
     cmos_write(3, 0x01);
-    fake_run_us((17 * 60 + 54) * 1000000ull);
+    fake_run_us((17 * 60 + 58) * 1000000ull);
     CHECK_EQ(fake.messages, 2);
     fake_run_us(3000000);
     CHECK_EQ(fake.messages, 3);

@@ -30,10 +30,13 @@ static struct clock_timer timer;
 
 static void channel0_fire(uint64_t now)
 {
+    uint64_t edge;
+
     /* Whatever pulse or half wave went before, this is its rising edge. */
     irq_set(PLATFORM_IRQ_PIT, false);
     irq_set(PLATFORM_IRQ_PIT, true);
-    clock_timer_set(&timer, MAX(pit_channel_next_edge(&channels[0], now), now + clock_hz() / LEAST_INTERVAL_HZ));
+    edge = pit_channel_next_edge(&channels[0], now);
+    clock_timer_set(&timer, MAX(edge, now + clock_hz() / LEAST_INTERVAL_HZ));
 }
 
 static void channel0_changed(uint64_t now)

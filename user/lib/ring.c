@@ -36,9 +36,9 @@ uint32_t ring_used(const struct ring_consumer *consumer)
 uint32_t ring_put(struct ring_producer *producer, const uint8_t *bytes, uint32_t n, bool *peer_waits)
 {
     struct abi_ring *ring = producer->ring;
-    uint32_t before = producer->head;
+    uint32_t before = producer->head, space = ring_space(producer);
 
-    n = MIN(n, ring_space(producer));
+    n = MIN(n, space); /* of one look: the peer may move its index at any time */
     *peer_waits = false;
     if (n == 0)
         return 0;
@@ -54,8 +54,8 @@ uint32_t ring_put(struct ring_producer *producer, const uint8_t *bytes, uint32_t
 uint32_t ring_get(struct ring_consumer *consumer, uint8_t *bytes, uint32_t max, bool *peer_waits)
 {
     struct abi_ring *ring = consumer->ring;
-    uint32_t before = consumer->tail;
-    uint32_t n = MIN(max, ring_used(consumer));
+    uint32_t before = consumer->tail, used = ring_used(consumer);
+    uint32_t n = MIN(max, used); /* of one look, as above */
 
     *peer_waits = false;
     if (n == 0)
