@@ -43,6 +43,11 @@ static int slot_next(const uint64_t *set, unsigned after)
     return -1;
 }
 
+static bool is_granted(const struct lock *lock, unsigned slot)
+{
+    return __atomic_load_n(&lock->granted, __ATOMIC_ACQUIRE) == slot + 1;
+}
+
 void lock_take(struct lock *lock, unsigned slot)
 {
     uint32_t expected = LOCK_FREE;
@@ -57,11 +62,14 @@ void lock_take(struct lock *lock, unsigned slot)
         slot_set(lock->waiters, slot);
         if (__atomic_exchange_n(&lock->word, LOCK_CONTENDED, __ATOMIC_SEQ_CST) == LOCK_FREE)
             break;
-        /* The bit is there until a waker took it: a sleep that ended without one goes on. */
+        /*
+         * Asleep until a waker took the bit. A grant comes after that and before its wake-up, so it has to be looked
+         * for at every turn: a sleep that ends early may have set the bit again in between.
+         */
         do
             env_park(0);
-        while (slot_test(lock->waiters, slot));
-        if (__atomic_load_n(&lock->granted, __ATOMIC_ACQUIRE) == slot + 1)
+        while (!is_granted(lock, slot) && slot_test(lock->waiters, slot));
+        if (is_granted(lock, slot))
             break;
     }
     __atomic_store_n(&lock->granted, 0, __ATOMIC_RELAXED);
