@@ -11,13 +11,19 @@ ROUNDS = 10
 FEWEST = 40  # allocations that a guest with two vCPUs needs at least
 
 
+def fail_allocation(debugger, n):
+    """Root's n-th allocation from now will fail; 0: none will."""
+    debugger.halt()
+    debugger.write(symbol(os.path.join(BUILD, "lapwing.elf"), "mem_fail_in") - KERNEL_BASE, n.to_bytes(4, "little"))
+    debugger.go()
+
+
 def fail_in_turn(session, debugger, name):
     """Start a guest with its first, second, ... allocation failing, until it starts; how many there were."""
     for n in range(1, 1000):
-        debugger.halt()
-        debugger.write(symbol(os.path.join(BUILD, "lapwing.elf"), "mem_fail_in") - KERNEL_BASE, n.to_bytes(4, "little"))
-        debugger.go()
+        fail_allocation(debugger, n)
         if session.command(f"start {name}", rf"{name}: (not )?started")[1] is None:
+            fail_allocation(debugger, 0)
             return n - 1
     raise Failure(f"{name} does not start")
 

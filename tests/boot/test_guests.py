@@ -47,6 +47,8 @@ def restart_linux(session):
     after = free_memory(session)
     if after != before:
         raise Failure(f"KiB free (guests, hypervisor) were {before}, and are {after}")
+    session.command("start g", r"g: started")
+    session.expect("g", r"guest g up")
     session.command("poweroff")
     session.ended(g="STOPPED", other="STOPPED")
 
