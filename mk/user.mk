@@ -33,13 +33,6 @@ build/user/device.elf: $(device_sources:%.c=build/user/%.o) $(world_asm:%.asm=bu
 	@echo "  LD    $@"
 	@ld -nostdlib -static -z noexecstack -T user/world.ld -o $@ $(filter %.o,$^)
 
-# Until the device world has its main program and its loader, root carries an empty one, and no guest can be created.
-ifeq ($(and $(wildcard user/devices/main.c),$(wildcard user/loader/load.c)),)
-build/user/device.bin:
-	@mkdir -p $(@D)
-	@touch $@
-endif
-
 build/user/%.bin: build/user/%.elf
 	@objcopy -O binary $< $@
 

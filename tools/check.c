@@ -10,13 +10,16 @@
  *     guest NAME KEY VALUE                 memory (bytes), vcpus, exit-device, on-exit of a guest that is not bad
  *     guest NAME KEY PATH MODULE           image, initrd, modules: the host's path, and the name of the boot module
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "user/lib/config.h"
+#include "user/loader/loader.h"
 
 #define FILE_MAX       (1u << 20)
 #define PATH_MAX_BYTES 4096
@@ -59,6 +62,44 @@ static void list_file(const struct config_guest *guest, enum config_key key, con
         return;
     host_path(name, path);
     printf("guest\t%s\t%s\t%s\t%.*s\n", guest->vm.name, config_key_name(key), path, (int)name->length, name->at);
+}
+
+/* What the loader would refuse, seen from the content of the image. Marks the guest bad; how many problems. */
+static unsigned check_image(struct config_guest *guest)
+{
+    static const char unknown[] = "neither a Linux bzImage nor a PVH or multiboot1 ELF file: name one";
+    static const char takes_initrd[] = "a Linux kernel takes no modules: say initrd = FILE";
+    static const char takes_modules[] = "a multiboot image takes no initrd: say modules = FILE";
+    char path[PATH_MAX_BYTES];
+    enum image_kind kind;
+    struct stat status;
+    const char *wrong = NULL;
+    enum config_key key = CONFIG_IMAGE;
+    void *image = MAP_FAILED;
+    int file;
+
+    host_path(&guest->image, path);
+    file = open(path, O_RDONLY);
+    if (file >= 0 && fstat(file, &status) == 0 && status.st_size > 0)
+        image = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    kind = image == MAP_FAILED ? IMAGE_UNKNOWN : image_kind(image, (uint64_t)status.st_size);
+    if (image != MAP_FAILED)
+        munmap(image, (size_t)status.st_size);
+    if (file >= 0)
+        close(file);
+    if (kind == IMAGE_UNKNOWN) {
+        wrong = unknown;
+    } else if (kind == IMAGE_LINUX && guest->vm.module_count) {
+        wrong = takes_initrd;
+        key = CONFIG_MODULES;
+    } else if (kind == IMAGE_MULTIBOOT && guest->initrd.length) {
+        wrong = takes_modules;
+        key = CONFIG_INITRD;
+    }
+    if (wrong)
+        report(NULL, guest->set[key], wrong);
+    guest->bad = guest->bad || wrong;
+    return wrong != NULL;
 }
 
 static void list(void)
@@ -152,6 +193,8 @@ int main(int argc, char **argv)
     text = read_file(&size);
     problems = config_parse(&config, text, size, &reporter);
     problems += config_resolve(&config, &machine, &reporter);
+    for (uint32_t i = 0; i < config.guest_count; i++)
+        problems += config.guests[i].bad ? 0 : check_image(&config.guests[i]);
     if (want_list)
         list();
     free(text);

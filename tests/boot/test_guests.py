@@ -1,6 +1,9 @@
 """The life of guests: stopped, started again, and what they may print."""
 
-from harness import Failure, boot_test
+import os
+
+from gdb import RIP, Debugger, illegal_instruction, symbol
+from harness import BUILD, Failure, boot_test
 from test_linux import guest
 
 
@@ -46,6 +49,57 @@ def restart_linux(session):
         raise Failure(f"KiB free (guests, hypervisor) were {before}, and are {after}")
     session.command("poweroff")
     session.ended(g="STOPPED", other="STOPPED")
+
+
+def crash(session, elf, function, rip):
+    """Send the next CPU that comes to a function somewhere else; where it went wrong is Lapwing's to find out."""
+    debugger = Debugger(session.path("gdb"))
+    debugger.stop_at(*symbol(os.path.join(BUILD, elf), function))
+    debugger.set_register(RIP, rip)
+    debugger.close()
+
+
+def boot_with_debugger(session, text):
+    session.boot(text, memory="1G", extra=["-gdb", f"unix:{session.path('gdb')},server=on,wait=off"])
+
+
+def world_crash(session, rip, exception):
+    boot_with_debugger(session, guest("a") + guest("b"))
+    session.expect("a", r"guest a up")
+    session.expect("b", r"guest b up")
+    crash(session, "user/device.elf", "upcall_serve", rip)
+    found = session.expect("lapwing", rf"guest ([ab]): its device world crashed: exception {exception} .* at {rip:x},")
+    victim, other = found[1], "b" if found[1] == "a" else "a"
+    session.expect("lapwing", rf"{victim}: device world crashed")
+    session.focus(1 if other == "a" else 2)
+    session.send("echo alive-$((40 + 2))\r")
+    session.expect(other, r"^alive-42")
+    session.send("poweroff -f\r")
+    session.ended(**{victim: "WORLD_CRASH", other: ("POWEROFF", 0)})
+
+
+@boot_test(limit=90)
+def world_crash_pointer(session):
+    """A device world that follows a bad pointer takes its own guest along, with a message, and no other."""
+    world_crash(session, 0x10, 14)
+
+
+@boot_test(limit=90)
+def world_crash_instruction(session):
+    """The same with an illegal instruction."""
+    world_crash(session, illegal_instruction(os.path.join(BUILD, "user/device.elf")), 6)
+
+
+@boot_test(limit=60)
+def root_crash(session):
+    """When root itself goes wrong, it says where, with the names of the functions that led there."""
+    boot_with_debugger(session, guest("a"))
+    session.expect("a", r"guest a up")
+    session.fatal = None
+    crash(session, "lapwing.elf", "vcpu_exit", 0x10)
+    session.expect("lapwing", r"#PF \(error code 10\) in root, CPU \d, at 0+10 ")
+    session.expect("lapwing", r"[0-9a-f]{16} trap_dispatch\+0x[0-9a-f]+")
+    session.expect("lapwing", r"[0-9a-f]{16} thread_start_stub\+0x[0-9a-f]+")
 
 
 @boot_test(limit=60)

@@ -1,52 +1,62 @@
 #include "lib/string.h"
 #include "user/lib/log.h"
-#include "user/loader/loader.h"
+#include "user/loader/elf.h"
 
-enum { LINUX_HEADER = 0x202, LINUX_MIN = 0x280 };
 extern const uint8_t dsdt_start[], dsdt_end[];
-
-enum image_kind image_kind(const void *image, uint64_t size)
-{
-    const uint8_t *p = image;
-    bool linux_image =
-        size >= LINUX_MIN && p[0x1fe] == 0x55 && p[0x1ff] == 0xaa && memcmp(p + LINUX_HEADER, "HdrS", 4) == 0;
-    return linux_image ? IMAGE_LINUX : IMAGE_UNKNOWN;
-}
 
 int loader_load(const struct loader *l, struct abi_regs *bsp)
 {
     uint32_t rsdp = acpi_tables_build(l);
+    size_t length = strlen(l->cmdline);
+
     if (!rsdp) {
         l->message("ACPI: tables for %u vCPUs do not fit below 1 MiB: use fewer", l->vcpus);
         return E_RANGE;
     }
-    switch (image_kind(l->image, l->image_size)) {
+    if (length >= PAGE_SIZE) {
+        l->message("cmdline: %zu characters: shorten it to %u", length, (unsigned)PAGE_SIZE - 1);
+        return E_RANGE;
+    }
+    memcpy(l->ram + LOADER_CMDLINE, l->cmdline, length + 1);
+    switch (image_kind(l->image.data, l->image.size)) {
     case IMAGE_LINUX:
         return linux_load(l, rsdp, bsp);
+    case IMAGE_PVH:
+        return pvh_load(l, rsdp, bsp);
+    case IMAGE_MULTIBOOT:
+        return multiboot_load(l, bsp);
     default:
-        l->message("image: not a Linux bzImage: name one");
+        l->message("%s: neither a Linux bzImage nor a PVH or multiboot1 ELF file: name one", l->image.name);
         return E_FORMAT;
     }
+}
+
+static struct loader_module module_of(const struct abi_info *info, int32_t n, const char *arguments)
+{
+    const struct abi_module *module = &info->modules[n < 0 ? 0 : n];
+
+    if (n < 0 || !module->address)
+        return (struct loader_module){.name = n < 0 ? "" : module->name, .arguments = arguments};
+    return (struct loader_module){(const uint8_t *)module->address, module->size, module->name, arguments};
 }
 
 int guest_load(const struct abi_info *info, struct abi_regs *bsp)
 {
     const struct abi_vm_config *c = &info->config;
-    const struct abi_module *image = &info->modules[c->image];
     struct loader l = {.ram = (uint8_t *)WORLD_RAM_BASE,
                        .ram_low = info->ram_low,
                        .ram_high = info->ram_high,
-                       .image = (const uint8_t *)image->address,
-                       .image_size = image->address ? image->size : 0,
+                       .image = module_of(info, c->image, ""),
+                       .initrd = module_of(info, c->initrd, ""),
                        .cmdline = c->cmdline,
                        .vcpus = c->vcpus,
                        .lapic = c->lapic,
                        .dsdt = dsdt_start,
                        .dsdt_size = (uint32_t)(dsdt_end - dsdt_start),
-                       .message = world_log};
-    if (c->initrd >= 0 && info->modules[c->initrd].address) {
-        l.initrd = (const uint8_t *)info->modules[c->initrd].address;
-        l.initrd_size = info->modules[c->initrd].size;
-    }
+                       .message = world_log,
+                       .module_count = MIN(c->module_count, (uint32_t)LOADER_MODULES)};
+
+    for (uint32_t i = 0; i < l.module_count; i++)
+        l.modules[i] = module_of(info, c->modules[i], c->module_args[i]);
     return loader_load(&l, bsp);
 }

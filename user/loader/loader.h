@@ -1,46 +1,95 @@
-/* From a boot module to a guest that is ready to start: image, command line, initrd, ACPI tables. */
+/* From boot modules to a guest that is ready to start: image, command line, initrd or modules, ACPI tables. */
 #ifndef USER_LOADER_LOADER_H
 #define USER_LOADER_LOADER_H
 
 #include "abi/abi.h"
 
-enum image_kind { IMAGE_UNKNOWN, IMAGE_LINUX };
+enum image_kind { IMAGE_UNKNOWN, IMAGE_LINUX, IMAGE_PVH, IMAGE_MULTIBOOT };
 
-/* What an image is, by its content. Any bytes, of any size. */
+/*
+ * What an image is, by its content: a bzImage, an ELF file with a PVH entry, or else one with a multiboot1 header.
+ * Any bytes, of any size; whether the rest of it is sound is found out by loading it.
+ */
 enum image_kind image_kind(const void *image, uint64_t size);
 
-/* Guest RAM and where messages go; the loader writes nowhere else. */
+/* Where the image's multiboot1 header is, in *header: all of it is inside the image. False: there is none. */
+bool multiboot_find(const void *image, uint64_t size, uint32_t *header);
+#define MULTIBOOT_HAS_ADDRESSES (1u << 16) /* flag in the header: load addresses follow it */
+
+#define LOADER_MODULES 16
+
+struct loader_module {
+    const uint8_t *data;
+    uint64_t size;
+    const char *name, *arguments;
+};
+
+/* Guest RAM, all zero, and where messages go; the loader writes nowhere else. */
 struct loader {
-    uint8_t *ram; /* of ram_low bytes, at guest-physical 0 */
-    uint64_t ram_low, ram_high;
-    const uint8_t *image, *initrd; /* initrd NULL: none */
-    uint64_t image_size, initrd_size;
+    uint8_t *ram;                /* of ram_low bytes, at guest-physical 0; at least 1 MiB */
+    uint64_t ram_low, ram_high;  /* bytes from 0, and from 4 GiB */
+    struct loader_module image;  /* data NULL: empty file */
+    struct loader_module initrd; /* data NULL: none */
     const char *cmdline;
     uint32_t vcpus;
     bool lapic;
     const uint8_t *dsdt;
     uint32_t dsdt_size;
     void (*message)(const char *fmt, ...) PRINTF_LIKE(1, 2);
+    uint32_t module_count;
+    struct loader_module modules[LOADER_MODULES];
 };
 
-/* Puts everything in place and says in *bsp how the BSP starts: OK, or E_FORMAT, E_NOTSUP, E_NOMEM after one message.
+/*
+ * Puts everything in place and says in *bsp how the BSP starts: OK, or E_FORMAT, E_NOTSUP, E_NOMEM, E_RANGE after one
+ * message.
  */
 int loader_load(const struct loader *l, struct abi_regs *bsp);
 
 /* loader_load for this device world's guest. */
 int guest_load(const struct abi_info *info, struct abi_regs *bsp);
 
-/* user/loader/linux.c: the Linux boot protocol (Documentation/arch/x86/boot.rst), 64-bit entry. */
+/* The parts of loader_load. user/loader/linux.c: the Linux boot protocol (Documentation/arch/x86/boot.rst). */
 int linux_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp);
+/* user/loader/pvh.c: Xen's PVH start protocol (docs/misc/pvh.pandoc). */
+int pvh_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp);
+/* user/loader/multiboot.c: the Multiboot specification, version 0.6.96. */
+int multiboot_load(const struct loader *l, struct abi_regs *bsp);
 /* user/loader/tables.c: the ACPI tables, at ACPI_TABLES_BASE; the RSDP's address, 0: they don't fit. */
 uint32_t acpi_tables_build(const struct loader *l);
 
-/* Guest-physical layout that the loader chooses. */
+/* user/loader/place.c: RAM as a guest is told of it, `type` as in ACPI's E820 (1 RAM, 2 reserved). */
+struct loader_range {
+    uint64_t base, size;
+    uint32_t type;
+};
+#define LOADER_RANGES 4
+unsigned loader_memory_map(const struct loader *l, struct loader_range map[LOADER_RANGES]);
+
+/* Copies size bytes to guest-physical `at`, where memory_size must be free: E_NOMEM after a message if it is not. */
+int loader_place(const struct loader *l, uint64_t at, const void *data, uint64_t size, uint64_t memory_size);
+/* Copies one module at or above *next, on a page: its address, and *next is moved behind it. */
+int loader_place_module(const struct loader *l, const struct loader_module *module, uint64_t *next, uint32_t *at);
+/* Puts "name arguments" of a module behind *used bytes of the area for texts, which has room for all: its address. */
+uint32_t loader_place_text(const struct loader *l, uint32_t *used, const struct loader_module *module);
+
+/* user/loader/cpu.c: how the BSP starts: everything zero but what the mode needs, at RIP = entry. */
+void cpu_protected_mode(const struct loader *l, uint64_t entry, struct abi_regs *r);
+/* With the first 4 GiB mapped one to one. */
+void cpu_long_mode(const struct loader *l, uint64_t entry, struct abi_regs *r);
+
+/*
+ * Guest-physical layout that the loader chooses. An image may not use what is below LOADER_AREA_END.
+ */
 #define LOADER_GDT       0x1000u
-#define LOADER_ZERO_PAGE 0x2000u
+#define LOADER_INFO      0x2000u /* zero page, PVH start info or multiboot information */
 #define LOADER_CMDLINE   0x3000u
 #define LOADER_PML4      0x4000u /* and the five pages after it */
+#define LOADER_TEXT      0xa000u /* modules' command lines */
+#define LOADER_TEXT_SIZE 0x2000u
+#define LOADER_AREA_END  0xc000u
 #define LOW_RAM_END      0x9f000u
+#define HIGH_RAM_BASE    0x100000u
 #define ACPI_TABLES_BASE 0xe0000u
 #define ACPI_TABLES_END  0x100000u
 

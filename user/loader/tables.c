@@ -1,5 +1,5 @@
 /* The guest's ACPI tables (ACPI 6.4, chapter 5), in the BIOS area, where every kernel looks for the RSDP. */
-#include "lib/string.h"
+#include "lib/bytes.h"
 #include "user/devices/platform.h"
 #include "user/loader/loader.h"
 
@@ -33,17 +33,6 @@ static uint8_t *reserve(struct builder *b, uint32_t size, uint32_t *address)
     *address = b->at;
     b->at += size;
     return memset(b->l->ram + *address, 0, size);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
-}
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, v);
-    put16(p + 2, v >> 16);
 }
 
 static uint8_t checksum(const uint8_t *p, uint32_t size)

@@ -1,0 +1,34 @@
+#include "lib/bytes.h"
+#include "user/loader/elf.h"
+
+enum { BOOT_FLAG = 0x1fe, HEADER = 0x202, LINUX_MIN = 0x280 };
+enum { MULTIBOOT_MAGIC = 0x1badb002, MULTIBOOT_SEARCH = 8192 };
+
+bool multiboot_find(const void *image, uint64_t size, uint32_t *header)
+{
+    const uint8_t *p = image;
+
+    for (uint32_t at = 0; at < MULTIBOOT_SEARCH && at + 12ull <= size; at += 4) {
+        uint32_t flags = get32(p + at + 4);
+
+        if (get32(p + at) == MULTIBOOT_MAGIC && (uint32_t)(MULTIBOOT_MAGIC + flags + get32(p + at + 8)) == 0 &&
+            (!(flags & MULTIBOOT_HAS_ADDRESSES) || at + 32ull <= size)) {
+            *header = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum image_kind image_kind(const void *image, uint64_t size)
+{
+    const uint8_t *p = image;
+    uint32_t value;
+    struct elf elf;
+
+    if (size >= LINUX_MIN && p[BOOT_FLAG] == 0x55 && p[BOOT_FLAG + 1] == 0xaa && memcmp(p + HEADER, "HdrS", 4) == 0)
+        return IMAGE_LINUX;
+    if (elf_open(&elf, image, size) && elf_note(&elf, ELF_NOTE_PVH_OWNER, ELF_NOTE_PVH_ENTRY, &value))
+        return IMAGE_PVH;
+    return multiboot_find(image, size, &value) ? IMAGE_MULTIBOOT : IMAGE_UNKNOWN;
+}
