@@ -1,0 +1,52 @@
+# Test guests: tests/guests/NAME.c (and NAME.asm, if it is there) to build/guests/NAME.elf, ELF32 with 64-bit code.
+# NAME.elf has a multiboot1 header and a PVH note; hello also comes with one of the two: hello-mb.elf, hello-pvh.elf.
+
+guest_names := $(basename $(notdir $(wildcard tests/guests/*.c)))
+guest_lib   := $(patsubst tests/guests/%.c,build/guests/obj/%.o,$(sort $(wildcard tests/guests/lib/*.c))) \
+	build/guests/obj/lib/trap.asm.o
+guest_files := $(guest_names:%=build/guests/%.elf) build/guests/hello-mb.elf build/guests/hello-pvh.elf
+
+GUEST_CFLAGS := $(freestanding) -fno-stack-protector
+
+guests: $(guest_files)
+
+build/guests/obj/%.o: tests/guests/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(ROOT_CC) $(GUEST_CFLAGS) -c $< -o $@
+
+build/guests/obj/%.asm.o: tests/guests/%.asm
+	@mkdir -p $(@D)
+	@echo "  NASM  $<"
+	@nasm -f elf64 -Werror -o $@ $<
+
+build/guests/obj/lib/entry-mb.asm.o: tests/guests/lib/entry.asm
+	@mkdir -p $(@D)
+	@nasm -f elf64 -Werror -DPVH=0 -o $@ $<
+
+build/guests/obj/lib/entry-pvh.asm.o: tests/guests/lib/entry.asm
+	@mkdir -p $(@D)
+	@nasm -f elf64 -Werror -DMULTIBOOT=0 -o $@ $<
+
+# A loader of multiboot1 takes 32-bit files only; the code in them is none of its business.
+define guest_link
+	@echo "  LD    $@"
+	@ld -m elf_x86_64 -nostdlib -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments -T tests/guests/lib/guest.ld \
+		-o $(@:build/guests/%.elf=build/guests/obj/%.elf64) $(filter %.o,$^)
+	@objcopy -O elf32-i386 $(@:build/guests/%.elf=build/guests/obj/%.elf64) $@
+endef
+
+build/guests/hello-mb.elf: build/guests/obj/lib/entry-mb.asm.o build/guests/obj/hello.o $(guest_lib) tests/guests/lib/guest.ld
+	$(guest_link)
+
+build/guests/hello-pvh.elf: build/guests/obj/lib/entry-pvh.asm.o build/guests/obj/hello.o $(guest_lib) tests/guests/lib/guest.ld
+	$(guest_link)
+
+define guest_rule
+build/guests/$(1).elf: build/guests/obj/lib/entry.asm.o build/guests/obj/$(1).o $(guest_lib) tests/guests/lib/guest.ld \
+		$(patsubst tests/guests/%.asm,build/guests/obj/%.asm.o,$(wildcard tests/guests/$(1).asm))
+	$$(guest_link)
+endef
+$(foreach name,$(guest_names),$(eval $(call guest_rule,$(name))))
+
+-include $(shell find build/guests -name '*.d' 2>/dev/null)
