@@ -50,7 +50,14 @@ static inline uint64_t rdtsc(void)
     __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
     return lo | (uint64_t)hi << 32;
 }
+static inline bool rdrand(uint64_t *v)
+{
+    bool given;
+    __asm__ volatile("rdrand %0" : "=r"(*v), "=@ccc"(given));
+    return given;
+}
 
+#define CPUID_1_ECX_RDRAND BIT(30)
 struct cpuid {
     uint32_t eax, ebx, ecx, edx;
 };

@@ -24,7 +24,7 @@ struct acpi_info acpi;
 const struct backend *backend;
 
 extern const struct backend *const backends_start[], *const backends_end[];
-uint64_t __stack_chk_guard = 0x9a1c57ab00f3d2e1;
+uint64_t __stack_chk_guard;
 _Noreturn void __stack_chk_fail(void);
 
 static _Atomic uint32_t arrived, expected;
@@ -163,8 +163,22 @@ void cpu_main(void)
     schedule_start();
 }
 
+/* A stack canary that this boot alone has. Its lowest byte is 0, which the end of a string cannot get past. */
+static uint64_t new_canary(void)
+{
+    uint64_t canary = rdtsc() * 0x9e3779b97f4a7c15ull, drawn;
+    if (cpuid(1, 0).ecx & CPUID_1_ECX_RDRAND)
+        for (int tries = 0; tries < 10; tries++) /* SDM Vol. 1, 7.3.17.1: it may have none to give just now */
+            if (rdrand(&drawn)) {
+                canary ^= drawn;
+                break;
+            }
+    return canary << 8;
+}
+
 void boot_main(enum boot_protocol protocol, uint64_t information)
 {
+    __stack_chk_guard = new_canary(); /* nothing that has the old one on its stack returns any more */
     serial_init();
     log_line(LOG_INFO, "Lapwing starts");
     int err = protocol == BOOT_PVH ? bootinfo_pvh(&boot, information, early_read)

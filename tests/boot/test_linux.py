@@ -88,6 +88,19 @@ for _kernel in KERNELS:
 
 
 @boot_test(limit=90)
+def linux_without_lapic(session):
+    """With lapic = off the kernel lives on the two 8259s and the 8254."""
+    session.boot(guest("g", words="lapwing.run=cpuinfo", vcpus=1, keys="lapic = off"))
+    session.expect("g", r"script cpuinfo done: ok")
+    text = session.transcript.text("g")
+    if interrupts(text, "LOC") != [0] or not re.search(r"^ *0: +\d{2,} +XT-PIC +timer", text, re.MULTILINE):
+        raise Failure("its timer interrupts do not come from the PIC")
+    if re.search(r"^flags\s*:.* apic ", text, re.MULTILINE):
+        raise Failure("its CPU offers a LAPIC")
+    session.ended(g=("POWEROFF", 0))
+
+
+@boot_test(limit=90)
 def linux_sleep(session):
     """`sleep 5` takes 5 seconds of the guest's time and of ours."""
     session.boot(guest("g", words="lapwing.run=sleep"))
