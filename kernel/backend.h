@@ -7,6 +7,9 @@
 struct vm;
 struct vcpu;
 
+/* Exceptions (SDM Vol. 3, table 7-1). */
+enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_AC = 17, VECTOR_MC = 18 };
+
 /* Why the guest was left, in neutral words. Filled in by run(). */
 struct exit {
     enum abi_exit kind;
@@ -26,7 +29,7 @@ struct exit {
             uint8_t bytes[15];
         } mmio;
         struct {
-            uint8_t vector;
+            uint8_t vector; /* to be handed to the guest; its error code, if it has one, is 0 */
         } exception;
     } u;
 };

@@ -8,7 +8,15 @@
 #include "kernel/vcpu.h"
 #include "lib/string.h"
 
-enum { RFLAGS_IF = 1 << 9, VECTOR_UD = 6, VECTOR_GP = 13 };
+enum { RFLAGS_IF = 1 << 9 };
+
+static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
+{
+    const struct exit *e = &v->exit;
+    log_line(LOG_WARNING, "guest %s: vCPU %u %s (exit code 0x%x, 0x%lx, 0x%lx) at RIP 0x%lx", v->vm->config.name,
+             v->index, what, e->code, e->info[0], e->info[1], backend->get_rip(v));
+    vm_end(v->vm, reason, 0);
+}
 
 static void finish_eoi(struct vcpu *v)
 {
@@ -47,6 +55,10 @@ static void do_io(struct vcpu *v)
 static void do_mmio(struct vcpu *v)
 {
     const struct exit *e = &v->exit;
+    if (v->event.valid) { /* the access is not the instruction's at RIP, which is all that can be emulated */
+        end_with(v, ABI_END_EMULATION, "delivers an event by way of memory that is none");
+        return;
+    }
     struct abi_upcall *u = &v->page->upcall;
     u->u.emulate.gpa = e->u.mmio.gpa;
     u->u.emulate.gpa_valid = 1;
@@ -112,14 +124,6 @@ static void do_hlt(struct vcpu *v)
     word_set_mp(&v->word, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
 }
 
-static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
-{
-    const struct exit *e = &v->exit;
-    log_line(LOG_WARNING, "guest %s: vCPU %u %s (exit code 0x%x, 0x%lx, 0x%lx) at RIP 0x%lx", v->vm->config.name,
-             v->index, what, e->code, e->info[0], e->info[1], backend->get_rip(v));
-    vm_end(v->vm, reason, 0);
-}
-
 void vcpu_exit(struct vcpu *v)
 {
     if (v->lapic && backend->get_cr8(v) != lapic_get_cr8(v->lapic))
@@ -160,7 +164,8 @@ void vcpu_exit(struct vcpu *v)
             v->gpr[ABI_RAX] = (uint64_t)-1000;
         return;
     case ABI_EXIT_EXCEPTION:
-        vcpu_inject_exception(v, v->exit.u.exception.vector, v->exit.u.exception.vector == VECTOR_GP, 0);
+        vcpu_inject_exception(v, v->exit.u.exception.vector,
+                              v->exit.u.exception.vector == VECTOR_GP || v->exit.u.exception.vector == VECTOR_AC, 0);
         return;
     case ABI_EXIT_SHUTDOWN:
         end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault");

@@ -41,7 +41,7 @@ void vcpu_prepare_events(struct vcpu *v)
     bool shadow = backend->in_shadow(v);
     if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && !shadow) {
         v->nmi_pending = false;
-        v->event = (struct event){.valid = true, .vector = 2, .type = EVENT_NMI};
+        v->event = (struct event){.valid = true, .vector = VECTOR_NMI, .type = EVENT_NMI};
     }
     int pending = pending_interrupt(v);
     if (!v->event.valid && pending != LAPIC_NONE && !shadow && (backend->get_rflags(v) & RFLAGS_IF)) {

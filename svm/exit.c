@@ -3,7 +3,6 @@
 
 #include "lib/string.h"
 
-enum { VECTOR_UD = 6, VECTOR_GP = 13 };
 /* EXITINFO1 of IOIO (15.10.2), of a nested page fault (15.25.6). */
 enum { IO_IN = 1, IO_STRING = 4, IO_SIZE_SHIFT = 4, NPF_WRITE = 2, NPF_FETCH = 16 };
 
@@ -87,6 +86,10 @@ void svm_decode_exit(struct vcpu *v)
         return;
     case EXIT_NMI:
         e->kind = ABI_EXIT_NMI;
+        return;
+    case EXIT_EXCEPTION0 + VECTOR_DB:
+    case EXIT_EXCEPTION0 + VECTOR_AC:
+        exception(e, (uint8_t)(code - EXIT_EXCEPTION0));
         return;
     case EXIT_VINTR:
         window(e, c);

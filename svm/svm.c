@@ -103,7 +103,8 @@ static int svm_vcpu_create(struct vcpu *v)
     s->vmcb = c;
     v->backend = s;
     c->intercept_dr = 0; /* DR0-3 are switched around each entry */
-    c->intercept_exceptions = 1u << 18;
+    /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
+    c->intercept_exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
     c->intercept1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA |
                     I1_IOIO | I1_MSR | I1_FERR_FREEZE | I1_SHUTDOWN;
     c->intercept2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_WBINVD |
