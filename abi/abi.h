@@ -308,6 +308,7 @@ enum abi_mp_state {
     X(SHUTDOWN, "shutdown")                                                                                            \
     X(EXCEPTION, "exception")                                                                                          \
     X(CR, "cr")                                                                                                        \
+    X(CACHE, "cache")                                                                                                  \
     X(OTHER, "other")
 
 enum abi_exit {

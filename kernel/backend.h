@@ -50,8 +50,11 @@ struct backend {
     int (*map)(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size);
     int (*vcpu_create)(struct vcpu *v);
     void (*vcpu_destroy)(struct vcpu *v);
+    /* Nothing of v's state stays in this CPU: before its thread may run elsewhere, and after its registers were touched
+     * on another thread. */
+    void (*release)(struct vcpu *v);
 
-    /* The rest: on the vCPU's thread, interrupts off. */
+    /* The rest: on the vCPU's thread, or before it has run; interrupts off. */
     /* Enters the guest with v->event, comes back with v->exit and, if an event was cut off, v->event. Host interrupts
      * that ended it are pending still. */
     void (*run)(struct vcpu *v);

@@ -134,6 +134,7 @@ void vcpu_exit(struct vcpu *v)
         irq_window();
         return;
     case ABI_EXIT_WINDOW:
+    case ABI_EXIT_CR: /* the back end has seen to it */
         return;
     case ABI_EXIT_HLT:
         do_hlt(v);
@@ -170,11 +171,10 @@ void vcpu_exit(struct vcpu *v)
     case ABI_EXIT_SHUTDOWN:
         end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault");
         return;
+    case ABI_EXIT_CACHE: /* memory is coherent: there is nothing to write back for */
+        (void)!vcpu_skip(v);
+        return;
     default:
-        if (v->exit.info[0] == 1) {
-            (void)!vcpu_skip(v);
-            return;
-        }
         end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses");
     }
 }

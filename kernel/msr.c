@@ -7,7 +7,6 @@
 #include "kernel/vcpu.h"
 #include "lib/string.h"
 
-/* MSRs whose number the manuals give (SDM Vol. 4; APM Vol. 2, appendix A). */
 enum {
     IA32_TSC = 0x10,
     IA32_APIC_BASE = 0x1b,
@@ -141,6 +140,26 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     }
 }
 
+/* Each byte of the PAT is one of the defined types (APM Vol. 2, 7.8.1). */
+static bool pat_valid(uint64_t v)
+{
+    for (unsigned i = 0; i < 8; i++, v >>= 8)
+        if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
+            return false;
+    return true;
+}
+
+static bool canonical(uint64_t v)
+{
+    return (uint64_t)((int64_t)(v << 16) >> 16) == v;
+}
+
+static bool is_address(uint32_t msr)
+{
+    return msr == MSR_LSTAR || msr == MSR_CSTAR || msr == MSR_FS_BASE || msr == MSR_GS_BASE ||
+           msr == MSR_KERNEL_GS_BASE || msr == MSR_SYSENTER_ESP || msr == MSR_SYSENTER_EIP;
+}
+
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     uint64_t *stored = storage(v, msr);
@@ -163,6 +182,8 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     case MSR_KVM_STEAL_TIME:
         return pvclock_msr_write(v, msr, value);
     default:
+        if ((msr == MSR_PAT && !pat_valid(value)) || (is_address(msr) && !canonical(value)))
+            return E_INVAL;
         return backend->set_msr(v, msr, value);
     }
 }

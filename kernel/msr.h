@@ -6,6 +6,21 @@
 
 struct vcpu;
 
+/* Those that the back ends switch (SDM Vol. 4; APM Vol. 2, appendix A). */
+enum {
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP,
+    MSR_SYSENTER_EIP,
+    MSR_PAT = 0x277,
+    MSR_STAR = 0xc0000081,
+    MSR_LSTAR,
+    MSR_CSTAR,
+    MSR_SFMASK,
+    MSR_FS_BASE = 0xc0000100,
+    MSR_GS_BASE,
+    MSR_KERNEL_GS_BASE
+};
+
 /* Own thread: OK, or negative: #GP(0). */
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value);

@@ -1,6 +1,7 @@
 #include "kernel/schedule.h"
 
 #include "kernel/apic.h"
+#include "kernel/backend.h"
 #include "kernel/fpu.h"
 #include "kernel/log.h"
 #include "kernel/paging.h"
@@ -149,6 +150,8 @@ void schedule(bool runnable)
         next->waited_ticks += now - next->ready_since;
     next->ready_since = 0;
     fpu_switch_out();
+    if (before->vcpu)
+        backend->release(before->vcpu);
     kstack_sync();
     if (next->cr3 != before->cr3)
         write_cr3(next->cr3);

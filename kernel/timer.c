@@ -29,6 +29,11 @@ static void arm(struct cpu_timers *t)
     apic_timer_set(next);
 }
 
+uint64_t timer_armed(void)
+{
+    return timers[this_cpu()->index]->armed;
+}
+
 static struct timer *pop(struct cpu_timers *t, uint64_t now)
 {
     spin_lock(&t->lock);

@@ -147,6 +147,7 @@ int vm_boot(struct vm *vm, const struct abi_regs *regs)
     for (unsigned i = 0; i < ABI_GPRS; i++)
         v->gpr[i] = regs->gpr[i];
     backend->set_regs(v, regs);
+    backend->release(v);
     vm->booted_tsc = tsc_now();
     if (word_start(&v->word))
         thread_wake(v->thread);

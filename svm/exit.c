@@ -140,12 +140,10 @@ void svm_decode_exit(struct vcpu *v)
         exception(e, VECTOR_UD);
         return;
     case EXIT_INVD:
-    case EXIT_WBINVD: /* memory is coherent: there is nothing to write back for */
-        e->kind = ABI_EXIT_OTHER;
-        e->info[0] = 1;
+    case EXIT_WBINVD:
+        e->kind = ABI_EXIT_CACHE;
         return;
     default:
         e->kind = ABI_EXIT_OTHER;
-        e->info[0] = 0;
     }
 }

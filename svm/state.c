@@ -1,21 +1,8 @@
 #include "svm/svm.h"
 
-#include "kernel/asm.h"
+#include "kernel/msr.h"
 
 enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12 };
-enum {
-    MSR_PAT = 0x277,
-    MSR_SYSENTER_CS = 0x174,
-    MSR_SYSENTER_ESP,
-    MSR_SYSENTER_EIP,
-    MSR_STAR = 0xc0000081,
-    MSR_LSTAR,
-    MSR_CSTAR,
-    MSR_SFMASK,
-    MSR_FS_BASE = 0xc0000100,
-    MSR_GS_BASE,
-    MSR_KERNEL_GS_BASE
-};
 #define CR0_PG BIT(31)
 
 static struct abi_segment out_segment(const struct vmcb_segment *s)
@@ -129,20 +116,6 @@ static uint64_t *slot(struct vmcb *c, uint32_t msr)
     }
 }
 
-/* Each byte of the PAT is one of the defined types (APM Vol. 2, 7.8.1). */
-static bool pat_valid(uint64_t v)
-{
-    for (unsigned i = 0; i < 8; i++, v >>= 8)
-        if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
-            return false;
-    return true;
-}
-
-static bool canonical(uint64_t v)
-{
-    return (uint64_t)((int64_t)(v << 16) >> 16) == v;
-}
-
 int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     const uint64_t *s = slot(svm_of(v)->vmcb, msr);
@@ -155,12 +128,8 @@ int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     uint64_t *s = slot(svm_of(v)->vmcb, msr);
-    bool address = msr == MSR_LSTAR || msr == MSR_CSTAR || msr == MSR_FS_BASE || msr == MSR_GS_BASE ||
-                   msr == MSR_KERNEL_GS_BASE || msr == MSR_SYSENTER_ESP || msr == MSR_SYSENTER_EIP;
     if (!s)
         return E_NOENT;
-    if ((msr == MSR_PAT && !pat_valid(value)) || (address && !canonical(value)))
-        return E_INVAL;
     *s = value;
     svm_of(v)->vmcb->clean = 0;
     return OK;

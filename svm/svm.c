@@ -1,7 +1,7 @@
 #include "svm/svm.h"
 
 #include "kernel/asm.h"
-#include "kernel/mem.h"
+#include "kernel/nested.h"
 #include "kernel/percpu.h"
 #include "lib/string.h"
 
@@ -86,9 +86,19 @@ static int svm_vm_create(struct vm *vm)
 static void svm_vm_destroy(struct vm *vm)
 {
     struct svm_vm *s = vm->backend;
-    svm_npt_destroy(s->npt);
+    nested_destroy(s->npt);
     page_free(s, 0);
     vm->backend = NULL;
+}
+
+/* Every access by way of nested tables is a user access. */
+static int svm_map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size)
+{
+    enum { P = 1, W = 2, U = 4 };
+    const struct svm_vm *s = vm->backend;
+    bool huge = cpuid(0x80000001, 0).edx >> 26 & 1;
+    const struct nested_format f = {.table = P | W | U, .leaf = P | W | U, .large = true, .huge = huge};
+    return nested_map(s->npt, &f, guest, to, size); /* vm_destroy frees what is there */
 }
 
 static int svm_vcpu_create(struct vcpu *v)
@@ -126,6 +136,12 @@ static void svm_vcpu_destroy(struct vcpu *v)
     page_free(s->vmcb, 0);
     page_free(s, 0);
     v->backend = NULL;
+}
+
+/* The VMCB is all there is. */
+static void release(struct vcpu *v)
+{
+    (void)v;
 }
 
 /* Neither VMRUN nor VMLOAD switches DR0-3; root uses none, and leaves none of a guest's behind. */
@@ -236,6 +252,7 @@ static const struct backend svm = {.name = "svm",
                                    .map = svm_map,
                                    .vcpu_create = svm_vcpu_create,
                                    .vcpu_destroy = svm_vcpu_destroy,
+                                   .release = release,
                                    .run = run,
                                    .get_regs = svm_get_regs,
                                    .set_regs = svm_set_regs,

@@ -3,7 +3,7 @@
 #define SVM_SVM_H
 
 #include "kernel/vcpu.h"
-#include "svm/asid.h"
+#include "kernel/asid.h"
 #include "svm/vmcb.h"
 
 struct svm_vm {
@@ -33,9 +33,6 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *v)
     return v->backend;
 }
 
-/* svm/npt.c */
-int svm_map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size);
-void svm_npt_destroy(uint64_t *npt);
 /* svm/exit.c: v->exit and v->event from the VMCB. */
 void svm_decode_exit(struct vcpu *v);
 /* svm/state.c */

@@ -1,9 +1,10 @@
 /*
- * Address-space identifiers (APM Vol. 2, 15.16) of one CPU, as pure logic. ASIDs are handed out in order; when they are
- * used up a new generation begins, and the first entry of it flushes all translations of this CPU's.
+ * Address-space identifiers of one CPU (ASIDs, APM Vol. 2, 15.16; VPIDs, SDM Vol. 3, 29.1), as pure logic. They are
+ * handed out in order; when they are used up a new generation begins, and the first entry of it flushes all
+ * translations of this CPU's.
  */
-#ifndef SVM_ASID_H
-#define SVM_ASID_H
+#ifndef KERNEL_ASID_H
+#define KERNEL_ASID_H
 
 #include "abi/types.h"
 
@@ -19,7 +20,7 @@ struct asid { /* of a vCPU */
     uint64_t generation; /* 0: none yet */
 };
 
-/* count: as CPUID 8000_000A EBX says, at least 2. */
+/* count: how many the CPU has, 0 included: at least 2. */
 static inline void asid_pool_init(struct asid_pool *p, uint32_t count)
 {
     *p = (struct asid_pool){.generation = 1, .next = 1, .count = count, .flush = true};

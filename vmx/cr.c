@@ -1,0 +1,27 @@
+/* Writes of control registers that exit: those that change a bit of the guest/host mask (SDM Vol. 3, 26.1.3). */
+#include "vmx/vmx.h"
+
+#define CR0_NW BIT(29)
+#define CR0_CD BIT(30)
+
+static void refuse(struct vcpu *v)
+{
+    v->exit.kind = ABI_EXIT_EXCEPTION;
+    v->exit.u.exception.vector = VECTOR_GP;
+}
+
+/*
+ * The guest gets the owned bits as it wants them in the shadow; then the instruction runs again, does not exit any
+ * more, and the CPU does and checks the rest. The masked bits of CR4 are those of features that are not offered.
+ */
+void vmx_cr_access(struct vcpu *v)
+{
+    enum { NUMBER = 15, REGISTER_SHIFT = 8 };
+    uint64_t how = v->exit.info[0], value = v->gpr[how >> REGISTER_SHIFT & 15], owned = readn(CR0_MASK);
+    if ((how & NUMBER) != 0 || ((value & CR0_NW) && !(value & CR0_CD))) {
+        refuse(v);
+        return;
+    }
+    v->exit.kind = ABI_EXIT_CR;
+    writen(CR0_SHADOW, (readn(CR0_SHADOW) & ~owned) | (value & owned));
+}

@@ -1,0 +1,189 @@
+/* From an exit reason (SDM Vol. 3, appendix C) to root's neutral words. */
+#include "kernel/log.h"
+#include "vmx/vmx.h"
+
+enum reason {
+    EXCEPTION_OR_NMI = 0,
+    EXTERNAL_INTERRUPT,
+    TRIPLE_FAULT,
+    INIT_SIGNAL,
+    INTERRUPT_WINDOW = 7,
+    NMI_WINDOW,
+    TASK_SWITCH,
+    CPUID,
+    GETSEC,
+    HLT,
+    INVD,
+    RDPMC = 15,
+    VMCALL = 18,
+    VMCLEAR,
+    VMXON = 27,
+    CR_ACCESS,
+    IO_INSTRUCTION = 30,
+    RDMSR,
+    WRMSR,
+    ENTRY_FAILED_STATE,
+    MWAIT = 36,
+    MONITOR = 39,
+    PAUSE,
+    TPR_BELOW_THRESHOLD = 43,
+    EPT_VIOLATION = 48,
+    INVEPT = 50,
+    PREEMPTION_TIMER_EXPIRED = 52,
+    INVVPID,
+    WBINVD,
+    XSETBV,
+};
+#define ENTRY_FAILED BIT(31)
+/* Event types beyond enum event_type: INT1. */
+enum { EVENT_ICEBP = 5, EVENT_TYPE = 7 };
+/* Qualifications: of I/O (28.2.1), of an EPT violation. */
+enum { IO_SIZE = 7, IO_IN = 8, IO_STRING = 16, EPT_WRITE = 2, EPT_FETCH = 4, EPT_IRET_UNBLOCKED_NMI = 1 << 12 };
+
+static void exception(struct exit *e, uint8_t vector)
+{
+    e->kind = ABI_EXIT_EXCEPTION;
+    e->u.exception.vector = vector;
+}
+
+/* SDM Vol. 3, 18.2.3 and 28.2.1: the exit came before the CPU changed DR6 and DR7. */
+static void debug_exception(struct vcpu *v, uint32_t event)
+{
+    enum { DR6_HITS = 0xf, DR6_SET = 0xe00f, DR7_GD = 1 << 13 };
+    struct vmx_vcpu *s = vmx_of(v);
+    exception(&v->exit, VECTOR_DB);
+    if ((event >> 8 & EVENT_TYPE) == EVENT_ICEBP) {
+        writen(GUEST_RIP, readn(GUEST_RIP) + read32(EXIT_INSTRUCTION_LENGTH));
+        return;
+    }
+    s->dr6 = (s->dr6 & ~(uint64_t)DR6_HITS) | (v->exit.info[0] & DR6_SET);
+    writen(GUEST_DR7, readn(GUEST_DR7) & ~(uint64_t)DR7_GD);
+}
+
+/* An NMI or a machine check is root's: its handler runs now, and its IRET unblocks NMIs. */
+static void exception_or_nmi(struct vcpu *v)
+{
+    uint32_t event = read32(EXIT_EVENT);
+    switch (event & 0xff) {
+    case VECTOR_NMI:
+        v->exit.kind = ABI_EXIT_NMI;
+        __asm__ volatile("int $2" ::: "memory");
+        return;
+    case VECTOR_MC:
+        __asm__ volatile("int $18" ::: "memory");
+        return;
+    case VECTOR_DB:
+        debug_exception(v, event);
+        return;
+    default:
+        exception(&v->exit, (uint8_t)event);
+    }
+}
+
+static void io(struct exit *e)
+{
+    uint64_t how = e->info[0];
+    e->kind = ABI_EXIT_IO;
+    e->u.io.port = (uint16_t)(how >> 16);
+    e->u.io.size = (how & IO_SIZE) + 1;
+    e->u.io.write = !(how & IO_IN);
+    e->u.io.string = how & IO_STRING;
+}
+
+static void mmio(struct vcpu *v)
+{
+    struct exit *e = &v->exit;
+    e->kind = ABI_EXIT_MMIO;
+    e->u.mmio.gpa = read64(GUEST_PHYSICAL_ADDRESS);
+    e->u.mmio.write = e->info[0] & EPT_WRITE;
+    e->u.mmio.fetch = e->info[0] & EPT_FETCH;
+    e->u.mmio.bytes_count = 0;
+    /* An IRET that faults has unblocked NMIs all the same, and will be executed again (28.2.3). */
+    if ((e->info[0] & EPT_IRET_UNBLOCKED_NMI) && !v->event.valid)
+        write32(GUEST_INTERRUPTIBILITY, read32(GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+}
+
+/* What was on its way into the guest and did not arrive, goes in again (28.2.4). */
+static void take_back_event(struct vcpu *v)
+{
+    uint32_t info = read32(VECTORING_EVENT), state = read32(GUEST_INTERRUPTIBILITY);
+    v->event.valid = info & EVENT_VALID;
+    if (v->event.valid) {
+        v->event = (struct event){.valid = true,
+                                  .vector = (uint8_t)info,
+                                  .type = info >> 8 & EVENT_TYPE,
+                                  .has_error_code = info & EVENT_ERROR_CODE,
+                                  .error_code = read32(VECTORING_EVENT_ERROR),
+                                  .instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH)};
+        if (v->event.type == EVENT_NMI && (state & BLOCKED_BY_NMI)) {
+            state &= ~(uint32_t)BLOCKED_BY_NMI;
+            write32(GUEST_INTERRUPTIBILITY, state);
+        }
+    }
+    v->nmi_blocked = state & BLOCKED_BY_NMI;
+}
+
+static enum abi_exit kind_of(enum reason reason)
+{
+    switch (reason) {
+    case EXTERNAL_INTERRUPT:
+    case INIT_SIGNAL:
+    case PREEMPTION_TIMER_EXPIRED:
+        return ABI_EXIT_INTERRUPT;
+    case INTERRUPT_WINDOW:
+    case NMI_WINDOW:
+    case TPR_BELOW_THRESHOLD:
+        return ABI_EXIT_WINDOW;
+    case TRIPLE_FAULT:
+        return ABI_EXIT_SHUTDOWN;
+    case CPUID:
+        return ABI_EXIT_CPUID;
+    case HLT:
+        return ABI_EXIT_HLT;
+    case PAUSE:
+        return ABI_EXIT_PAUSE;
+    case RDMSR:
+        return ABI_EXIT_RDMSR;
+    case WRMSR:
+        return ABI_EXIT_WRMSR;
+    case VMCALL:
+        return ABI_EXIT_HYPERCALL;
+    case XSETBV:
+        return ABI_EXIT_XSETBV;
+    case INVD:
+    case WBINVD:
+        return ABI_EXIT_CACHE;
+    default:
+        return ABI_EXIT_OTHER;
+    }
+}
+
+void vmx_decode_exit(struct vcpu *v)
+{
+    struct exit *e = &v->exit;
+    e->code = read32(EXIT_REASON);
+    e->info[0] = readn(EXIT_QUALIFICATION);
+    e->info[1] = 0;
+    if (e->code & ENTRY_FAILED) {
+        e->kind = ABI_EXIT_OTHER;
+        return;
+    }
+    take_back_event(v);
+    enum reason reason = (enum reason)(e->code & 0xffff);
+    e->kind = kind_of(reason);
+    /* Of no use for those that are no instruction's, which skip none. */
+    e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);
+    if (reason == EXCEPTION_OR_NMI)
+        exception_or_nmi(v);
+    else if (reason == IO_INSTRUCTION)
+        io(e);
+    else if (reason == EPT_VIOLATION)
+        mmio(v);
+    else if (reason == CR_ACCESS)
+        vmx_cr_access(v);
+    else if (reason == RDPMC)
+        exception(e, VECTOR_GP);
+    else if (reason == GETSEC || (reason >= VMCLEAR && reason <= VMXON) || reason == MWAIT || reason == MONITOR ||
+             reason == INVEPT || reason == INVVPID)
+        exception(e, VECTOR_UD);
+}

@@ -1,0 +1,212 @@
+/* The guest's registers in the VMCS (SDM Vol. 3, 25.4). */
+#include "kernel/msr.h"
+#include "vmx/vmx.h"
+
+enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
+#define CR0_PG        BIT(31)
+#define DR6_RESET     0xffff0ff0ull
+#define TYPE_ACCESSED 1u
+#define TYPE_BUSY     2u
+#define DPL_MASK      (3u << ABI_SEG_DPL_SHIFT)
+#define SEGMENT(f, i) ((f) + 2 * (int)(i))
+
+/* The VMCS keeps a descriptor's bits where the descriptor has them, the ABI without the limit's four in between. */
+static uint32_t rights_of(uint16_t attr)
+{
+    return attr & ABI_SEG_P ? (attr & 0xffu) | (attr & 0xf00u) << 4 : RIGHTS_UNUSABLE;
+}
+
+static struct abi_segment read_segment(unsigned i)
+{
+    uint32_t rights = read32((enum vmcs32)SEGMENT(GUEST_ES_RIGHTS, i));
+    bool usable = !(rights & RIGHTS_UNUSABLE);
+    return (struct abi_segment){.selector = read16((enum vmcs16)SEGMENT(GUEST_ES, i)),
+                                .attr = usable ? (uint16_t)((rights & 0xff) | (rights >> 4 & 0xf00)) : 0,
+                                .limit = read32((enum vmcs32)SEGMENT(GUEST_ES_LIMIT, i)),
+                                .base = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, i))};
+}
+
+static void write_segment(unsigned i, const struct abi_segment *s, uint32_t rights)
+{
+    write16((enum vmcs16)SEGMENT(GUEST_ES, i), s->selector);
+    write32((enum vmcs32)SEGMENT(GUEST_ES_LIMIT, i), s->limit);
+    write32((enum vmcs32)SEGMENT(GUEST_ES_RIGHTS, i), rights);
+    writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, i), s->base);
+}
+
+unsigned vmx_get_cpl(struct vcpu *v)
+{
+    vmx_load(v);
+    return read32((enum vmcs32)SEGMENT(GUEST_ES_RIGHTS, ABI_SS)) >> ABI_SEG_DPL_SHIFT & 3;
+}
+
+static uint64_t behind_mask(enum vmcsn field, enum vmcsn mask, enum vmcsn shadow)
+{
+    uint64_t owned = readn(mask);
+    return (readn(field) & ~owned) | (readn(shadow) & owned);
+}
+
+uint64_t vmx_get_cr0(struct vcpu *v)
+{
+    vmx_load(v);
+    return behind_mask(GUEST_CR0, CR0_MASK, CR0_SHADOW);
+}
+
+uint64_t vmx_get_cr4(struct vcpu *v)
+{
+    vmx_load(v);
+    return behind_mask(GUEST_CR4, CR4_MASK, CR4_SHADOW);
+}
+
+uint64_t vmx_get_efer(struct vcpu *v)
+{
+    vmx_load(v);
+    return read64(GUEST_EFER);
+}
+
+/* LMA follows LME and paging; when the guest changes CR0.PG the CPU does this itself (SDM Vol. 3, 28.3.2). */
+void vmx_set_efer(struct vcpu *v, uint64_t efer)
+{
+    vmx_load(v);
+    bool long_mode = (efer & EFER_LME) && (readn(GUEST_CR0) & CR0_PG);
+    write64(GUEST_EFER, (efer & ~(uint64_t)EFER_LMA) | (long_mode ? EFER_LMA : 0));
+    uint32_t controls = read32(ENTRY_CONTROLS) & ~(uint32_t)ENTRY_LONG_MODE;
+    write32(ENTRY_CONTROLS, controls | (long_mode ? ENTRY_LONG_MODE : 0));
+}
+
+void vmx_get_regs(struct vcpu *v, struct abi_regs *out)
+{
+    vmx_load(v);
+    for (unsigned i = 0; i < ABI_GPRS; i++)
+        out->gpr[i] = v->gpr[i];
+    for (unsigned i = 0; i < ABI_SEGS; i++)
+        out->seg[i] = read_segment(i);
+    out->ldtr = read_segment(LDTR);
+    out->tr = read_segment(TR);
+    out->gdtr = (struct abi_segment){.base = readn(GUEST_GDTR_BASE), .limit = read32(GUEST_GDTR_LIMIT)};
+    out->idtr = (struct abi_segment){.base = readn(GUEST_IDTR_BASE), .limit = read32(GUEST_IDTR_LIMIT)};
+    out->rip = readn(GUEST_RIP);
+    out->rflags = readn(GUEST_RFLAGS);
+    out->cr0 = vmx_get_cr0(v);
+    out->cr2 = vmx_of(v)->cr2;
+    out->cr3 = readn(GUEST_CR3);
+    out->cr4 = vmx_get_cr4(v);
+    out->efer = vmx_get_efer(v);
+    out->cpl = vmx_get_cpl(v);
+    out->reserved = 0;
+}
+
+/* The entry checks want what loading a selector does to a descriptor: accessed, busy (SDM Vol. 3, 27.3.1.2). */
+static void write_segments(const struct abi_regs *r)
+{
+    for (unsigned i = 0; i < ABI_SEGS; i++) {
+        uint32_t rights = rights_of(r->seg[i].attr);
+        if (!(rights & RIGHTS_UNUSABLE))
+            rights |= TYPE_ACCESSED;
+        if (i == ABI_SS) /* where VMX keeps the CPL */
+            rights = (rights & ~DPL_MASK) | r->cpl << ABI_SEG_DPL_SHIFT;
+        write_segment(i, &r->seg[i], rights);
+    }
+    write_segment(LDTR, &r->ldtr, rights_of(r->ldtr.attr));
+    write_segment(TR, &r->tr, rights_of(r->tr.attr) | TYPE_BUSY);
+}
+
+/* Without PAE paging, whose PDPTEs would have to be read: root sets all registers of a vCPU that starts, only. */
+void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+    vmx_load(v);
+    for (unsigned i = 0; i < ABI_GPRS; i++)
+        v->gpr[i] = r->gpr[i];
+    write_segments(r);
+    writen(GUEST_GDTR_BASE, r->gdtr.base);
+    write32(GUEST_GDTR_LIMIT, r->gdtr.limit & 0xffff);
+    writen(GUEST_IDTR_BASE, r->idtr.base);
+    write32(GUEST_IDTR_LIMIT, r->idtr.limit & 0xffff);
+    writen(GUEST_RIP, r->rip);
+    writen(GUEST_RFLAGS, r->rflags | 2);
+    uint64_t owned = readn(CR0_MASK);
+    writen(GUEST_CR0, (r->cr0 & ~owned) | vmx_caps.cr0_fixed0);
+    writen(CR0_SHADOW, r->cr0);
+    writen(GUEST_CR3, r->cr3);
+    writen(GUEST_CR4, (r->cr4 & ~readn(CR4_MASK)) | CR4_VMXE);
+    writen(CR4_SHADOW, r->cr4);
+    vmx_set_efer(v, r->efer);
+    writen(GUEST_DR7, DEBUG_CONTROL_RESET);
+    s->dr6 = DR6_RESET;
+    s->cr2 = r->cr2;
+    writen(GUEST_PENDING_DEBUG, 0);
+    write32(GUEST_INTERRUPTIBILITY, 0);
+}
+
+int vmx_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+    vmx_load(v);
+    switch (msr) {
+    case MSR_PAT:
+        *value = read64(GUEST_PAT);
+        return OK;
+    case MSR_SYSENTER_CS:
+        *value = read32(GUEST_SYSENTER_CS);
+        return OK;
+    case MSR_SYSENTER_ESP:
+        *value = readn(GUEST_SYSENTER_ESP);
+        return OK;
+    case MSR_SYSENTER_EIP:
+        *value = readn(GUEST_SYSENTER_EIP);
+        return OK;
+    case MSR_FS_BASE:
+        *value = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_FS));
+        return OK;
+    case MSR_GS_BASE:
+        *value = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_GS));
+        return OK;
+    case MSR_CSTAR:
+        *value = s->cstar;
+        return OK;
+    default:
+        for (unsigned i = 0; i < SWITCHED; i++)
+            if (s->msrs[i].msr == msr) {
+                *value = s->msrs[i].value;
+                return OK;
+            }
+        return E_NOENT;
+    }
+}
+
+int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+    vmx_load(v);
+    switch (msr) {
+    case MSR_PAT:
+        write64(GUEST_PAT, value);
+        return OK;
+    case MSR_SYSENTER_CS:
+        write32(GUEST_SYSENTER_CS, (uint32_t)value);
+        return OK;
+    case MSR_SYSENTER_ESP:
+        writen(GUEST_SYSENTER_ESP, value);
+        return OK;
+    case MSR_SYSENTER_EIP:
+        writen(GUEST_SYSENTER_EIP, value);
+        return OK;
+    case MSR_FS_BASE:
+        writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_FS), value);
+        return OK;
+    case MSR_GS_BASE:
+        writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_GS), value);
+        return OK;
+    case MSR_CSTAR:
+        s->cstar = value;
+        return OK;
+    default:
+        for (unsigned i = 0; i < SWITCHED; i++)
+            if (s->msrs[i].msr == msr) {
+                s->msrs[i].value = value;
+                return OK;
+            }
+        return E_NOENT;
+    }
+}

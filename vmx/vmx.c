@@ -1,0 +1,286 @@
+#include "vmx/vmx.h"
+
+#include "kernel/asm.h"
+#include "kernel/cpuid.h"
+#include "kernel/log.h"
+#include "kernel/msr.h"
+#include "kernel/nested.h"
+#include "kernel/percpu.h"
+#include "lib/string.h"
+
+enum { IA32_FEATURE_CONTROL = 0x3a, FEATURE_LOCKED = 1, FEATURE_VMX = 4, EFER = 0xc0000080 };
+enum { VPIDS = 1 << 16, IO_BITMAP_ORDER = 1 };
+/* PAUSEs at most so many TSC ticks apart, for so many in all, are a spin loop that lasts. */
+enum { PLE_GAP_TICKS = 128, PLE_WINDOW_TICKS = 4096 };
+static const uint32_t switched[SWITCHED] = {MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR, MSR_SFMASK};
+
+static uint8_t *msr_bitmap, *io_bitmap;
+
+void vmcs_failed(const char *what, uint64_t field)
+{
+    uint64_t error = 0;
+    __asm__ volatile("vmread %1, %0" : "=r"(error) : "r"((uint64_t)INSTRUCTION_ERROR));
+    panic("%s of 0x%lx failed, instruction error %lu", what, field, error);
+}
+
+static bool present(void)
+{
+    return cpuid(1, 0).ecx >> 5 & 1;
+}
+
+/* The VMCS switches these, or the area of struct vmx_vcpu whole, and no value of theirs harms root (SDM Vol. 3, 25.6.9:
+ * a bit an MSR, for reads in the first half and writes in the second). */
+static void pass_msr(uint32_t msr)
+{
+    uint32_t bit = (msr >= 0xc0000000 ? 0x400 * 8 : 0) + (msr & 0x1fff);
+    msr_bitmap[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+    msr_bitmap[0x800 + bit / 8] &= (uint8_t) ~(1u << bit % 8);
+}
+
+static const char *probe(void)
+{
+    static const uint32_t passed[] = {MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+                                      MSR_FS_BASE,     MSR_GS_BASE,      MSR_KERNEL_GS_BASE};
+    const char *problem = vmx_probe();
+    if (problem)
+        return problem;
+    msr_bitmap = page_alloc(0);
+    io_bitmap = page_alloc(IO_BITMAP_ORDER);
+    if (!msr_bitmap || !io_bitmap)
+        return "no memory for VMX's bitmaps: give the machine more";
+    memset(msr_bitmap, 0xff, PAGE_SIZE);
+    memset(io_bitmap, 0xff, PAGE_SIZE << IO_BITMAP_ORDER);
+    for (unsigned i = 0; i < ARRAY_SIZE(passed); i++)
+        pass_msr(passed[i]);
+    return NULL;
+}
+
+static int cpu_enable(void)
+{
+    static_assert(sizeof(struct vmx_cpu) <= PAGE_SIZE, "fits a page");
+    struct vmx_cpu *c = page_alloc(0);
+    uint32_t *region = page_alloc(0);
+    if (!c || !region) {
+        page_free(c, 0);
+        page_free(region, 0);
+        return E_NOMEM;
+    }
+    uint64_t feature = rdmsr(IA32_FEATURE_CONTROL);
+    if (!(feature & FEATURE_LOCKED))
+        wrmsr(IA32_FEATURE_CONTROL, feature | FEATURE_LOCKED | FEATURE_VMX);
+    write_cr0(read_cr0() | vmx_caps.cr0_fixed0);
+    write_cr4(read_cr4() | CR4_VMXE);
+    region[0] = vmx_caps.revision;
+    if (!vmxon(page_to_pa(region)))
+        return E_NOTSUP; /* this CPU differs from the first; root stops */
+    for (unsigned i = 0; i < SWITCHED; i++)
+        c->host_msrs[i] = (struct msr_entry){.msr = switched[i], .value = rdmsr(switched[i])};
+    asid_pool_init(&c->vpids, VPIDS);
+    c->vmxon_region = region;
+    this_cpu()->backend = c;
+    return OK;
+}
+
+static int vmx_vm_create(struct vm *vm)
+{
+    static_assert(sizeof(struct vmx_vm) <= PAGE_SIZE, "fits a page");
+    enum { WRITE_BACK = 6, WALK_4 = 3 << 3 };
+    struct vmx_vm *s = page_alloc(0);
+    uint64_t *ept = s ? page_alloc(0) : NULL;
+    if (!ept) {
+        page_free(s, 0);
+        return E_NOMEM;
+    }
+    s->ept = ept;
+    s->ept_pointer = page_to_pa(ept).v | WRITE_BACK | WALK_4;
+    vm->backend = s;
+    return OK;
+}
+
+static void vmx_vm_destroy(struct vm *vm)
+{
+    struct vmx_vm *s = vm->backend;
+    nested_destroy(s->ept);
+    page_free(s, 0);
+    vm->backend = NULL;
+}
+
+static int vmx_map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size)
+{
+    enum { RWX = 7, WRITE_BACK = 6 << 3 };
+    const struct vmx_vm *s = vm->backend;
+    const struct nested_format f = {.table = RWX,
+                                    .leaf = RWX | WRITE_BACK,
+                                    .large = vmx_caps.ept_vpid & EPT_CAP_2M,
+                                    .huge = vmx_caps.ept_vpid & EPT_CAP_1G};
+    return nested_map(s->ept, &f, guest, to, size); /* vm_destroy frees what is there */
+}
+
+/* What of root the CPU has to find again after an exit. */
+static void write_host_state(void)
+{
+    struct percpu *p = this_cpu();
+    writen(HOST_CR0, read_cr0());
+    writen(HOST_CR3, read_cr3());
+    writen(HOST_CR4, read_cr4());
+    writen(HOST_GS_BASE, (uint64_t)p);
+    writen(HOST_TR_BASE, (uint64_t)&p->tss);
+    writen(HOST_GDTR_BASE, (uint64_t)p->gdt);
+    write64(EXIT_MSR_LOAD, page_to_pa(p->backend).v);
+}
+
+void vmx_load(struct vcpu *v)
+{
+    struct vmx_cpu *c = this_cpu()->backend;
+    if (c->current == v)
+        return;
+    paddr_t vmcs = page_to_pa(vmx_of(v)->vmcs);
+    if (!vmptrld(vmcs))
+        vmcs_failed("VMPTRLD", vmcs.v);
+    c->current = v;
+    write_host_state();
+}
+
+static void release(struct vcpu *v)
+{
+    struct vmx_cpu *c = this_cpu()->backend;
+    if (c->current != v)
+        return;
+    paddr_t vmcs = page_to_pa(vmx_of(v)->vmcs);
+    if (!vmclear(vmcs))
+        vmcs_failed("VMCLEAR", vmcs.v);
+    c->current = NULL;
+    vmx_of(v)->launched = false;
+}
+
+/* CR4 bits of features that guests are offered; a guest that sets another one gets #GP. */
+static uint64_t cr4_offered(void)
+{
+    enum { EBX = 1, ECX };
+    /* VME PVI TSD DE PSE PAE PGE PCE OSFXSR OSXMMEXCPT */
+    uint64_t bits = 0x3f | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10;
+    bits |= guest_has(7, ECX, 2) ? 1 << 11 : 0;          /* UMIP */
+    bits |= guest_has(7, EBX, 0) ? 1 << 16 : 0;          /* FSGSBASE */
+    bits |= guest_has(1, ECX, 26) ? 1 << 18 : 0;         /* OSXSAVE */
+    bits |= guest_has(7, EBX, 7) ? 1 << 20 : 0;          /* SMEP */
+    return bits | (guest_has(7, EBX, 20) ? 1 << 21 : 0); /* SMAP */
+}
+
+static void write_controls(struct vcpu *v)
+{
+    const struct vmx_vm *vm = v->vm->backend;
+    struct vmx_vcpu *s = vmx_of(v);
+    write32(PIN_CONTROLS, vmx_caps.control[PIN]);
+    write32(PROC_CONTROLS, s->proc_controls);
+    write32(PROC2_CONTROLS, vmx_caps.control[PROC2]);
+    write32(EXIT_CONTROLS, vmx_caps.control[EXIT]);
+    write32(ENTRY_CONTROLS, vmx_caps.control[ENTRY]);
+    /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
+    write32(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
+    write64(IO_BITMAP_A, page_to_pa(io_bitmap).v);
+    write64(IO_BITMAP_B, page_to_pa(io_bitmap).v + PAGE_SIZE);
+    write64(MSR_BITMAP, page_to_pa(msr_bitmap).v);
+    write64(TSC_OFFSET, v->vm->tsc_offset);
+    write64(VIRTUAL_APIC, page_to_pa(s->virtual_apic).v);
+    write64(EPT_POINTER, vm->ept_pointer);
+    write64(ENTRY_MSR_LOAD, page_to_pa(s).v);
+    write32(ENTRY_MSR_LOAD_COUNT, SWITCHED);
+    write64(EXIT_MSR_STORE, page_to_pa(s).v);
+    write32(EXIT_MSR_STORE_COUNT, 1);
+    write32(EXIT_MSR_LOAD_COUNT, SWITCHED);
+    if (vmx_caps.control[PROC2] & PROC2_PLE) {
+        write32(PLE_GAP, PLE_GAP_TICKS);
+        write32(PLE_WINDOW, PLE_WINDOW_TICKS);
+    }
+    /* NE has to be 1 in VMX operation; an exit does not put back CD and NW, so the guest's never reach the CPU. */
+    writen(CR0_MASK, vmx_caps.cr0_fixed0 | (BIT(29) | BIT(30)));
+    writen(CR4_MASK, ~cr4_offered());
+    write64(VMCS_LINK, UINT64_MAX);
+    write64(GUEST_PAT, 0x0007040600070406);
+    write16(HOST_CS, SEL_KERNEL_CS);
+    write16(HOST_SS, SEL_KERNEL_DS);
+    write16(HOST_DS, SEL_KERNEL_DS);
+    write16(HOST_ES, SEL_KERNEL_DS);
+    write16(HOST_TR, SEL_TSS);
+    write64(HOST_PAT, rdmsr(MSR_PAT));
+    write64(HOST_EFER, rdmsr(EFER));
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idtr;
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    writen(HOST_IDTR_BASE, idtr.base);
+    writen(HOST_RIP, (uint64_t)vmx_exit_entry);
+}
+
+static void free_parts(struct vmx_vcpu *s)
+{
+    if (s) {
+        page_free(s->vmcs, 0);
+        page_free(s->virtual_apic, 0);
+    }
+    page_free(s, 0);
+}
+
+static int vmx_vcpu_create(struct vcpu *v)
+{
+    static_assert(sizeof(struct vmx_vcpu) <= PAGE_SIZE, "fits a page");
+    struct vmx_vcpu *s = page_alloc(0);
+    if (s) {
+        s->vmcs = page_alloc(0);
+        s->virtual_apic = page_alloc(0);
+    }
+    if (!s || !s->vmcs || !s->virtual_apic) {
+        free_parts(s);
+        return E_NOMEM;
+    }
+    *(uint32_t *)s->vmcs = vmx_caps.revision;
+    for (unsigned i = 0; i < SWITCHED; i++)
+        s->msrs[i].msr = switched[i];
+    s->proc_controls = vmx_caps.control[PROC];
+    v->backend = s;
+    if (!vmclear(page_to_pa(s->vmcs)))
+        vmcs_failed("VMCLEAR", page_to_pa(s->vmcs).v);
+    vmx_load(v);
+    write_controls(v);
+    release(v);
+    return OK;
+}
+
+static void vmx_vcpu_destroy(struct vcpu *v)
+{
+    free_parts(vmx_of(v));
+    v->backend = NULL;
+}
+
+static const struct backend vmx = {.name = "vmx",
+                                   .present = present,
+                                   .probe = probe,
+                                   .cpu_enable = cpu_enable,
+                                   .vm_create = vmx_vm_create,
+                                   .vm_destroy = vmx_vm_destroy,
+                                   .map = vmx_map,
+                                   .vcpu_create = vmx_vcpu_create,
+                                   .vcpu_destroy = vmx_vcpu_destroy,
+                                   .release = release,
+                                   .run = vmx_run,
+                                   .get_regs = vmx_get_regs,
+                                   .set_regs = vmx_set_regs,
+                                   .get_rip = vmx_get_rip,
+                                   .set_rip = vmx_set_rip,
+                                   .get_rflags = vmx_get_rflags,
+                                   .set_rflags = vmx_set_rflags,
+                                   .set_shadow = vmx_set_shadow,
+                                   .in_shadow = vmx_in_shadow,
+                                   .set_cr2 = vmx_set_cr2,
+                                   .get_cpl = vmx_get_cpl,
+                                   .get_efer = vmx_get_efer,
+                                   .set_efer = vmx_set_efer,
+                                   .get_cr4 = vmx_get_cr4,
+                                   .get_cr0 = vmx_get_cr0,
+                                   .get_msr = vmx_get_msr,
+                                   .set_msr = vmx_set_msr,
+                                   .set_windows = vmx_set_windows,
+                                   .get_cr8 = vmx_get_cr8,
+                                   .set_cr8 = vmx_set_cr8};
+REGISTER_BACKEND(vmx);
