@@ -40,7 +40,7 @@ PRINTF_LIKE(1, 2) static void rig_say(const char *fmt, ...)
 }
 
 /* The guest's RAM: ram_low bytes of zeros, and nothing else. */
-static void rig_start(uint64_t ram_low)
+static inline void rig_start(uint64_t ram_low)
 {
     static const uint8_t dsdt[] = {'D', 'S', 'D', 'T', 9, 0, 0, 0, 7};
 
@@ -78,7 +78,7 @@ static inline void rig_free(struct loader_module *module)
 }
 
 /* Loads a copy of exactly size bytes of the image. An error has one message, success has none. */
-static int rig_load(const void *image, uint64_t size)
+static inline int rig_load(const void *image, uint64_t size)
 {
     uint8_t *exact = size ? malloc(size) : NULL;
     int err;
@@ -101,7 +101,7 @@ static inline bool rig_is(uint64_t from, uint64_t end, uint8_t byte)
 }
 
 /* Nobody may write to where the guest has no RAM or the BIOS would be: the tables are all that there is. */
-static void rig_check_hole(void)
+static inline void rig_check_hole(void)
 {
     CHECK(rig_is(0, LOADER_GDT, 0));
     CHECK(rig_is(LOW_RAM_END, ACPI_TABLES_BASE, 0));

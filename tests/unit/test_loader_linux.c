@@ -234,7 +234,7 @@ TEST(initrd_places)
         {2 * MIB, 0x80000, 0x7fffffff, 1, 4 * MIB - PAGE_SIZE},
         {2 * MIB, 0x80000, 0xffffffff, PAGE_SIZE, 4 * MIB - PAGE_SIZE},
         {2 * MIB, 0x80000, 4 * MIB - 1, PAGE_SIZE + 1, 4 * MIB - 2 * PAGE_SIZE},
-        {2 * MIB, 0x80000, 3 * MIB - 1, 10, 3 * MIB - PAGE_SIZE},
+        {2 * MIB, 0x80000, 3 * MIB - 1, PAGE_SIZE, 3 * MIB - PAGE_SIZE},
         {2 * MIB, 0x80000, 3 * MIB - 2, PAGE_SIZE, 3 * MIB - 2 * PAGE_SIZE},
         {2 * MIB, MIB, 0x7fffffff, MIB, 3 * MIB},
         {2 * MIB, MIB, 0x7fffffff, MIB + 1, 0},
