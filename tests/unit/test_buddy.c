@@ -6,15 +6,16 @@
 
 static struct buddy b;
 static uint8_t *base;
+static uint8_t fill = 0xee; /* what is in memory before: nothing may depend on it */
 
-/* A heap block of exactly these pages, all bytes set: nothing may depend on zeros. */
+/* A heap block of exactly these pages. */
 static void start(uint64_t pages)
 {
     free(base);
     base = aligned_alloc(PAGE_SIZE, MAX(pages, 1ull) * PAGE_SIZE);
     if (!base)
         abort();
-    memset(base, 0xee, pages * PAGE_SIZE);
+    memset(base, fill, pages * PAGE_SIZE);
     buddy_init(&b, base, pages * PAGE_SIZE);
 }
 
@@ -143,6 +144,23 @@ TEST(wrong_frees)
     CHECK(!buddy_free(&b, first, 0));
     count_lists(after);
     CHECK(memcmp(before, after, sizeof before) == 0);
+}
+
+/* State bytes behind the last page's have no meaning, whatever they are. */
+TEST(beyond_the_end)
+{
+    for (fill = 0; fill <= BUDDY_MAX_ORDER + 1; fill++)
+        for (unsigned order = 0; order < BUDDY_MAX_ORDER; order++) {
+            uint64_t last = 2ull << order;
+
+            start(last + (1ull << order)); /* the last block has no buddy */
+            while (buddy_alloc(&b, 0) != NULL)
+                ;
+            CHECK(!buddy_free(&b, base + last * PAGE_SIZE, order + 1));
+            CHECK(buddy_free(&b, base + last * PAGE_SIZE, order));
+            CHECK_EQ(b.free, 1ull << order);
+        }
+    fill = 0xee;
 }
 
 /* Random work: no page has two owners, and no owner's bytes change. */
