@@ -1,24 +1,11 @@
 #include "kernel/acpi.h"
 
-#include "lib/string.h"
+#include "lib/bytes.h"
 
 typedef bool reader(uint64_t address, void *out, uint32_t size);
 
 enum { HEADER = 36, MADT_ENTRIES = 44, MAX_TABLE = 1 << 20 };
 enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_X2APIC = 9 };
-
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
 
 static uint8_t sum(const uint8_t *p, uint32_t size)
 {
@@ -44,30 +31,43 @@ static bool checksum_good(uint64_t at, uint32_t size, reader *read)
 
 static void note(struct acpi_info *out, uint64_t base, uint64_t size)
 {
-    if (out->table_count < ACPI_MAX_TABLES) {
+    if (base + size > base && out->table_count < ACPI_MAX_TABLES) {
         out->tables[out->table_count].base = base;
         out->tables[out->table_count++].size = size;
     }
 }
 
-static void add_cpu(struct acpi_info *out, uint32_t id, uint32_t flags)
+/* Broadcast ids name no CPU: firmware fills unused entries with them. A CPU may have an entry of each sort. */
+static void add_cpu(struct acpi_info *out, uint32_t id, uint32_t broadcast, uint32_t flags)
 {
-    if (!(flags & 1))
+    if (!(flags & 1) || id == broadcast)
         return;
+    for (uint32_t i = 0; i < out->cpu_count; i++)
+        if (out->apic_ids[i] == id)
+            return;
     if (out->cpu_count == ABI_MAX_CPUS)
         out->cpus_lost++;
     else
         out->apic_ids[out->cpu_count++] = id;
 }
 
+static void add_ioapic(struct acpi_info *out, uint32_t address, uint32_t gsi_base)
+{
+    for (uint32_t i = 0; i < out->ioapic_count; i++)
+        if (out->ioapics[i].address == address)
+            return;
+    if (out->ioapic_count < ACPI_MAX_IOAPICS)
+        out->ioapics[out->ioapic_count++] = (struct acpi_ioapic){.address = address, .gsi_base = gsi_base};
+}
+
 static void madt_entry(struct acpi_info *out, const uint8_t *e, uint8_t size)
 {
     if (e[0] == MADT_LAPIC && size >= 8)
-        add_cpu(out, e[3], get32(e + 4));
+        add_cpu(out, e[3], 0xff, get32(e + 4));
     else if (e[0] == MADT_X2APIC && size >= 16)
-        add_cpu(out, get32(e + 4), get32(e + 8));
-    else if (e[0] == MADT_IOAPIC && size >= 12 && out->ioapic_count < ACPI_MAX_IOAPICS)
-        out->ioapics[out->ioapic_count++] = (struct acpi_ioapic){.address = get32(e + 4), .gsi_base = get32(e + 8)};
+        add_cpu(out, get32(e + 4), UINT32_MAX, get32(e + 8));
+    else if (e[0] == MADT_IOAPIC && size >= 12)
+        add_ioapic(out, get32(e + 4), get32(e + 8));
     else if (e[0] == MADT_OVERRIDE && size >= 10 && e[3] < 16)
         out->isa[e[3]] =
             (struct acpi_isa_irq){.gsi = get32(e + 4), .level = (e[8] >> 2 & 3) == 3, .active_low = (e[8] & 3) == 3};
@@ -88,7 +88,7 @@ static void fadt(struct acpi_info *out, uint64_t at, uint32_t size, reader *read
     uint8_t f[148] = {0}, h[HEADER];
     if (!read(at, f, MIN(size, (uint32_t)sizeof f)))
         return;
-    if (f[91] == 4) /* PM_TMR_LEN */
+    if (f[91] == 4 && get32(f + 76) <= UINT16_MAX) /* PM_TMR_LEN, PM_TMR_BLK */
         out->pm_timer = (uint16_t)get32(f + 76);
     uint64_t dsdt = size >= 148 && get64(f + 140) ? get64(f + 140) : get32(f + 40);
     uint64_t facs = size >= 140 && get64(f + 132) ? get64(f + 132) : get32(f + 36);
@@ -116,9 +116,11 @@ static bool table(struct acpi_info *out, uint64_t at, reader *read)
     return true;
 }
 
+/* 5.2.5.3: from revision 2 on there is a second checksum, over all of it. */
 static bool rsdp_good(const uint8_t *p, uint32_t size)
 {
-    return size >= 20 && memcmp(p, "RSD PTR ", 8) == 0 && sum(p, 20) == 0 && (p[15] < 2 || size >= 36);
+    return size >= 20 && memcmp(p, "RSD PTR ", 8) == 0 && sum(p, 20) == 0 &&
+           (p[15] < 2 || (size >= 36 && sum(p, 36) == 0));
 }
 
 /* The EBDA's first KiB and the BIOS area, on 16-byte boundaries (ACPI 5.2.5.1). */
@@ -131,7 +133,7 @@ static uint64_t search(reader *read)
     for (uint64_t at = (uint64_t)ebda << 4, n = 0; at >= 0x80000 && n < 64; at += 16, n++)
         if (read(at, p, sizeof p) && rsdp_good(p, sizeof p))
             return at;
-    for (uint64_t at = 0xe0000; at < 0xfffe0; at += 16)
+    for (uint64_t at = 0xe0000; at <= 0xfffe0; at += 16)
         if (read(at, p, 8) && memcmp(p, "RSD PTR ", 8) == 0 && read(at, p, sizeof p) && rsdp_good(p, sizeof p))
             return at;
     return 0;

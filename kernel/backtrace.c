@@ -22,6 +22,8 @@ const char *symbol_of(uint64_t address, uint64_t *offset)
         else
             high = middle;
     }
+    if (symbol_table[low].address_low > (uint32_t)address) /* before the first function */
+        return "?";
     *offset = (uint32_t)address - symbol_table[low].address_low;
     return (const char *)symbol_table + symbol_table[low].name;
 }

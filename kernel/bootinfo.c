@@ -1,39 +1,29 @@
 #include "kernel/bootinfo.h"
 
-#include "lib/string.h"
+#include "lib/bytes.h"
 
 enum { TAG_END = 0, TAG_MODULE = 3, TAG_MEMORY_MAP = 6, TAG_RSDP_1 = 14, TAG_RSDP_2 = 15 };
 #define REGION_RAM 1u /* "available" in multiboot2's and E820's words */
 
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
+/* No CPU has more (SDM Vol. 3, 4.1.4). Nobody has to fear that sums of what is below it overflow. */
+#define PHYSICAL_END BIT(52)
 
 static void add_region(struct bootinfo *out, uint64_t base, uint64_t size, uint32_t type)
 {
-    if (size == 0 || base + size < base)
+    if (size == 0 || base + size < base || base >= PHYSICAL_END)
         return;
     if (out->region_count == BOOTINFO_REGIONS) {
         out->regions_lost++;
         return;
     }
-    out->regions[out->region_count++] = (struct boot_region){.base = base, .size = size, .ram = type == REGION_RAM};
+    out->regions[out->region_count++] =
+        (struct boot_region){.base = base, .size = MIN(size, PHYSICAL_END - base), .ram = type == REGION_RAM};
 }
 
-/* name: at most limit bytes, ended by NUL or by the limit. */
+/* name: at most limit bytes, ended by NUL or by the limit; NULL with limit 0: it has none. */
 static void add_module(struct bootinfo *out, uint64_t base, uint64_t size, const uint8_t *name, uint64_t limit)
 {
-    if (base + size < base)
+    if (base >= PHYSICAL_END || size >= PHYSICAL_END - base)
         return;
     if (out->module_count == ABI_MAX_MODULES) {
         out->modules_lost++;
@@ -45,8 +35,9 @@ static void add_module(struct bootinfo *out, uint64_t base, uint64_t size, const
     uint64_t n = 0;
     while (n < limit && n < sizeof m->name - 1 && name[n])
         n++;
-    memcpy(m->name, name, n);
-    memset(m->name + n, 0, sizeof m->name - n);
+    memset(m->name, 0, sizeof m->name);
+    if (n)
+        memcpy(m->name, name, n);
 }
 
 static void memory_map(struct bootinfo *out, const uint8_t *tag, uint32_t size)

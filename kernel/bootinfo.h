@@ -10,12 +10,12 @@
 #define BOOTINFO_REGIONS 256
 
 struct boot_region {
-    uint64_t base, size; /* bytes */
+    uint64_t base, size; /* bytes; the end is at most 2^52 */
     bool ram;            /* free RAM, as the firmware sees it */
 };
 
 struct boot_module {
-    uint64_t base, size;
+    uint64_t base, size;             /* below 2^52 */
     char name[ABI_MODULE_NAME_SIZE]; /* its command line, cut to fit */
 };
 

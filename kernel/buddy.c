@@ -24,6 +24,24 @@ static void take(struct buddy *b, struct buddy_block *block)
     b->state[index_of(b, block)] = 0;
 }
 
+/* How many pages hold the state bytes. */
+static uint64_t state_pages(const struct buddy *b)
+{
+    return ALIGN_UP(b->pages, PAGE_SIZE) / PAGE_SIZE;
+}
+
+/* No page of the block is free: neither does it lie in a free block nor a free one in it. */
+static bool is_allocated(const struct buddy *b, uint64_t index, unsigned order)
+{
+    for (unsigned around = 0; around <= BUDDY_MAX_ORDER; around++)
+        if (b->state[ALIGN_DOWN(index, 1ull << around)] > around)
+            return false;
+    for (uint64_t inside = index; inside < index + (1ull << order); inside++)
+        if (b->state[inside] != 0)
+            return false;
+    return index >= state_pages(b);
+}
+
 void buddy_init(struct buddy *b, void *base, uint64_t size)
 {
     b->base = base;
@@ -33,7 +51,7 @@ void buddy_init(struct buddy *b, void *base, uint64_t size)
     for (unsigned order = 0; order <= BUDDY_MAX_ORDER; order++)
         b->heads[order].next = b->heads[order].prev = &b->heads[order];
     memset(b->state, 0, b->pages);
-    uint64_t index = ALIGN_UP(b->pages, PAGE_SIZE) / PAGE_SIZE;
+    uint64_t index = state_pages(b);
     b->free = b->pages - index;
     while (index < b->pages) {
         unsigned order = 0;
@@ -65,7 +83,7 @@ bool buddy_free(struct buddy *b, void *block, unsigned order)
 {
     uint64_t index = index_of(b, block);
     if ((uint8_t *)block < b->base || order > BUDDY_MAX_ORDER || index + (1ull << order) > b->pages ||
-        index % (1ull << order) != 0 || b->state[index] != 0)
+        index % (1ull << order) != 0 || (uint64_t)block % PAGE_SIZE != 0 || !is_allocated(b, index, order))
         return false;
     b->free += 1ull << order;
     for (; order < BUDDY_MAX_ORDER; order++) {

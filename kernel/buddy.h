@@ -26,8 +26,8 @@ void buddy_init(struct buddy *b, void *base, uint64_t size);
 /* 2^order pages, aligned to their size from base on, contents undefined; NULL: there are none. */
 void *buddy_alloc(struct buddy *b, unsigned order);
 
-/* Exactly what buddy_alloc gave. False: it was not allocated, or of another size as far as one can tell; nothing done.
- */
+/* Exactly what buddy_alloc gave. False: some of it is not allocated (so it is of another size, or freed twice), or it
+ * never was a block; nothing done. Only a part of a block cannot be told from a whole one. */
 bool buddy_free(struct buddy *b, void *block, unsigned order) MUST_CHECK;
 
 #endif

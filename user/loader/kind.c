@@ -7,12 +7,13 @@ enum { MULTIBOOT_MAGIC = 0x1badb002, MULTIBOOT_SEARCH = 8192 };
 bool multiboot_find(const void *image, uint64_t size, uint32_t *header)
 {
     const uint8_t *p = image;
+    uint64_t end = MIN(size, (uint64_t)MULTIBOOT_SEARCH);
 
-    for (uint32_t at = 0; at < MULTIBOOT_SEARCH && at + 12ull <= size; at += 4) {
+    for (uint32_t at = 0; at + 12 <= end; at += 4) {
         uint32_t flags = get32(p + at + 4);
 
         if (get32(p + at) == MULTIBOOT_MAGIC && (uint32_t)(MULTIBOOT_MAGIC + flags + get32(p + at + 8)) == 0 &&
-            (!(flags & MULTIBOOT_HAS_ADDRESSES) || at + 32ull <= size)) {
+            (!(flags & MULTIBOOT_HAS_ADDRESSES) || at + 32 <= end)) {
             *header = at;
             return true;
         }

@@ -7,6 +7,7 @@ enum {
     VERSION = 0x206,
     TYPE_OF_LOADER = 0x210,
     LOADFLAGS = 0x211,
+    CODE32_START = 0x214,
     RAMDISK_IMAGE = 0x218,
     RAMDISK_SIZE = 0x21c,
     CMD_LINE_PTR = 0x228,
@@ -49,21 +50,28 @@ static int open_kernel(const struct loader *l, struct kernel *k)
     return OK;
 }
 
-/* Where it wants to be, or where all kernels were before they could say so. */
+/*
+ * Where it wants to be, or where all kernels were before they could say so. One that cannot be relocated goes from
+ * there to where it wants to be on its own (init_size and pref_address in boot.rst).
+ */
 static int place_kernel(const struct loader *l, struct kernel *k)
 {
-    uint64_t setup = (k->image[SETUP_SECTS] ? k->image[SETUP_SECTS] + 1u : 5u) * 512ull, size, memory;
-    bool has_wish = k->version >= PROTOCOL_PREF_ADDRESS;
+    uint64_t setup = (k->image[SETUP_SECTS] ? k->image[SETUP_SECTS] + 1u : 5u) * 512ull;
+    bool has_wish = k->version >= PROTOCOL_PREF_ADDRESS && get64(k->image + PREF_ADDRESS);
+    uint64_t wish = has_wish ? get64(k->image + PREF_ADDRESS) : HIGH_RAM_BASE, size, memory;
+    int err;
 
     if (setup >= l->image.size) {
         l->message("%s: a Linux kernel cut off in its set-up part: copy it again", l->image.name);
         return E_FORMAT;
     }
     size = l->image.size - setup;
-    memory = has_wish ? MAX(size, (uint64_t)get32(k->image + INIT_SIZE)) : size;
-    k->at = has_wish && k->image[RELOCATABLE] ? get64(k->image + PREF_ADDRESS) : HIGH_RAM_BASE;
-    k->end = k->at + memory;
-    return loader_place(l, k->at, k->image + setup, size, memory);
+    memory = k->version >= PROTOCOL_PREF_ADDRESS ? MAX(size, (uint64_t)get32(k->image + INIT_SIZE)) : size;
+    k->at = k->image[RELOCATABLE] ? wish : HIGH_RAM_BASE;
+    err = loader_place(l, wish, NULL, 0, memory);
+    err = err ? err : loader_place(l, k->at, k->image + setup, size, size);
+    k->end = MAX(k->at + size, wish + memory);
+    return err;
 }
 
 /* As high as the kernel allows, page-aligned, above the kernel. */
@@ -74,7 +82,7 @@ static int place_initrd(const struct loader *l, const struct kernel *k, uint8_t 
     if (!l->initrd.data)
         return OK;
     at = ALIGN_DOWN(top - l->initrd.size, PAGE_SIZE);
-    if (l->initrd.size > top || at < k->end) {
+    if (l->initrd.size > top || at < MAX(k->end, (uint64_t)HIGH_RAM_BASE)) {
         l->message("%s: %llu KiB do not fit behind the kernel: give the guest more memory", l->initrd.name,
                    (unsigned long long)l->initrd.size >> 10);
         return E_NOMEM;
@@ -116,6 +124,7 @@ int linux_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp)
     memset(zero, 0, PAGE_SIZE);
     memcpy(zero + SETUP_SECTS, k.image + SETUP_SECTS, HEADER_END - SETUP_SECTS);
     zero[TYPE_OF_LOADER] = LOADER_UNDEFINED;
+    put32(zero + CODE32_START, k.at);
     put32(zero + CMD_LINE_PTR, LOADER_CMDLINE);
     put64(zero + ACPI_RSDP, rsdp);
     put_memory(l, zero);

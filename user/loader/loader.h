@@ -66,7 +66,10 @@ struct loader_range {
 #define LOADER_RANGES 4
 unsigned loader_memory_map(const struct loader *l, struct loader_range map[LOADER_RANGES]);
 
-/* Copies size bytes to guest-physical `at`, where memory_size must be free: E_NOMEM after a message if it is not. */
+/*
+ * Copies size bytes (0: none, data may be NULL) to guest-physical `at`, where memory_size must be free: E_NOMEM after a
+ * message if it is not.
+ */
 int loader_place(const struct loader *l, uint64_t at, const void *data, uint64_t size, uint64_t memory_size);
 /* Copies one module at or above *next, on a page: its address, and *next is moved behind it. */
 int loader_place_module(const struct loader *l, const struct loader_module *module, uint64_t *next, uint32_t *at);

@@ -33,7 +33,8 @@ int loader_place(const struct loader *l, uint64_t at, const void *data, uint64_t
                    l->image.name, from, to, HIGH_RAM_BASE, (unsigned long long)l->ram_low);
         return E_NOMEM;
     }
-    memcpy(l->ram + at, data, size);
+    if (size)
+        memcpy(l->ram + at, data, size);
     return OK;
 }
 
@@ -46,7 +47,8 @@ int loader_place_module(const struct loader *l, const struct loader_module *modu
                    (unsigned long long)module->size >> 10);
         return E_NOMEM;
     }
-    memcpy(l->ram + start, module->data, module->size);
+    if (module->size) /* an empty file has no address either */
+        memcpy(l->ram + start, module->data, module->size);
     *next = start + module->size;
     *at = (uint32_t)start;
     return OK;
