@@ -51,6 +51,10 @@ static void interrupt(struct trap_frame *f)
     struct cpu_timers *t = timers[this_cpu()->index];
     t->armed = 0;
     uint64_t now = tsc_now();
+    /* Served by schedule_tick(), which sets the next one or sees to it that schedule() does. In the past it would
+     * interrupt at once, again and again. */
+    if (t->slice <= now)
+        t->slice = 0;
     for (struct timer *timer = pop(t, now); timer; timer = pop(t, now)) {
         timer->fired(timer);
         atomic_store_explicit(&timer->busy, false, memory_order_release);
