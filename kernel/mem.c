@@ -16,11 +16,11 @@ static struct spinlock lock;
 static struct buddy pool;
 static struct framemap frames;
 static uint64_t pool_base, pool_size;
-static uint32_t fail_in;
+uint32_t mem_fail_in;
 
 static bool fails(void)
 {
-    return fail_in && --fail_in == 0;
+    return mem_fail_in && --mem_fail_in == 0;
 }
 
 static uint64_t image_end(void)
@@ -143,9 +143,4 @@ struct mem_counts mem_counts(void)
                                .frames_total = frames.total * LARGE_PAGE_SIZE,
                                .frames_free = frames.free * LARGE_PAGE_SIZE,
                                .pool_base = pool_base};
-}
-
-void mem_fail_after(uint32_t n)
-{
-    fail_in = n;
 }

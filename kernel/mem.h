@@ -42,7 +42,7 @@ struct mem_counts {
 };
 struct mem_counts mem_counts(void);
 
-/* Test hook: the n-th page_alloc or frames_alloc from now (1: the next) fails, once; 0: none. */
-void mem_fail_after(uint32_t n);
+/* Fault injection: a debugger makes the n-th page_alloc or frames_alloc from now fail, once, by writing n here. */
+extern uint32_t mem_fail_in;
 
 #endif

@@ -15,19 +15,18 @@ static bool serve_TEARDOWN(struct vcpu *v, uint8_t vector)
     return false;
 }
 
+/* Taking it was all: word_take. */
 static bool serve_PAUSE(struct vcpu *v, uint8_t vector)
 {
+    (void)v;
     (void)vector;
-    if (word_mp(atomic_load(&v->word)) != MP_PAUSED)
-        v->resume_mp = word_mp(atomic_load(&v->word));
-    word_set_mp(&v->word, MP_PAUSED);
     return true;
 }
 
 static bool serve_RESUME(struct vcpu *v, uint8_t vector)
 {
+    (void)v;
     (void)vector;
-    word_set_mp(&v->word, (enum mp_state)v->resume_mp);
     return true;
 }
 
@@ -38,7 +37,8 @@ static bool serve_INIT(struct vcpu *v, uint8_t vector)
     if (v->lapic)
         lapic_init_signal(v->lapic);
     vcpu_reset(v, true);
-    word_set_mp(&v->word, v->index == 0 ? MP_RUNNABLE : MP_WAIT_FOR_SIPI);
+    if (v->index == 0)
+        word_set_mp(&v->word, MP_RUNNABLE);
     return true;
 }
 

@@ -148,8 +148,7 @@ int vm_boot(struct vm *vm, const struct abi_regs *regs)
         v->gpr[i] = regs->gpr[i];
     backend->set_regs(v, regs);
     vm->booted_tsc = tsc_now();
-    uint64_t old = word_make(WHERE_PARKED, MP_UNINITIALIZED);
-    if (atomic_compare_exchange_strong(&v->word, &old, word_make(WHERE_ROOT, MP_RUNNABLE)))
+    if (word_start(&v->word))
         thread_wake(v->thread);
     thread_wake(control_world->worker);
     return OK;

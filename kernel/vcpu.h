@@ -33,7 +33,6 @@ struct vcpu {
     bool nmi_pending;   /* latched, not injected yet */
     bool nmi_blocked;   /* until IRET */
     int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
-    uint32_t resume_mp; /* enum mp_state to go back to when it is not PAUSED any more */
 
     struct lapic *lapic; /* NULL: a guest without */
     struct timer timer;  /* the LAPIC timer's deadline */

@@ -1,9 +1,10 @@
 #include "kernel/word.h"
 
-#define CPU_MASK   (0xfffull << WORD_CPU_SHIFT)
-#define WHERE_MASK (3ull << WORD_WHERE_SHIFT)
-#define MP_MASK    (7ull << WORD_MP_SHIFT)
-#define SIPI_MASK  (0xffull << WORD_SIPI_SHIFT)
+#define CPU_MASK    (0xfffull << WORD_CPU_SHIFT)
+#define WHERE_MASK  (3ull << WORD_WHERE_SHIFT)
+#define MP_MASK     (7ull << WORD_MP_SHIFT)
+#define SIPI_MASK   (0xffull << WORD_SIPI_SHIFT)
+#define BEHIND_MASK (7ull << WORD_BEHIND_SHIFT)
 
 static const uint32_t wakes_in[REQUESTS] = {
 #define X(name, states) [REQ_##name] = (states),
@@ -25,25 +26,42 @@ static uint64_t set_where(uint64_t w, enum where where)
     return (w & ~WHERE_MASK) | (uint64_t)where << WORD_WHERE_SHIFT;
 }
 
-/* What asking makes of the word; the word itself if there is nothing to ask. */
+static uint64_t set_mp(uint64_t w, enum mp_state mp)
+{
+    return (w & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT;
+}
+
+/* What asking makes of the word; the word itself if there is nothing to ask. PAUSE is pending only while mp_state is
+ * not PAUSED, RESUME only while it is. */
 static uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
 {
+    if (r == REQ_INIT)
+        return (w & ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | SIPI_MASK)) | BIT(REQ_INIT);
     if (w & BIT(r))
         return w;
-    if (r == REQ_RESUME && (w & BIT(REQ_PAUSE)))
-        return w & ~BIT(REQ_PAUSE);
-    if (r == REQ_RESUME && word_mp(w) != MP_PAUSED)
-        return w;
-    if (r == REQ_PAUSE && (w & BIT(REQ_RESUME)))
+    if (r == REQ_PAUSE && word_mp(w) == MP_PAUSED)
         return w & ~BIT(REQ_RESUME);
+    if (r == REQ_RESUME && word_mp(w) != MP_PAUSED)
+        return w & ~BIT(REQ_PAUSE);
     if (r == REQ_SIPI) {
-        if (word_mp(w) != MP_WAIT_FOR_SIPI && !(w & BIT(REQ_INIT)))
+        if (word_mp_behind(w) != MP_WAIT_FOR_SIPI && !(w & BIT(REQ_INIT)))
             return w;
-        w = (w & ~SIPI_MASK) | (uint64_t)vector << WORD_SIPI_SHIFT;
+        w |= (uint64_t)vector << WORD_SIPI_SHIFT;
     }
-    if (r == REQ_INIT)
-        w &= ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | SIPI_MASK);
     return w | BIT(r);
+}
+
+/* What taking makes of the word. */
+static uint64_t without_request(uint64_t w, enum request r)
+{
+    w &= ~BIT(r);
+    if (r == REQ_PAUSE)
+        return set_mp(w | (uint64_t)word_mp(w) << WORD_BEHIND_SHIFT, MP_PAUSED);
+    if (r == REQ_RESUME)
+        return set_mp(w & ~BEHIND_MASK, word_mp_behind(w));
+    if (r == REQ_INIT)
+        return set_mp(w, MP_WAIT_FOR_SIPI);
+    return r == REQ_SIPI ? w & ~SIPI_MASK : w;
 }
 
 static enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack, bool *must_wait, uint32_t *cpu)
@@ -81,6 +99,16 @@ enum asked word_ask_pause(vcpu_word *w, bool *must_wait, uint32_t *cpu)
     return ask(w, REQ_PAUSE, 0, true, must_wait, cpu);
 }
 
+bool word_start(vcpu_word *w)
+{
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+    do {
+        if (word_where(old) != WHERE_PARKED || word_mp(old) != MP_UNINITIALIZED)
+            return false;
+    } while (!atomic_compare_exchange_weak(w, &old, set_mp(set_where(old, WHERE_ROOT), MP_RUNNABLE)));
+    return true;
+}
+
 bool word_leave(vcpu_word *w)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
@@ -93,7 +121,7 @@ bool word_park(vcpu_word *w, enum mp_state mp)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new, wakes = word_wakes(mp);
     do {
-        new = (old & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT;
+        new = set_mp(old, mp);
         if (!(old & wakes))
             new = set_where(new, WHERE_PARKED);
     } while (!atomic_compare_exchange_weak(w, &old, new));
@@ -103,23 +131,20 @@ bool word_park(vcpu_word *w, enum mp_state mp)
 void word_set_mp(vcpu_word *w, enum mp_state mp)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(w, &old, (old & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT))
+    while (!atomic_compare_exchange_weak(w, &old, set_mp(old, mp)))
         ;
 }
 
 enum request word_take(vcpu_word *w, uint8_t *vector)
 {
-    const uint64_t while_paused = BIT(REQ_TEARDOWN) | BIT(REQ_PAUSE) | BIT(REQ_RESUME);
+    const uint64_t while_paused = BIT(REQ_TEARDOWN) | BIT(REQ_RESUME);
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
     for (;;) {
-        uint64_t pending = old & (BIT(REQUESTS) - 1) & (word_mp(old) == MP_PAUSED ? while_paused : WORD_REQUESTS);
+        uint64_t pending = old & (word_mp(old) == MP_PAUSED ? while_paused : BIT(REQUESTS) - 1);
         if (!pending)
             return REQUESTS;
         enum request first = (enum request)__builtin_ctzll(pending);
-        uint64_t new = old & ~BIT(first);
-        if (first == REQ_SIPI)
-            new &= ~SIPI_MASK;
-        if (atomic_compare_exchange_weak(w, &old, new)) {
+        if (atomic_compare_exchange_weak(w, &old, without_request(old, first))) {
             *vector = word_sipi_vector(old);
             return first;
         }

@@ -1,10 +1,14 @@
 /*
  * The vCPU state word: everything other CPUs may ask of a vCPU, and all they must know to deliver it, in one atomic.
  *
- *   bits 0-31 requests | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state
+ *   bits 0-31 requests | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state | 57-59 mp_state behind PAUSED
  *
  * Only the vCPU's own thread changes mp_state, and `where` except PARKED to ROOT: that is done by the asker whose
- * request wakes, in the same compare-and-swap that sets the request. So one park has exactly one waker.
+ * request wakes, in the same compare-and-swap that sets the request. So one park has exactly one waker. (word_start is
+ * the exception to both: the thread has not run yet.)
+ *
+ * PAUSE, RESUME and INIT change mp_state in the same compare-and-swap that takes them: what an asker may do depends on
+ * the pending ones and on mp_state, and there must be no moment when neither shows them. A SIPI would be lost in it.
  */
 #ifndef KERNEL_WORD_H
 #define KERNEL_WORD_H
@@ -19,12 +23,13 @@ typedef _Atomic uint64_t vcpu_word;
 enum where { WHERE_ROOT, WHERE_GUEST, WHERE_PARKED };
 enum asked { ASKED_NOTHING, ASKED_KICK, ASKED_WAKE };
 
-#define WORD_REQUESTS    0xffffffffull
-#define WORD_ACK         BIT(31) /* somebody waits until this vCPU has left the guest */
-#define WORD_SIPI_SHIFT  32
-#define WORD_WHERE_SHIFT 40
-#define WORD_CPU_SHIFT   42
-#define WORD_MP_SHIFT    54
+#define WORD_REQUESTS     0xffffffffull
+#define WORD_ACK          BIT(31) /* somebody waits until this vCPU has left the guest */
+#define WORD_SIPI_SHIFT   32
+#define WORD_WHERE_SHIFT  40
+#define WORD_CPU_SHIFT    42
+#define WORD_MP_SHIFT     54
+#define WORD_BEHIND_SHIFT 57 /* MP_RUNNABLE unless mp_state is PAUSED */
 
 static inline enum where word_where(uint64_t w)
 {
@@ -37,6 +42,11 @@ static inline uint32_t word_cpu(uint64_t w)
 static inline enum mp_state word_mp(uint64_t w)
 {
     return (enum mp_state)(w >> WORD_MP_SHIFT & 7);
+}
+/* What mp_state is, or will be when it is not PAUSED any more. */
+static inline enum mp_state word_mp_behind(uint64_t w)
+{
+    return word_mp(w) == MP_PAUSED ? (enum mp_state)(w >> WORD_BEHIND_SHIFT & 7) : word_mp(w);
 }
 static inline uint8_t word_sipi_vector(uint64_t w)
 {
@@ -51,12 +61,18 @@ static inline uint64_t word_make(enum where where, enum mp_state mp)
 uint64_t word_wakes(enum mp_state mp);
 
 /* Ask, from any CPU. What the asker must do then: nothing, kick *cpu (which runs the guest now), or wake the thread.
- * INIT drops a pending SIPI and NMI; a SIPI (vector: its start page) counts only for a vCPU that waits for one or has
- * an INIT pending, and only the first does; RESUME takes back a PAUSE that has not been served. */
+ * INIT drops a pending SIPI and NMI, even if an INIT is pending already; a SIPI (vector: its start page) counts only
+ * for a vCPU that waits for one or has an INIT pending, and only the first does; RESUME takes back a PAUSE that has not
+ * been served, and PAUSE a RESUME; neither counts twice. */
 enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu) __attribute__((warn_unused_result));
 
-/* Like word_ask(PAUSE); *must_wait: the vCPU was in the guest, and word_leave() will report the acknowledgement. */
+/* Like word_ask(PAUSE); *must_wait: the vCPU was in the guest, and word_leave() will report the acknowledgement. One
+ * asker at a time: it is reported once. */
 enum asked word_ask_pause(vcpu_word *w, bool *must_wait, uint32_t *cpu);
+
+/* PARKED, UNINITIALIZED to ROOT, RUNNABLE, with what is pending; for the BSP, before its thread has run. True: wake the
+ * thread; false: teardown did. */
+bool word_start(vcpu_word *w) MUST_CHECK;
 
 /* The vCPU's own thread, interrupts off: */
 /* ROOT, runnable, without any request, to GUEST on cpu; false: there is something to serve. */
@@ -72,8 +88,9 @@ bool word_leave(vcpu_word *w);
 bool word_park(vcpu_word *w, enum mp_state mp);
 /* Changes the mp_state. */
 void word_set_mp(vcpu_word *w, enum mp_state mp);
-/* The first pending request in serving order, taken out of the word (*vector: of a SIPI); REQUESTS: none. A
- * paused vCPU serves nothing but TEARDOWN and RESUME. */
+/* The first pending request in serving order, taken out of the word (*vector: of a SIPI); REQUESTS: none. PAUSE makes
+ * the mp_state PAUSED, RESUME what it was before, INIT WAIT_FOR_SIPI. A paused vCPU serves nothing but TEARDOWN and
+ * RESUME. */
 enum request word_take(vcpu_word *w, uint8_t *vector);
 
 #endif

@@ -11,7 +11,7 @@ host_flags    := -std=gnu11 -g -I. $(host_warnings) -MMD -MP
 # The value of a `// KEY: ...` line of a C file: what to link a test with.
 links = $(shell sed -n 's|^// $(2): ||p' $(1))
 
-.PHONY: setup images host guests unit fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
+.PHONY: bench setup images host guests unit fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
@@ -90,6 +90,10 @@ test-boot: build/lapwing.elf build/host/lapwing-check images
 test:
 	+@tests/run
 
+# How big root is, and how long a guest takes; R=N runs. Nothing fails for it.
+bench: build/lapwing.elf build/host/lapwing-check images
+	@tests/bench/run.py $(if $(R),--runs $(R))
+
 # ---- Using it ----------------------------------------------------------------------------------------------------
 
 run: setup
@@ -105,8 +109,8 @@ iso: setup
 # ---- Checks --------------------------------------------------------------------------------------------------------
 
 checked_dirs    := abi boot kernel vmx svm lapic sched lib user tests tools
-checked_sources := $(sort $(shell find $(checked_dirs) -name '*.c'))
-checked_headers := $(sort $(shell find $(checked_dirs) -name '*.h'))
+checked_sources := $(sort $(shell find $(checked_dirs) -name '*.c' 2>/dev/null))
+checked_headers := $(sort $(shell find $(checked_dirs) -name '*.h' 2>/dev/null))
 
 check: check-rules check-format check-scripts check-cppcheck check-tidy
 	@echo "check: nothing found"

@@ -15,12 +15,17 @@ RIP = 16  # number of the register in org.gnu.gdb.i386.core for amd64
 
 
 def symbol(elf, name):
-    """(address, first 16 bytes) of a function."""
+    """The address of a function or variable."""
     listing = subprocess.run(["nm", elf], capture_output=True, text=True, check=True).stdout
-    found = re.search(rf"^([0-9a-f]+) [tT] {name}$", listing, re.MULTILINE)
+    found = re.search(rf"^([0-9a-f]+) [a-zA-Z] {name}$", listing, re.MULTILINE)
     if not found:
-        raise Failure(f"{elf} has no function {name}")
-    address = int(found[1], 16)
+        raise Failure(f"{elf} has no symbol {name}")
+    return int(found[1], 16)
+
+
+def function(elf, name):
+    """(address, first 16 bytes in hex) of a function."""
+    address = symbol(elf, name)
     dump = subprocess.run(["objdump", "-s", f"--start-address={address}", f"--stop-address={address + 16}", elf],
                           capture_output=True, text=True, check=True).stdout
     return address, "".join(re.findall(r"^ [0-9a-f]+ ((?:[0-9a-f]+ ){1,4})", dump, re.MULTILINE)).replace(" ", "")
@@ -92,6 +97,20 @@ class Debugger:
             self._send(f"vCont;s:{thread[1]}")
             self._receive()
         raise Failure(f"no CPU came to 0x{address:x}")
+
+    def go(self):
+        """Let the machine run, until halt()."""
+        self._send("vCont;c")
+
+    def halt(self):
+        self._socket.sendall(b"\x03")
+        self._receive()
+
+    def write(self, address, data):
+        """Bytes to physical memory."""
+        if self.ask("Qqemu.PhyMemMode:1") != "OK" or self.ask(f"M{address:x},{len(data):x}:{data.hex()}") != "OK":
+            raise Failure(f"physical memory at 0x{address:x} cannot be written")
+        self.ask("Qqemu.PhyMemMode:0")
 
     def set_register(self, number, value):
         if self.ask(f"P{number:x}={value.to_bytes(8, 'little').hex()}") != "OK":

@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(TOP, "tools"))
 from lapwing import config, iso, machine  # noqa: E402 (the path has to be set first)
 from lapwing.base import BUILD, HYPERVISOR, LapwingError, parse_size  # noqa: E402
 from lapwing.emulator import Emulator  # noqa: E402
-from lapwing.results import ESCAPES, Results  # noqa: E402
+from lapwing.results import ERASED, ESCAPES, Results  # noqa: E402
 
 LOGS = os.path.join(BUILD, "test-logs")
 IMAGES = os.path.join(BUILD, "images")
@@ -80,8 +80,10 @@ class Transcript:
         escape = self._bytes.rfind(b"\x1b", -16)
         if escape >= 0 and not ESCAPES.match(self._bytes[escape:].decode(errors="replace")):
             cut = escape
+        if self._bytes[:cut].endswith(b"\r"):
+            cut -= 1
         text, self._bytes = self._bytes[:cut].decode(errors="replace"), self._bytes[cut:]
-        for part in re.split(r"(\n)", ESCAPES.sub("", text)):
+        for part in re.split(r"(\n)", ESCAPES.sub("", text.replace(ERASED, "\n"))):
             self._part(part)
 
     def _part(self, part):

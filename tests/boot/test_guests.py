@@ -2,7 +2,7 @@
 
 import os
 
-from gdb import RIP, Debugger, illegal_instruction, symbol
+from gdb import RIP, Debugger, function, illegal_instruction
 from harness import BUILD, Failure, boot_test
 from test_linux import guest
 
@@ -47,14 +47,16 @@ def restart_linux(session):
     after = free_memory(session)
     if after != before:
         raise Failure(f"KiB free (guests, hypervisor) were {before}, and are {after}")
+    session.command("start g", r"g: started")
+    session.expect("g", r"guest g up")
     session.command("poweroff")
     session.ended(g="STOPPED", other="STOPPED")
 
 
-def crash(session, elf, function, rip):
+def crash(session, elf, name, rip):
     """Send the next CPU that comes to a function somewhere else; where it went wrong is Lapwing's to find out."""
     debugger = Debugger(session.path("gdb"))
-    debugger.stop_at(*symbol(os.path.join(BUILD, elf), function))
+    debugger.stop_at(*function(os.path.join(BUILD, elf), name))
     debugger.set_register(RIP, rip)
     debugger.close()
 

@@ -9,6 +9,9 @@ import re
 # What a terminal acts on rather than shows: CSI sequences, other escape sequences, and CR.
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-Z\\-~]|\r")
 
+# With this the console takes a line back that it had begun: the prompt, when another source has something to say.
+ERASED = "\r\x1b[K"
+
 RESULT = re.compile(r"^lapwing\| result (\S+) ([A-Z_]+) (\d+) (\d+) (\d+)$")
 ALL_ENDED = re.compile(r"^lapwing\| all guests ended: (\d+) well, (\d+) badly$")
 
@@ -41,7 +44,7 @@ class Results:
     def feed(self, data):
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._line(ESCAPES.sub("", line.decode(errors="replace")).rstrip())
+            self._line(ESCAPES.sub("", line.decode(errors="replace").rpartition(ERASED)[2]).rstrip())
 
     def _line(self, line):
         found = RESULT.match(line)

@@ -24,11 +24,13 @@ static bool is_free(uint64_t at, uint64_t size, uint64_t base, uint64_t end)
 
 int loader_place(const struct loader *l, uint64_t at, const void *data, uint64_t size, uint64_t memory_size)
 {
+    unsigned long long from = at;
+    unsigned long long to = at + memory_size;
+
     if (!is_free(at, memory_size, HIGH_RAM_BASE, l->ram_low) &&
         !is_free(at, memory_size, LOADER_AREA_END, LOW_RAM_END)) {
         l->message("%s: needs RAM from 0x%llx to 0x%llx, the guest has 0x%x to 0x%llx free: give it more memory",
-                   l->image.name, (unsigned long long)at, (unsigned long long)(at + memory_size), HIGH_RAM_BASE,
-                   (unsigned long long)l->ram_low);
+                   l->image.name, from, to, HIGH_RAM_BASE, (unsigned long long)l->ram_low);
         return E_NOMEM;
     }
     memcpy(l->ram + at, data, size);

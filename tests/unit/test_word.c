@@ -1,0 +1,344 @@
+/*
+ * The vCPU state word, one step after the other. What wakes is written down here once more, as a picture (SDM Vol. 3,
+ * 9.4 and "HLT" in Vol. 2: an interrupt wakes from HLT only if it is not masked, an NMI or INIT always does; a CPU that
+ * waits for a SIPI takes nothing else but INIT).
+ */
+// links: kernel/word.c
+#include "kernel/word.h"
+
+#include "tests/unit/test.h"
+
+#define CPU 0xabcu
+
+static const char *const wakes_picture[REQUESTS] = {
+    /*                 RUNNABLE, UNINITIALIZED, WAIT_FOR_SIPI, HALTED, HALTED_MASKED, PAUSED */
+    [REQ_TEARDOWN] = "xxxxxx", [REQ_PAUSE] = "......", [REQ_RESUME] = ".....x",
+    [REQ_INIT] = ".xxxx.",     [REQ_SIPI] = "..x...",  [REQ_TIMER] = "...x..",
+    [REQ_NMI] = "...xx.",      [REQ_EVENT] = "...x..", [REQ_CLOCK] = "......",
+};
+
+static bool wakes(enum request r, unsigned mp)
+{
+    return wakes_picture[r][mp] == 'x';
+}
+
+/* Does it count at all for a vCPU in that state, with nothing pending? */
+static bool counts(enum request r, unsigned mp)
+{
+    if (r == REQ_SIPI)
+        return mp == MP_WAIT_FOR_SIPI;
+    if (r == REQ_RESUME)
+        return mp == MP_PAUSED;
+    return r != REQ_PAUSE || mp != MP_PAUSED;
+}
+
+static uint64_t make(unsigned where, unsigned mp)
+{
+    return word_make((enum where)where, (enum mp_state)mp) | (uint64_t)CPU << WORD_CPU_SHIFT;
+}
+
+static enum asked ask(vcpu_word *w, enum request r)
+{
+    uint32_t cpu = 0;
+    enum asked asked = word_ask(w, r, 0x9a, &cpu);
+
+    CHECK(asked != ASKED_KICK || cpu == CPU);
+    return asked;
+}
+
+static enum request take(vcpu_word *w)
+{
+    uint8_t vector = 0;
+
+    return word_take(w, &vector);
+}
+
+TEST(every_request_in_every_state_and_place)
+{
+    for (unsigned r = 0; r < REQUESTS; r++)
+        for (unsigned mp = 0; mp < MP_STATES; mp++)
+            for (unsigned where = 0; where <= WHERE_PARKED; where++) {
+                vcpu_word w = make(where, mp);
+                bool set = counts((enum request)r, mp), wake = where == WHERE_PARKED && wakes((enum request)r, mp);
+                uint64_t expected = make(wake ? WHERE_ROOT : where, mp) | (set ? BIT(r) : 0);
+                enum asked asked = wake ? ASKED_WAKE : where == WHERE_GUEST && set ? ASKED_KICK : ASKED_NOTHING;
+
+                if (set && r == REQ_SIPI)
+                    expected |= 0x9aull << WORD_SIPI_SHIFT;
+                CHECK_EQ(ask(&w, (enum request)r), asked);
+                CHECK_EQ(w, expected);
+                CHECK(!wake || set);
+                CHECK_EQ(ask(&w, (enum request)r), ASKED_NOTHING); /* latched once */
+                CHECK_EQ(w, expected);
+            }
+}
+
+TEST(the_mask_of_what_wakes)
+{
+    for (unsigned mp = 0; mp < MP_STATES; mp++) {
+        uint64_t mask = 0;
+
+        for (unsigned r = 0; r < REQUESTS; r++)
+            mask |= wakes((enum request)r, mp) ? BIT(r) : 0;
+        CHECK_EQ(word_wakes((enum mp_state)mp), mask);
+    }
+}
+
+TEST(one_waker_of_one_park)
+{
+    vcpu_word w = make(WHERE_PARKED, MP_HALTED);
+
+    CHECK_EQ(ask(&w, REQ_CLOCK), ASKED_NOTHING);
+    CHECK_EQ(ask(&w, REQ_EVENT), ASKED_WAKE);
+    CHECK_EQ(ask(&w, REQ_NMI), ASKED_NOTHING);
+    CHECK_EQ(ask(&w, REQ_TEARDOWN), ASKED_NOTHING);
+    CHECK_EQ(word_where(w), WHERE_ROOT);
+}
+
+/* Parking with any set of requests pending: refused exactly if one of them would have woken. */
+TEST(parking)
+{
+    for (unsigned mp = 0; mp < MP_STATES; mp++)
+        for (uint64_t pending = 0; pending < BIT(REQUESTS); pending++) {
+            vcpu_word w = word_make(WHERE_ROOT, MP_RUNNABLE) | pending;
+            bool stays = pending & word_wakes((enum mp_state)mp);
+
+            CHECK_EQ(word_park(&w, (enum mp_state)mp), !stays);
+            CHECK_EQ(w, word_make(stays ? WHERE_ROOT : WHERE_PARKED, (enum mp_state)mp) | pending);
+        }
+}
+
+TEST(entering)
+{
+    for (unsigned mp = 0; mp < MP_STATES; mp++)
+        for (unsigned where = 0; where <= WHERE_PARKED; where++)
+            for (uint64_t pending = 0; pending < BIT(REQUESTS); pending++) {
+                uint64_t before = word_make((enum where)where, (enum mp_state)mp) | pending;
+                vcpu_word w = before;
+                bool enters = where == WHERE_ROOT && mp == MP_RUNNABLE && !pending;
+
+                CHECK_EQ(word_enter(&w, CPU), enters);
+                CHECK_EQ(w, enters ? make(WHERE_GUEST, MP_RUNNABLE) : before);
+            }
+}
+
+TEST(leaving)
+{
+    vcpu_word w = word_make(WHERE_ROOT, MP_RUNNABLE);
+
+    for (unsigned round = 0; round < 2; round++) {
+        CHECK(word_enter(&w, CPU));
+        CHECK_EQ(word_cpu(w), CPU);
+        CHECK_EQ(ask(&w, REQ_EVENT), ASKED_KICK);
+        CHECK_EQ(ask(&w, REQ_NMI), ASKED_KICK);
+        CHECK_EQ(ask(&w, REQ_EVENT), ASKED_NOTHING); /* the first kick is on its way */
+        CHECK(!word_leave(&w));
+        CHECK_EQ(w, word_make(WHERE_ROOT, MP_RUNNABLE) | BIT(REQ_EVENT) | BIT(REQ_NMI));
+        CHECK(!word_enter(&w, CPU));
+        CHECK_EQ(take(&w), REQ_NMI);
+        CHECK_EQ(take(&w), REQ_EVENT);
+        CHECK_EQ(take(&w), REQUESTS);
+    }
+}
+
+/* Serving order is the table's, for every set. PAUSE holds back what comes behind it. */
+TEST(taking_in_order)
+{
+    for (uint64_t pending = 0; pending < BIT(REQUESTS); pending++) {
+        vcpu_word w = word_make(WHERE_ROOT, MP_WAIT_FOR_SIPI) | pending;
+
+        if (pending & BIT(REQ_RESUME)) /* only for a paused one */
+            continue;
+        if (pending & BIT(REQ_SIPI))
+            w |= 0x9aull << WORD_SIPI_SHIFT;
+        for (unsigned r = 0; r < REQUESTS; r++) {
+            uint8_t vector = 0;
+
+            if (!(pending & BIT(r)))
+                continue;
+            CHECK_EQ(word_take(&w, &vector), r);
+            CHECK(r != REQ_SIPI || vector == 0x9a);
+            if (r == REQ_PAUSE) {
+                CHECK_EQ(word_mp(w), MP_PAUSED);
+                CHECK_EQ(word_mp_behind(w), MP_WAIT_FOR_SIPI);
+                CHECK_EQ(take(&w), REQUESTS);
+                CHECK_EQ(ask(&w, REQ_RESUME), ASKED_NOTHING);
+                CHECK_EQ(take(&w), REQ_RESUME);
+            }
+            CHECK_EQ(word_mp(w), MP_WAIT_FOR_SIPI);
+        }
+        CHECK_EQ(take(&w), REQUESTS);
+        CHECK_EQ(w, word_make(WHERE_ROOT, MP_WAIT_FOR_SIPI));
+    }
+}
+
+TEST(acknowledgement)
+{
+    vcpu_word w = word_make(WHERE_ROOT, MP_RUNNABLE);
+    bool must_wait = false;
+    uint32_t cpu = 0;
+
+    CHECK(word_enter(&w, CPU));
+    CHECK_EQ(word_ask_pause(&w, &must_wait, &cpu), ASKED_KICK);
+    CHECK(must_wait);
+    CHECK_EQ(cpu, CPU);
+    CHECK_EQ(ask(&w, REQ_RESUME), ASKED_NOTHING); /* taken back, but somebody waits still */
+    CHECK_EQ(w & WORD_REQUESTS, WORD_ACK);
+    CHECK(word_leave(&w));
+    CHECK_EQ(w, word_make(WHERE_ROOT, MP_RUNNABLE));
+
+    CHECK(word_enter(&w, CPU));
+    CHECK_EQ(ask(&w, REQ_PAUSE), ASKED_KICK);
+    CHECK_EQ(word_ask_pause(&w, &must_wait, &cpu), ASKED_NOTHING); /* kicked, but not left yet */
+    CHECK(must_wait);
+    CHECK(word_leave(&w));
+    CHECK_EQ(take(&w), REQ_PAUSE);
+    CHECK_EQ(take(&w), REQUESTS); /* the acknowledgement is no request */
+
+    for (unsigned mp = 0; mp < MP_STATES; mp++)
+        for (unsigned where = 0; where <= WHERE_PARKED; where += WHERE_PARKED) {
+            w = make(where, mp);
+            must_wait = true;
+            CHECK_EQ(word_ask_pause(&w, &must_wait, &cpu), ASKED_NOTHING);
+            CHECK(!must_wait);
+            CHECK_EQ(w, make(where, mp) | (mp == MP_PAUSED ? 0 : BIT(REQ_PAUSE)));
+        }
+}
+
+TEST(pausing_and_resuming)
+{
+    for (unsigned mp = 0; mp < MP_PAUSED; mp++) {
+        vcpu_word w = word_make(WHERE_ROOT, (enum mp_state)mp);
+
+        CHECK_EQ(ask(&w, REQ_PAUSE), ASKED_NOTHING);
+        CHECK_EQ(take(&w), REQ_PAUSE);
+        CHECK(word_park(&w, word_mp(w)));
+        CHECK_EQ(ask(&w, REQ_PAUSE), ASKED_NOTHING); /* once more is no more */
+        CHECK_EQ(ask(&w, REQ_EVENT), ASKED_NOTHING);
+        CHECK_EQ(ask(&w, REQ_RESUME), ASKED_WAKE);
+        CHECK_EQ(ask(&w, REQ_PAUSE), ASKED_NOTHING); /* takes it back */
+        CHECK_EQ(take(&w), REQUESTS);
+        CHECK(word_park(&w, word_mp(w)));
+        CHECK_EQ(ask(&w, REQ_RESUME), ASKED_WAKE);
+        CHECK_EQ(take(&w), REQ_RESUME);
+        CHECK_EQ(take(&w), REQ_EVENT);
+        CHECK_EQ(w, word_make(WHERE_ROOT, (enum mp_state)mp));
+    }
+}
+
+/* The BSP's start keeps what was asked before. */
+TEST(starting)
+{
+    for (unsigned mp = 0; mp < MP_STATES; mp++)
+        for (unsigned where = 0; where <= WHERE_PARKED; where++) {
+            vcpu_word w = word_make((enum where)where, (enum mp_state)mp) | BIT(REQ_PAUSE) | BIT(REQ_CLOCK);
+            uint64_t before = w;
+            bool starts = where == WHERE_PARKED && mp == MP_UNINITIALIZED;
+
+            CHECK_EQ(word_start(&w), starts);
+            CHECK_EQ(w, starts ? word_make(WHERE_ROOT, MP_RUNNABLE) | BIT(REQ_PAUSE) | BIT(REQ_CLOCK) : before);
+        }
+}
+
+/*
+ * All short sequences of INIT, SIPI, NMI, PAUSE, RESUME and steps of the vCPU, against a CPU that obeys at once. In the
+ * end, when everything has been served, both are in the same state: INIT overwrites a pending SIPI and NMI, a SIPI
+ * behind a pending INIT is kept, only the first SIPI counts, and nothing falls between taking and serving.
+ */
+enum step { STEP_INIT, STEP_SIPI, STEP_NMI, STEP_PAUSE, STEP_RESUME, STEP_VCPU, STEPS };
+
+struct state {
+    enum mp_state mp;
+    bool paused, nmi;
+    uint8_t start; /* the SIPI's vector */
+};
+
+static void ideal_step(struct state *s, enum step step, uint8_t vector)
+{
+    if (step == STEP_INIT) {
+        s->mp = MP_WAIT_FOR_SIPI;
+        s->nmi = false;
+        s->start = 0;
+    }
+    if (step == STEP_SIPI && s->mp == MP_WAIT_FOR_SIPI) {
+        s->mp = MP_RUNNABLE;
+        s->start = vector;
+    }
+    if (step == STEP_NMI)
+        s->nmi = true;
+    if (step == STEP_PAUSE || step == STEP_RESUME)
+        s->paused = step == STEP_PAUSE;
+}
+
+/* The vCPU's own thread: taking a request and serving it (as kernel/serve.c does) are two steps. */
+struct own {
+    struct state s;
+    enum request serving;
+    uint8_t vector;
+};
+
+static bool own_step(vcpu_word *w, struct own *own)
+{
+    enum request r = own->serving;
+
+    own->serving = REQUESTS;
+    if (r == REQUESTS) {
+        if (word_where(*w) == WHERE_PARKED)
+            return false;
+        own->serving = word_take(w, &own->vector);
+        return own->serving != REQUESTS || (word_mp(*w) != MP_RUNNABLE && !word_park(w, word_mp(*w)));
+    }
+    if (r == REQ_INIT) {
+        own->s.nmi = false;
+        own->s.start = 0;
+    }
+    if (r == REQ_NMI)
+        own->s.nmi = true;
+    if (r == REQ_SIPI && word_mp(*w) == MP_WAIT_FOR_SIPI) {
+        own->s.start = own->vector;
+        word_set_mp(w, MP_RUNNABLE);
+    }
+    return true;
+}
+
+static void check_sequence(unsigned sequence, unsigned length, enum mp_state first)
+{
+    static const enum request request_of[] = {REQ_INIT, REQ_SIPI, REQ_NMI, REQ_PAUSE, REQ_RESUME};
+    vcpu_word w = word_make(first == MP_RUNNABLE ? WHERE_ROOT : WHERE_PARKED, first);
+    struct own own = {.serving = REQUESTS};
+    struct state ideal = {.mp = first};
+    uint32_t cpu;
+
+    for (unsigned i = 0; i < length; i++, sequence /= STEPS) {
+        enum step step = (enum step)(sequence % STEPS);
+        uint8_t vector = (uint8_t)(0x10 + i);
+
+        ideal_step(&ideal, step, vector);
+        if (step == STEP_VCPU)
+            own_step(&w, &own);
+        else if (word_ask(&w, request_of[step], vector, &cpu) == ASKED_KICK)
+            CHECK(!"a kick, outside of the guest");
+    }
+    while (own_step(&w, &own))
+        ;
+    CHECK_EQ(word_mp(w) == MP_PAUSED || (w & BIT(REQ_PAUSE)), ideal.paused);
+    if (word_ask(&w, REQ_RESUME, 0, &cpu) == ASKED_WAKE)
+        CHECK_EQ(word_mp(w), MP_PAUSED);
+    while (own_step(&w, &own))
+        ;
+    CHECK_EQ(word_mp(w), ideal.mp);
+    CHECK_EQ(own.s.start, ideal.start);
+    CHECK_EQ(own.s.nmi || (w & BIT(REQ_NMI)), ideal.nmi); /* one that wakes nothing may stay in the word */
+    CHECK_EQ(w & WORD_REQUESTS & ~BIT(REQ_NMI), 0);
+}
+
+TEST(all_short_sequences)
+{
+    unsigned length = 7, count = 1;
+
+    for (unsigned i = 0; i < length; i++)
+        count *= STEPS;
+    for (unsigned sequence = 0; sequence < count; sequence++)
+        for (unsigned mp = MP_RUNNABLE; mp <= MP_WAIT_FOR_SIPI; mp++)
+            check_sequence(sequence, length, (enum mp_state)mp);
+}
