@@ -52,12 +52,12 @@ void vcpu_prepare_events(struct vcpu *v)
     }
     uint8_t class = 0;
     if (pending != LAPIC_NONE)
-        class = pending == LAPIC_EXTINT ? 15 : (uint8_t)(pending >> 4);
+        class = pending == LAPIC_EXTINT ? 16 : (uint8_t)(pending >> 4);
     else if (v->lapic)
         class = lapic_waiting_class(v->lapic); /* held back by TPR: the guest's next MOV CR8 may free it */
-    backend->set_windows(v, class, v->nmi_pending);
     if (v->lapic)
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
+    backend->set_windows(v, class, v->nmi_pending);
 }
 
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code)

@@ -94,6 +94,9 @@ void svm_decode_exit(struct vcpu *v)
     case EXIT_IRET:
         iret(v, c);
         return;
+    case EXIT_CR8_WRITE:
+        e->kind = ABI_EXIT_CR;
+        return;
     case EXIT_CPUID:
         e->kind = ABI_EXIT_CPUID;
         return;

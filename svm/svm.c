@@ -211,15 +211,19 @@ static void set_cr8(struct vcpu *v, uint8_t cr8)
     c->virtual_interrupt = (c->virtual_interrupt & ~15ull) | (cr8 & 15u);
 }
 
-/* A virtual interrupt that is intercepted, with the priority of the real one: the CPU compares it with V_TPR (15.21.4).
- */
+/* A virtual interrupt that is intercepted. Its priority, which the CPU would compare with V_TPR (15.21.4), stays
+ * unused: QEMU opens the window for an equal priority too, over and over, and dies when the guest lowers CR8 under
+ * V_IRQ. */
 static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
 {
     struct vmcb *c = svm_of(v)->vmcb;
-    c->virtual_interrupt &= ~(V_IRQ | 15ull << V_PRIORITY_SHIFT);
+    c->virtual_interrupt &= ~(uint64_t)V_IRQ;
     c->intercept1 &= ~(uint32_t)(I1_VINTR | I1_IRET);
-    if (class) {
-        c->virtual_interrupt |= V_IRQ | (uint64_t) class << V_PRIORITY_SHIFT;
+    c->intercept_cr &= ~(uint32_t)CR8_WRITE;
+    if (class)
+        c->intercept_cr |= CR8_WRITE;
+    if (class > get_cr8(v)) {
+        c->virtual_interrupt |= V_IRQ | V_IGN_TPR;
         c->intercept1 |= I1_VINTR;
     }
     if (nmi || v->nmi_blocked)

@@ -111,12 +111,14 @@ static void serve_length(struct abi_page *page, unsigned slot)
         if (length > 0 || result.status != EMUL_AGAIN)
             break;
     }
-    if (length > 0)
+    if (length > 0) {
         reply->length = (uint32_t)length;
-    else if (result.status == EMUL_FAULT)
+        reply->value = result.rm;
+    } else if (result.status == EMUL_FAULT) {
         reply_fault(reply, &result);
-    else
+    } else {
         reply_unhandled(page, &result);
+    }
 }
 
 void upcall_serve(struct abi_page *page, unsigned slot)
