@@ -8,6 +8,7 @@ OWN = [
     ("cpuidmsr", 1, "", ("EXIT", 0)),
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
     ("halt", 2, "nmi=1", ("EXIT", 0)),
+    ("hammer", 1, "step=5", ("EXIT", 0)),
     ("smp", 4, "cpus=4", ("EXIT", 0)),
     ("timer", 2, "", ("EXIT", 0)),
 ]
@@ -61,3 +62,19 @@ def own_spin(session):
     session.command("stop spin", r"spin: stopped")
     session.command("poweroff")
     session.ended(spin="STOPPED", g=("POWEROFF", 0))
+
+
+# What the emulator does not know: the number that the guest takes, and the reason that the hypervisor gives.
+UNEMULATED = [(1, "division"), (2, "x87, MMX, SSE or AVX instruction"), (3, "x87 instruction"), (4, "instruction fetch")]
+
+
+@boot_test(limit=60)
+def own_unemulated(session):
+    """An access to MMIO by an instruction that is not emulated ends the guest, with a line that says which."""
+    session.boot("".join(own("hammer", 1, f"unemulated={number}", section=f"g{number}") for number, _ in UNEMULATED))
+    session.wait_results()
+    for number, reason in UNEMULATED:
+        session.expect("lapwing", rf"g{number}: vcpu 0: cannot emulate an access to 0xfee00\d\d0: {reason} at rip")
+        session.transcript.rewind("lapwing")
+        session.refuse(f"g{number}", "went through")
+    session.ended(**{f"g{number}": "EMULATION" for number, _ in UNEMULATED})

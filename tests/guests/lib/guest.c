@@ -47,7 +47,7 @@ static void find_cmdline(void)
     }
 }
 
-static void serial_init(void)
+void guest_serial_init(void)
 {
     out8(COM1 + 1, 0);    /* no interrupts */
     out8(COM1 + 3, 0x80); /* DLAB */
@@ -63,7 +63,7 @@ void guest_start(void)
     trap_init(0);
     out8(PIC1_DATA, 0xff);
     out8(PIC2_DATA, 0xff);
-    serial_init();
+    guest_serial_init();
     find_cmdline();
     guest_main();
     print("%s: ok\n", guest_name);
