@@ -61,6 +61,7 @@ struct backend {
     void (*set_shadow)(struct vcpu *v); /* as after MOV SS */
     bool (*in_shadow)(struct vcpu *v);
     void (*set_cr2)(struct vcpu *v, uint64_t cr2);
+    void (*add_dr6)(struct vcpu *v, uint64_t bits); /* sets them, leaves the others */
     unsigned (*get_cpl)(struct vcpu *v);
     uint64_t (*get_efer)(struct vcpu *v);
     void (*set_efer)(struct vcpu *v, uint64_t efer); /* as the guest wants it; checked by the caller */

@@ -1,6 +1,6 @@
 #include "kernel/vcpu.h"
 
-enum { CR0_PE = 1 << 0, RFLAGS_IF = 1 << 9 };
+enum { CR0_PE = 1 << 0, RFLAGS_IF = 1 << 9, DR6_BS = 1 << 14, VECTOR_DB = 1 };
 
 /* A vector of the LAPIC's or, by a cycle in the device world, of the 8259s'; negative: nothing is due. */
 static int pending_interrupt(struct vcpu *v)
@@ -60,9 +60,12 @@ void vcpu_prepare_events(struct vcpu *v)
     backend->set_windows(v, class, v->nmi_pending);
 }
 
-/* Real mode knows no error codes (SDM Vol. 3, 20.1.4), and VM entry refuses them there (26.2.1.3). */
+/* Real mode knows no error codes (SDM Vol. 3, 20.1.4), and VM entry refuses them there (26.2.1.3). The only #DB that is
+ * not the CPU's own is that of a single step. */
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code)
 {
+    if (vector == VECTOR_DB)
+        backend->add_dr6(v, DR6_BS);
     v->event = (struct event){.valid = true,
                               .vector = vector,
                               .type = EVENT_EXCEPTION,

@@ -1,6 +1,8 @@
 #include "kernel/log.h"
 #include "kernel/vcpu.h"
 
+enum { RFLAGS_TF = 1 << 8, VECTOR_DB = 1 };
+
 int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
 {
     struct abi_upcall *u = &v->page->upcall;
@@ -49,5 +51,7 @@ bool vcpu_skip(struct vcpu *v)
         length = (uint8_t)told;
     }
     backend->set_rip(v, backend->get_rip(v) + length);
+    if (backend->get_rflags(v) & RFLAGS_TF)
+        vcpu_inject_exception(v, VECTOR_DB, false, 0); /* a trap: behind the instruction */
     return true;
 }

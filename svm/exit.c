@@ -3,7 +3,7 @@
 
 #include "lib/string.h"
 
-enum { VECTOR_UD = 6, VECTOR_GP = 13 };
+enum { VECTOR_DB = 1, VECTOR_UD = 6, VECTOR_GP = 13 };
 /* EXITINFO1 of IOIO (15.10.2), of a nested page fault (15.25.6). */
 enum { IO_IN = 1, IO_STRING = 4, IO_SIZE_SHIFT = 4, NPF_WRITE = 2, NPF_FETCH = 16 };
 
@@ -34,15 +34,11 @@ static void mmio(struct exit *e, const struct vmcb *c)
     memcpy(e->u.mmio.bytes, c->bytes, sizeof e->u.mmio.bytes);
 }
 
-/* IRET is about to unblock NMIs. We let them in one instruction later; should the IRET fault, an NMI may come before
- * its handler has returned, which a handler survives. */
-static void iret(struct vcpu *v, struct vmcb *c)
+/* IRET is about to unblock NMIs. */
+static void iret(struct vcpu *v)
 {
     v->exit.kind = ABI_EXIT_WINDOW;
-    v->nmi_blocked = false;
-    c->intercept1 &= ~(uint32_t)I1_IRET;
-    c->interrupt_shadow |= 1;
-    c->clean = 0;
+    svm_of(v)->step = true;
 }
 
 static void window(struct exit *e, struct vmcb *c)
@@ -92,7 +88,10 @@ void svm_decode_exit(struct vcpu *v)
         window(e, c);
         return;
     case EXIT_IRET:
-        iret(v, c);
+        iret(v);
+        return;
+    case EXIT_EXCEPTION0 + VECTOR_DB: /* a step that svm/step.c made */
+        e->kind = ABI_EXIT_WINDOW;
         return;
     case EXIT_CR8_WRITE:
         e->kind = ABI_EXIT_CR;

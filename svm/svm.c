@@ -152,12 +152,15 @@ static void run(struct vcpu *v)
                              (v->event.has_error_code ? EVENT_ERROR_CODE : 0) | (uint64_t)v->event.error_code << 32;
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
+    struct svm_step step;
+    svm_step_begin(v, &step);
     swap_debug_registers(s->dr, true);
     svm_enter(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v);
     swap_debug_registers(s->dr, false);
     v->gpr[ABI_RAX] = c->rax;
     v->gpr[ABI_RSP] = c->rsp;
     svm_decode_exit(v);
+    svm_step_end(v, &step);
 }
 
 static uint64_t get_rip(struct vcpu *v)
@@ -188,6 +191,10 @@ static bool in_shadow(struct vcpu *v)
 static void set_cr2(struct vcpu *v, uint64_t cr2)
 {
     svm_of(v)->vmcb->cr2 = cr2;
+}
+static void add_dr6(struct vcpu *v, uint64_t bits)
+{
+    svm_of(v)->vmcb->dr6 |= bits;
 }
 static unsigned get_cpl(struct vcpu *v)
 {
@@ -228,6 +235,8 @@ static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
     }
     if (nmi || v->nmi_blocked)
         c->intercept1 |= I1_IRET;
+    if (nmi && !v->nmi_blocked) /* in an interrupt shadow; behind another event, the IRET has to do */
+        svm_of(v)->step = true;
 }
 
 static const struct backend svm = {.name = "svm",
@@ -249,6 +258,7 @@ static const struct backend svm = {.name = "svm",
                                    .set_shadow = set_shadow,
                                    .in_shadow = in_shadow,
                                    .set_cr2 = set_cr2,
+                                   .add_dr6 = add_dr6,
                                    .get_cpl = get_cpl,
                                    .get_efer = svm_get_efer,
                                    .set_efer = svm_set_efer,

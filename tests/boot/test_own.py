@@ -5,6 +5,7 @@ from test_linux import guest
 
 # Name, vCPUs, command line, how it ends. With exit status 0 a guest says that all it checked was right.
 OWN = [
+    ("badstate", 1, "quirks=1", ("EXIT", 0)),
     ("cpuidmsr", 1, "", ("EXIT", 0)),
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
     ("halt", 2, "nmi=1", ("EXIT", 0)),
@@ -48,10 +49,11 @@ def own_hello(session):
 
 @boot_test(limit=60)
 def own_triple(session):
-    """A triple fault ends the guest, and no other."""
-    session.boot(own("triple") + own("hello", section="later", keys="on-exit = stop"))
-    session.expect("triple", r"triple: going down")
-    session.ended(triple="TRIPLE_FAULT", later=("EXIT", 0))
+    """A triple fault of its BSP or of an AP ends the guest, and no other."""
+    session.boot(own("triple") + own("triple", 2, "ap=1", section="ap") + own("hello", section="later"))
+    session.expect("triple", r"triple: CPU 0 is going down")
+    session.expect("ap", r"triple: CPU 1 is going down")
+    session.ended(triple="TRIPLE_FAULT", ap="TRIPLE_FAULT", later=("EXIT", 0))
 
 
 @boot_test(limit=90)
@@ -79,3 +81,18 @@ def own_unemulated(session):
         session.transcript.rewind("lapwing")
         session.refuse(f"g{number}", "went through")
     session.ended(**{f"g{number}": "EMULATION" for number, _ in UNEMULATED})
+
+
+@boot_test(limit=60)
+def own_invalid(session):
+    """A write to a control register that the CPU refuses: #GP, or where that is beyond it, the end of this guest only."""
+    names = ["cr3", "cr4"]
+    session.boot("".join(own("badstate", 1, f"invalid={n}", section=name) for n, name in enumerate(names, 1)) +
+                 own("hello", section="later"))
+    results = session.wait_results()
+    for name in names:
+        session.expect(name, r"badstate: invalid")
+        result = results.guests[name]
+        if (result.reason, result.status) not in (("INVALID_STATE", 0), ("EXIT", 0)):
+            raise Failure(f"{name} ended with {result.reason} {result.status}")
+    session.ended(later=("EXIT", 0), **{name: results.guests[name].reason for name in names})
