@@ -141,6 +141,7 @@ enum abi_upcall_kind {
     ABI_UPCALL_INTA, /* interrupt acknowledge cycle to the 8259s: reply.vector, or ABI_REPLY_SPURIOUS if INTR went away
                       */
     ABI_UPCALL_EOI,  /* EOI broadcast of a level-triggered vector: u.eoi */
+    ABI_UPCALL_HALTED, /* no vCPU runs, and only an NMI or INIT could change that: end the guest if none can come */
 };
 
 struct abi_upcall {

@@ -56,6 +56,14 @@ def own_triple(session):
     session.ended(triple="TRIPLE_FAULT", ap="TRIPLE_FAULT", later=("EXIT", 0))
 
 
+@boot_test(limit=60)
+def own_halted(session):
+    """A guest all of whose CPUs halt with interrupts off has ended."""
+    session.boot(own("halt", 3))
+    session.expect("halt", r"halt: 3 CPUs halt")
+    session.ended(halt="HALTED")
+
+
 @boot_test(limit=90)
 def own_spin(session):
     """A guest that spins with interrupts off on every CPU there is holds up nobody, and can be paused and stopped."""
