@@ -137,10 +137,11 @@ static_assert(sizeof(struct abi_console) == 2 * PAGE_SIZE, "abi_console is two p
 enum abi_upcall_kind {
     ABI_UPCALL_IO = 1,  /* IN or OUT, not a string: u.io */
     ABI_UPCALL_EMULATE, /* an MMIO access, INS or OUTS: emulate the instruction at regs.rip; u.emulate */
-    ABI_UPCALL_LENGTH,  /* how long is the instruction at regs.rip? reply.length; or inject a fault */
+    ABI_UPCALL_LENGTH,  /* how long is the instruction at regs.rip? reply.length, reply.value; or inject a fault */
     ABI_UPCALL_INTA, /* interrupt acknowledge cycle to the 8259s: reply.vector, or ABI_REPLY_SPURIOUS if INTR went away
                       */
     ABI_UPCALL_EOI,  /* EOI broadcast of a level-triggered vector: u.eoi */
+    ABI_UPCALL_HALTED, /* no vCPU runs, and only an NMI or INIT could change that: end the guest if none can come */
 };
 
 struct abi_upcall {
@@ -177,7 +178,7 @@ struct abi_upcall {
 
 struct abi_reply {
     uint32_t flags;
-    uint32_t value;  /* IO read: result in the low bytes */
+    uint32_t value;  /* IO read: result in the low bytes; LENGTH: the register that ModRM.rm names, if it does */
     uint32_t length; /* LENGTH: 1..15 */
     uint32_t vector;
     uint32_t error_code;
@@ -308,6 +309,7 @@ enum abi_mp_state {
     X(SHUTDOWN, "shutdown")                                                                                            \
     X(EXCEPTION, "exception")                                                                                          \
     X(CR, "cr")                                                                                                        \
+    X(CR8, "cr8")                                                                                                      \
     X(CACHE, "cache")                                                                                                  \
     X(OTHER, "other")
 

@@ -67,6 +67,7 @@ struct backend {
     void (*set_shadow)(struct vcpu *v); /* as after MOV SS */
     bool (*in_shadow)(struct vcpu *v);
     void (*set_cr2)(struct vcpu *v, uint64_t cr2);
+    void (*add_dr6)(struct vcpu *v, uint64_t bits); /* sets them, leaves the others */
     unsigned (*get_cpl)(struct vcpu *v);
     uint64_t (*get_efer)(struct vcpu *v);
     void (*set_efer)(struct vcpu *v, uint64_t efer); /* as the guest wants it; checked by the caller */
@@ -75,8 +76,8 @@ struct backend {
     /* MSRs that the CPU switches for the guest: OK, E_NOENT: not one of them. */
     int (*get_msr)(struct vcpu *v, uint32_t msr, uint64_t *value);
     int (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
-    /* Exit as soon as an interrupt of that priority class (1..15; 0: none wanted) could be taken; as soon as an NMI
-     * could be. Asked anew before each entry. */
+    /* Exit as soon as an interrupt of that priority class (1..15; 16: one that heeds no TPR; 0: none wanted) could be
+     * taken; as soon as an NMI could be. Asked anew before each entry, behind set_cr8. */
     void (*set_windows)(struct vcpu *v, uint8_t interrupt_class, bool nmi);
     /* Does this back end want CR8 from the LAPIC before an entry, and bring it back? */
     uint8_t (*get_cr8)(struct vcpu *v);

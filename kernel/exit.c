@@ -8,7 +8,7 @@
 #include "kernel/vcpu.h"
 #include "lib/string.h"
 
-enum { RFLAGS_IF = 1 << 9 };
+enum { RFLAGS_IF = 1 << 9, EFER_LMA = 1 << 10 };
 
 static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
 {
@@ -117,6 +117,27 @@ static void do_xsetbv(struct vcpu *v)
     v->xcr0 = value; /* loaded with the state at the next entry */
 }
 
+/* MOV to CR8, while an interrupt waits behind it. Only the instruction says from which register (SDM Vol. 2, MOV). */
+static void do_cr8(struct vcpu *v)
+{
+    v->exit.instruction_length = 0;
+    if (!vcpu_skip(v))
+        return;
+    const struct abi_regs *regs = &v->page->upcall.regs;
+    uint64_t value = v->gpr[v->page->reply.value % ABI_GPRS];
+    if (!(regs->efer & EFER_LMA) || !(regs->seg[ABI_CS].attr & ABI_SEG_L))
+        value = (uint32_t)value;
+    if (value > 15) {
+        backend->set_rip(v, regs->rip);
+        vcpu_inject_exception(v, VECTOR_GP, true, 0);
+        return;
+    }
+    if (v->lapic)
+        lapic_set_cr8(v->lapic, (uint8_t)value);
+    else
+        backend->set_cr8(v, (uint8_t)value);
+}
+
 static void do_hlt(struct vcpu *v)
 {
     if (!vcpu_skip(v) || vcpu_has_wakeup(v))
@@ -156,6 +177,9 @@ void vcpu_exit(struct vcpu *v)
         return;
     case ABI_EXIT_XSETBV:
         do_xsetbv(v);
+        return;
+    case ABI_EXIT_CR8:
+        do_cr8(v);
         return;
     case ABI_EXIT_PAUSE:
         thread_preempt_point();

@@ -1,6 +1,6 @@
 #include "kernel/vcpu.h"
 
-enum { RFLAGS_IF = 1 << 9 };
+enum { CR0_PE = 1 << 0, RFLAGS_IF = 1 << 9 };
 
 /* A vector of the LAPIC's or, by a cycle in the device world, of the 8259s'; negative: nothing is due. */
 static int pending_interrupt(struct vcpu *v)
@@ -52,19 +52,20 @@ void vcpu_prepare_events(struct vcpu *v)
     }
     uint8_t class = 0;
     if (pending != LAPIC_NONE)
-        class = pending == LAPIC_EXTINT ? 15 : (uint8_t)(pending >> 4);
+        class = pending == LAPIC_EXTINT ? 16 : (uint8_t)(pending >> 4);
     else if (v->lapic)
         class = lapic_waiting_class(v->lapic); /* held back by TPR: the guest's next MOV CR8 may free it */
-    backend->set_windows(v, class, v->nmi_pending);
     if (v->lapic)
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
+    backend->set_windows(v, class, v->nmi_pending);
 }
 
+/* Real mode knows no error codes (SDM Vol. 3, 20.1.4), and VM entry refuses them there (26.2.1.3). */
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code)
 {
     v->event = (struct event){.valid = true,
                               .vector = vector,
                               .type = EVENT_EXCEPTION,
-                              .has_error_code = has_error_code,
+                              .has_error_code = has_error_code && (backend->get_cr0(v) & CR0_PE),
                               .error_code = error_code};
 }

@@ -1,6 +1,15 @@
 #include "kernel/log.h"
 #include "kernel/vcpu.h"
 
+enum { RFLAGS_TF = 1 << 8, DR6_BS = 1 << 14 };
+
+/* A single step's trap, behind an instruction that root or the device world has done. */
+static void inject_step(struct vcpu *v)
+{
+    backend->add_dr6(v, DR6_BS);
+    vcpu_inject_exception(v, VECTOR_DB, false, 0);
+}
+
 int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
 {
     struct abi_upcall *u = &v->page->upcall;
@@ -26,7 +35,9 @@ int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
         backend->set_rflags(v, r->regs.rflags);
         backend->set_cr2(v, r->regs.cr2);
     }
-    if (flags & ABI_REPLY_EXCEPTION)
+    if ((flags & ABI_REPLY_EXCEPTION) && (r->vector & 31) == VECTOR_DB)
+        inject_step(v);
+    else if (flags & ABI_REPLY_EXCEPTION)
         vcpu_inject_exception(v, (uint8_t)(r->vector & 31), flags & ABI_REPLY_ERROR_CODE, r->error_code);
     if (flags & ABI_REPLY_SHADOW)
         backend->set_shadow(v);
@@ -49,5 +60,7 @@ bool vcpu_skip(struct vcpu *v)
         length = (uint8_t)told;
     }
     backend->set_rip(v, backend->get_rip(v) + length);
+    if (backend->get_rflags(v) & RFLAGS_TF)
+        inject_step(v);
     return true;
 }

@@ -87,12 +87,33 @@ void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector)
     vcpu_deliver(v, asked, cpu);
 }
 
+/* No vCPU can run again by itself. Who has run between the two looks was woken by one who still ran at the first. */
+static bool all_halted(const struct vm *vm)
+{
+    uint64_t entries[2] = {0, 0};
+    for (unsigned look = 0; look < 2; look++)
+        for (uint32_t i = 0; i < vm->config.vcpus; i++) {
+            const struct vcpu *v = vm->vcpus[i];
+            uint64_t w = atomic_load(&v->word);
+            enum mp_state mp = word_mp(w);
+            if (word_where(w) != WHERE_PARKED ||
+                (mp != MP_HALTED_MASKED && mp != MP_WAIT_FOR_SIPI && mp != MP_UNINITIALIZED) ||
+                (v->lapic && lapic_lint0_wakes(v->lapic)))
+                return false;
+            entries[look] += v->entries;
+        }
+    return entries[0] == entries[1];
+}
+
 /* Off every run queue, until the asker whose request wakes makes it ROOT again. */
 static void park(struct vcpu *v, enum mp_state mp)
 {
     if (!word_park(&v->word, mp))
         return;
     v->parks++;
+    /* The answer changes nothing here: whoever ends the guest asks for teardown. */
+    if (mp == MP_HALTED_MASKED && all_halted(v->vm))
+        (void)!vcpu_upcall(v, ABI_UPCALL_HALTED);
     while (word_where(atomic_load(&v->word)) == WHERE_PARKED)
         thread_park();
 }

@@ -1,3 +1,4 @@
+#include "kernel/asm.h"
 #include "kernel/log.h"
 #include "kernel/percpu.h"
 #include "kernel/time.h"
@@ -192,6 +193,7 @@ int vm_create(const struct abi_vm_config *config)
     vm->created_tsc = tsc_now();
     vm->tsc_offset = 0 - vm->created_tsc;
     vm->domain = (struct lapic_domain){.count = config->vcpus,
+                                       .maxphyaddr = cpuid(0x80000008, 0).eax & 0xff,
                                        .lapics = vm->lapics,
                                        .signal = signal_vcpu,
                                        .eoi = eoi,

@@ -87,6 +87,12 @@ int lapic_pending(struct lapic *l)
     return vector >> 4 > lapic_ppr(l) >> 4 && lapic_mode(l) != LAPIC_DISABLED ? vector : LAPIC_NONE;
 }
 
+bool lapic_lint0_wakes(const struct lapic *l)
+{
+    uint32_t mode = l->lvt[LAPIC_LVT_LINT0] & (LVT_MASKED | APIC_DELIVERY_MODE);
+    return mode == DELIVERY_NMI || mode == DELIVERY_INIT;
+}
+
 uint8_t lapic_waiting_class(const struct lapic *l)
 {
     int vector = lapic_mode(l) == LAPIC_DISABLED ? 0 : highest(l->irr), in_service = highest(l->isr);

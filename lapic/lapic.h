@@ -147,6 +147,8 @@ static inline bool lapic_posted(const struct lapic *l)
  * Whether the CPU can take it (IF, shadows) is not asked. Nothing but draining happens: asking twice is harmless. */
 int lapic_pending(struct lapic *l);
 
+/* Does LINT0 turn what the 8259s have into an NMI or INIT? */
+bool lapic_lint0_wakes(const struct lapic *l);
 /* The priority class (1..15) of a vector that nothing but the TPR may hold back; 0: there is none. */
 uint8_t lapic_waiting_class(const struct lapic *l);
 

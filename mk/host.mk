@@ -84,7 +84,7 @@ fuzz: $(fuzz_names:%=build/fuzz/%)
 # ---- Boot tests --------------------------------------------------------------------------------------------------
 
 # T=NAME runs only the tests whose name contains it.
-test-boot: build/lapwing.elf build/host/lapwing-check images
+test-boot: build/lapwing.elf build/host/lapwing-check images guests
 	@tests/boot/run.py $(T)
 
 test:

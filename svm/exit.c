@@ -33,15 +33,11 @@ static void mmio(struct exit *e, const struct vmcb *c)
     memcpy(e->u.mmio.bytes, c->bytes, sizeof e->u.mmio.bytes);
 }
 
-/* IRET is about to unblock NMIs. We let them in one instruction later; should the IRET fault, an NMI may come before
- * its handler has returned, which a handler survives. */
-static void iret(struct vcpu *v, struct vmcb *c)
+/* IRET is about to unblock NMIs. */
+static void iret(struct vcpu *v)
 {
     v->exit.kind = ABI_EXIT_WINDOW;
-    v->nmi_blocked = false;
-    c->intercept1 &= ~(uint32_t)I1_IRET;
-    c->interrupt_shadow |= 1;
-    c->clean = 0;
+    svm_of(v)->step = true;
 }
 
 static void window(struct exit *e, struct vmcb *c)
@@ -95,7 +91,10 @@ void svm_decode_exit(struct vcpu *v)
         window(e, c);
         return;
     case EXIT_IRET:
-        iret(v, c);
+        iret(v);
+        return;
+    case EXIT_CR8_WRITE:
+        e->kind = ABI_EXIT_CR8;
         return;
     case EXIT_CPUID:
         e->kind = ABI_EXIT_CPUID;

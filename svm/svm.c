@@ -169,12 +169,15 @@ static void run(struct vcpu *v)
                              (v->event.has_error_code ? EVENT_ERROR_CODE : 0) | (uint64_t)v->event.error_code << 32;
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
+    struct svm_step step;
+    svm_step_begin(v, &step);
     swap_debug_registers(s->dr, true);
     svm_enter(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v);
     swap_debug_registers(s->dr, false);
     v->gpr[ABI_RAX] = c->rax;
     v->gpr[ABI_RSP] = c->rsp;
     svm_decode_exit(v);
+    svm_step_end(v, &step);
 }
 
 static uint64_t get_rip(struct vcpu *v)
@@ -206,6 +209,10 @@ static void set_cr2(struct vcpu *v, uint64_t cr2)
 {
     svm_of(v)->vmcb->cr2 = cr2;
 }
+static void add_dr6(struct vcpu *v, uint64_t bits)
+{
+    svm_of(v)->vmcb->dr6 |= bits;
+}
 static unsigned get_cpl(struct vcpu *v)
 {
     return svm_of(v)->vmcb->cpl;
@@ -228,19 +235,25 @@ static void set_cr8(struct vcpu *v, uint8_t cr8)
     c->virtual_interrupt = (c->virtual_interrupt & ~15ull) | (cr8 & 15u);
 }
 
-/* A virtual interrupt that is intercepted, with the priority of the real one: the CPU compares it with V_TPR (15.21.4).
- */
+/* A virtual interrupt that is intercepted. Its priority, which the CPU would compare with V_TPR (15.21.4), stays
+ * unused: QEMU opens the window for an equal priority too, over and over, and dies when the guest lowers CR8 under
+ * V_IRQ. */
 static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
 {
     struct vmcb *c = svm_of(v)->vmcb;
-    c->virtual_interrupt &= ~(V_IRQ | 15ull << V_PRIORITY_SHIFT);
+    c->virtual_interrupt &= ~(uint64_t)V_IRQ;
     c->intercept1 &= ~(uint32_t)(I1_VINTR | I1_IRET);
-    if (class) {
-        c->virtual_interrupt |= V_IRQ | (uint64_t) class << V_PRIORITY_SHIFT;
+    c->intercept_cr &= ~(uint32_t)CR8_WRITE;
+    if (class)
+        c->intercept_cr |= CR8_WRITE;
+    if (class > get_cr8(v)) {
+        c->virtual_interrupt |= V_IRQ | V_IGN_TPR;
         c->intercept1 |= I1_VINTR;
     }
     if (nmi || v->nmi_blocked)
         c->intercept1 |= I1_IRET;
+    if (nmi && !v->nmi_blocked) /* in an interrupt shadow; behind another event, the IRET has to do */
+        svm_of(v)->step = true;
 }
 
 static const struct backend svm = {.name = "svm",
@@ -263,6 +276,7 @@ static const struct backend svm = {.name = "svm",
                                    .set_shadow = set_shadow,
                                    .in_shadow = in_shadow,
                                    .set_cr2 = set_cr2,
+                                   .add_dr6 = add_dr6,
                                    .get_cpl = get_cpl,
                                    .get_efer = svm_get_efer,
                                    .set_efer = svm_set_efer,

@@ -14,6 +14,7 @@ struct svm_vcpu {
     struct vmcb *vmcb;
     struct asid asid;
     uint64_t dr[4]; /* the guest's DR0-3 while they are not in the registers */
+    bool step;      /* leave behind the next instruction: NMIs may come then */
 };
 
 struct svm_cpu {
@@ -35,6 +36,13 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 
 /* svm/exit.c: v->exit and v->event from the VMCB. */
 void svm_decode_exit(struct vcpu *v);
+/* svm/step.c: around an entry, the second behind svm_decode_exit(). */
+struct svm_step {
+    bool active;
+    uint64_t rflags, dr6;
+};
+void svm_step_begin(struct vcpu *v, struct svm_step *before);
+void svm_step_end(struct vcpu *v, const struct svm_step *before);
 /* svm/state.c */
 void svm_get_regs(struct vcpu *v, struct abi_regs *out);
 void svm_set_regs(struct vcpu *v, const struct abi_regs *regs);

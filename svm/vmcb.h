@@ -97,6 +97,7 @@ enum {
 
 /* Exit codes (APM Vol. 2, appendix C) */
 enum {
+    EXIT_CR8_WRITE = 0x18,
     EXIT_EXCEPTION0 = 0x40,
     EXIT_INTR = 0x60,
     EXIT_NMI,
@@ -129,7 +130,8 @@ enum {
     EXIT_NPF = 0x400
 };
 
-enum { V_IRQ = 1 << 8, V_PRIORITY_SHIFT = 16, V_INTR_MASKING = 1 << 24 };
+enum { CR8_WRITE = 1 << 24 }; /* in intercept_cr */
+enum { V_IRQ = 1 << 8, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24 };
 enum { TLB_NOTHING = 0, TLB_FLUSH_ALL = 1 };
 #define EVENT_VALID      BIT(31)
 #define EVENT_ERROR_CODE BIT(11)

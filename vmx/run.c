@@ -172,6 +172,11 @@ void vmx_set_cr2(struct vcpu *v, uint64_t cr2)
     vmx_of(v)->cr2 = cr2;
 }
 
+void vmx_add_dr6(struct vcpu *v, uint64_t bits)
+{
+    vmx_of(v)->dr6 |= bits;
+}
+
 void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi)
 {
     vmx_of(v)->class = class;

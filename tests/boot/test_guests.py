@@ -14,16 +14,17 @@ def free_memory(session):
     return int(guests[1]), int(root[1])
 
 
-@boot_test(limit=240)
+@boot_test(limit=120)
 def restart_50(session):
-    """A guest is stopped and started 50 times; then all memory is back."""
-    session.boot("[lapwing]\non-end = stay\n" + guest("spin", memory="128M"))
-    session.expect("spin", r"guest spin up")
+    """A guest that spins on both CPUs is stopped and started 50 times; then all memory is back."""
+    session.boot("[lapwing]\non-end = stay\n[guest spin]\nimage = spin.elf\nmemory = 128M\nvcpus = 2\n")
+    session.expect("spin", r"spin: 2 CPUs spin")
     session.command("stop spin", r"spin: stopped")
     before = free_memory(session)
-    for _ in range(50):
+    for n in range(50):
         session.command("start spin", r"spin: started")
-        session.sleep(0.1)
+        if n % 2:
+            session.expect("spin", r"spin: 2 CPUs spin")
         session.command("stop spin", r"spin: stopped")
     after = free_memory(session)
     if after != before:

@@ -117,8 +117,8 @@ static void reference_64(const struct abi_regs *r, uint64_t la, unsigned levels,
         if (!e->present)
             return;
         e->reserved = bits_set(v, 40, 51);
-        if (pae && level == 3)
-            e->reserved |= bits_set(v, 52, 63) || bits_set(v, 1, 2) || bits_set(v, 5, 8);
+        if (pae && level == 3) /* bit 5 is reserved, too, but some CPUs set it as "accessed" */
+            e->reserved |= bits_set(v, 52, 63) || bits_set(v, 1, 2) || bits_set(v, 6, 8);
         else if (pae)
             e->reserved |= bits_set(v, 52, 62);
         if (!(r->efer & EFER_NXE) && (v >> 63))
@@ -203,7 +203,7 @@ static void random_tables(uint64_t *seed, unsigned levels)
         for (unsigned i = 0; i < PAGES * 512; i++)
             memory[i] = random_entry(seed, true);
     for (unsigned i = 0; levels == 3 && i < 4; i++) /* PDPTEs with rights would all be reserved */
-        memory[i] &= test_random(seed) % 16 ? ~0x80000000000001e6ull : ~0ull;
+        memory[i] &= test_random(seed) % 16 ? ~0x80000000000001c6ull : ~0ull;
 }
 
 static struct abi_regs random_regs(uint64_t *seed, unsigned levels)

@@ -30,6 +30,8 @@
 
 #define DELIVERY_FIXED  0x000u
 #define DELIVERY_LOWEST 0x100u
+#define DELIVERY_NMI    0x400u
+#define DELIVERY_INIT   0x500u
 
 /* Message address and data (SDM Vol. 3, 11.11). */
 #define MSI_ADDRESS           0xfee00000ull
@@ -111,6 +113,17 @@ void ioapic_eoi(uint8_t vector)
         ioapic.entries[pin] &= ~ENTRY_REMOTE_IRR;
         entry_update(pin);
     }
+}
+
+bool ioapic_may_wake(void)
+{
+    for (unsigned pin = 0; pin < PLATFORM_IOAPIC_PINS; pin++) {
+        uint64_t entry = ioapic.entries[pin], delivery = entry & ENTRY_DELIVERY;
+
+        if (!(entry & ENTRY_MASKED) && (delivery == DELIVERY_NMI || delivery == DELIVERY_INIT))
+            return true;
+    }
+    return false;
 }
 
 static uint32_t register_read(uint8_t select)

@@ -16,4 +16,7 @@ void ioapic_set(unsigned pin, bool level);
 /* A LAPIC ended a level-triggered interrupt of this vector (the EOI message; datasheet 3.2.4, Remote IRR). */
 void ioapic_eoi(uint8_t vector);
 
+/* Could an unmasked pin send an NMI or INIT? Fixed interrupts and ExtINT end no HLT with interrupts off. */
+bool ioapic_may_wake(void);
+
 #endif

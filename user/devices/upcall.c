@@ -6,6 +6,7 @@
 #include "user/devices/machine.h"
 #include "user/devices/pic.h"
 #include "user/emul/emul.h"
+#include "user/lib/env.h"
 #include "user/lib/log.h"
 
 #include "lib/string.h"
@@ -45,6 +46,18 @@ static void serve_eoi(struct abi_page *page, unsigned slot)
     machine_enter(slot);
     ioapic_eoi((uint8_t)page->upcall.u.eoi.vector);
     machine_leave();
+}
+
+/* A CPU that halts with interrupts off waits for an NMI; once all do, only a device can send one. */
+static void serve_halted(unsigned slot)
+{
+    bool over;
+
+    machine_enter(slot);
+    over = !ioapic_may_wake();
+    machine_leave();
+    if (over)
+        env_vm_end(ABI_END_HALTED, 0);
 }
 
 /* A guest's user program must not be able to end the guest; its kernel has only itself to blame. */
@@ -111,12 +124,14 @@ static void serve_length(struct abi_page *page, unsigned slot)
         if (length > 0 || result.status != EMUL_AGAIN)
             break;
     }
-    if (length > 0)
+    if (length > 0) {
         reply->length = (uint32_t)length;
-    else if (result.status == EMUL_FAULT)
+        reply->value = result.rm;
+    } else if (result.status == EMUL_FAULT) {
         reply_fault(reply, &result);
-    else
+    } else {
         reply_unhandled(page, &result);
+    }
 }
 
 void upcall_serve(struct abi_page *page, unsigned slot)
@@ -140,6 +155,9 @@ void upcall_serve(struct abi_page *page, unsigned slot)
         break;
     case ABI_UPCALL_EOI:
         serve_eoi(page, slot);
+        break;
+    case ABI_UPCALL_HALTED:
+        serve_halted(slot);
         break;
     }
 }

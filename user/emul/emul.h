@@ -58,6 +58,7 @@ struct emul_result {
      */
     bool single_step;
     uint8_t length;                 /* of the instruction, if it could be decoded; else 0 */
+    uint8_t rm;                     /* the register that ModRM.rm names, if length is known and it does */
     uint8_t bytes_count;            /* of what is known in bytes */
     uint8_t bytes[EMUL_MAX_LENGTH]; /* the instruction, as far as it was fetched */
     uint64_t rip;                   /* where it is (offset in CS) */

@@ -108,6 +108,7 @@ static enum emul_status fetch_and_decode(struct emul *e)
             return emul_fault(e, VECTOR_UD);
         if (length != DECODE_MORE) {
             out->length = out->bytes_count = (uint8_t)length;
+            out->rm = e->insn.rm;
             e->rip = e->regs->rip + (unsigned)length;
             if (mode != 8)
                 e->rip = (uint32_t)e->rip;

@@ -79,8 +79,9 @@ static uint64_t reserved_bits(const struct walk *w, unsigned level, bool large, 
         /* PSE-36: bits 13-20 are address bits 32-39 (SDM Vol. 3, table 4-4). */
         return BIT(21) | (((beyond >> 32) & 0xff) << 13);
     }
+    /* PDPTE: table 4-8. But for bit 5: the CPU has looked at it when CR3 was loaded, and QEMU's sets it as accessed. */
     if (w->pae && level == 3)
-        return beyond | 0x1e6; /* PDPTE: table 4-8 */
+        return beyond | 0x1c6;
 
     reserved = beyond & (w->pae ? ~PTE_NX : BIT(52) - 1);
     if (!(w->regs->efer & EFER_NXE))

@@ -13,6 +13,7 @@
 #define PORT_B_OUT 0x20
 #define PIT_HZ     1193182
 #define PIT_TICKS  11932 /* 10 ms */
+#define PIT_COUNTS 5
 
 extern uint32_t boot_magic, boot_info;
 
@@ -46,7 +47,7 @@ static void find_cmdline(void)
     }
 }
 
-static void serial_init(void)
+void guest_serial_init(void)
 {
     out8(COM1 + 1, 0);    /* no interrupts */
     out8(COM1 + 3, 0x80); /* DLAB */
@@ -62,7 +63,7 @@ void guest_start(void)
     trap_init(0);
     out8(PIC1_DATA, 0xff);
     out8(PIC2_DATA, 0xff);
-    serial_init();
+    guest_serial_init();
     find_cmdline();
     guest_main();
     print("%s: ok\n", guest_name);
@@ -90,24 +91,36 @@ uint64_t guest_option(const char *key, uint64_t otherwise)
 }
 
 /* Channel 2 of the 8254 counts down once, gated by port B; its output rises at the end (82C54, mode 0). */
-uint64_t tsc_hz(void)
+static uint64_t ticks_of_one_count(uint8_t port_b)
 {
-    uint64_t begin;
-    uint8_t port_b;
+    uint64_t begin, end;
 
-    if (hz)
-        return hz;
-    port_b = in8(PORT_B) & 0x0c;
     out8(PORT_B, port_b);
     out8(PIT_MODE, 0xb0);
     out8(PIT_CH2, PIT_TICKS & 0xff);
     out8(PIT_CH2, PIT_TICKS >> 8);
-    out8(PORT_B, port_b | 1);
     begin = rdtsc();
+    out8(PORT_B, port_b | 1);
     while (!(in8(PORT_B) & PORT_B_OUT))
         pause();
-    hz = (rdtsc() - begin) * PIT_HZ / PIT_TICKS;
+    end = rdtsc();
     out8(PORT_B, port_b);
+    return end - begin;
+}
+
+/* Whatever else a machine does makes a count look longer, and nothing makes it look shorter. */
+uint64_t tsc_hz(void)
+{
+    uint64_t least = UINT64_MAX;
+
+    if (hz)
+        return hz;
+    for (unsigned i = 0; i < PIT_COUNTS; i++) {
+        uint64_t ticks = ticks_of_one_count(in8(PORT_B) & 0x0c);
+
+        least = ticks < least ? ticks : least;
+    }
+    hz = least * PIT_HZ / PIT_TICKS;
     return hz;
 }
 

@@ -22,6 +22,9 @@ uint64_t guest_option(const char *key, uint64_t otherwise);
 /* %s %c %u %d %x %p, l and ll, a width with or without 0; one line at a time among CPUs. */
 __attribute__((format(printf, 1, 2))) void print(const char *format, ...);
 
+/* Set COM1 up for print(): done once before guest_main(). */
+void guest_serial_init(void);
+
 /* The guest is over. fail() says "expected x, got y"; from any CPU; the first one counts. */
 __attribute__((noreturn)) void guest_exit(uint32_t status);
 __attribute__((noreturn)) void fail(const char *what, uint64_t expected, uint64_t got);

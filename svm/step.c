@@ -1,0 +1,39 @@
+/*
+ * One instruction, and then an exit: for an NMI that waits for an IRET or for the end of an interrupt shadow, which
+ * nothing else shows. TF makes the CPU raise a #DB behind the instruction, which is intercepted (15.12.2). Should an
+ * IRET fault, its handler finds TF in the frame, and at worst takes a #DB too many.
+ */
+#include "svm/svm.h"
+
+enum { RFLAGS_TF = 1 << 8, DR6_BS = 1 << 14, DR6_BREAKPOINTS = 15 };
+
+void svm_step_begin(struct vcpu *v, struct svm_step *before)
+{
+    struct svm_vcpu *s = svm_of(v);
+    struct vmcb *c = s->vmcb;
+    /* An event would take TF along into its frame; the next exit asks again. */
+    *before = (struct svm_step){.active = s->step && !v->event.valid, .rflags = c->rflags, .dr6 = c->dr6};
+    s->step = false;
+    if (!before->active)
+        return;
+    c->rflags |= RFLAGS_TF;
+    c->intercept1 &= ~(uint32_t)I1_IRET;
+}
+
+void svm_step_end(struct vcpu *v, const struct svm_step *before)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    if (!before->active)
+        return;
+    if ((uint32_t)c->exit_code != EXIT_EXCEPTION0 + VECTOR_DB) {
+        c->rflags = (c->rflags & ~(uint64_t)RFLAGS_TF) | (before->rflags & RFLAGS_TF);
+        return;
+    }
+    v->nmi_blocked = false;
+    v->exit.kind = ABI_EXIT_WINDOW;
+    bool stepped = before->rflags & RFLAGS_TF; /* by the guest, too */
+    if (!stepped)
+        c->dr6 = (c->dr6 & ~(uint64_t)DR6_BS) | (before->dr6 & DR6_BS);
+    if (stepped || (c->dr6 & ~before->dr6 & DR6_BREAKPOINTS))
+        v->event = (struct event){.valid = true, .vector = VECTOR_DB, .type = EVENT_EXCEPTION};
+}

@@ -1,0 +1,106 @@
+"""Our own guests of tests/guests, each of which tries one thing."""
+
+from harness import Failure, boot_test
+from test_linux import guest
+
+# Name, vCPUs, command line, how it ends. With exit status 0 a guest says that all it checked was right.
+OWN = [
+    ("badstate", 1, "quirks=1", ("EXIT", 0)),
+    ("cpuidmsr", 1, "", ("EXIT", 0)),
+    ("fpu", 3, "ms=3000", ("EXIT", 0)),
+    ("halt", 2, "nmi=1", ("EXIT", 0)),
+    ("hammer", 1, "step=5", ("EXIT", 0)),
+    ("real", 1, "", ("EXIT", 0)),
+    ("smp", 4, "cpus=4", ("EXIT", 0)),
+    ("timer", 2, "", ("EXIT", 0)),
+]
+
+
+def own(name, vcpus=1, cmdline="", keys="", memory="16M", section=None, image=None):
+    """A section of one of our guests."""
+    return (f"[guest {section or name}]\nimage = {image or name}.elf\nmemory = {memory}\nvcpus = {vcpus}\n"
+            f"exit-device = on\n" + (f"cmdline = {cmdline}\n" if cmdline else "") + f"{keys}\n")
+
+
+for _name, _vcpus, _cmdline, _how in OWN:
+
+    def _test(session, name=_name, vcpus=_vcpus, cmdline=_cmdline, how=_how):
+        """One of our own guests, beside a Linux guest that must not notice."""
+        session.boot(own(name, vcpus, cmdline) + guest("bystander", words="lapwing.run=poweroff"))
+        session.expect(name, rf"^{name}: (ok|FAILED.*)$")
+        session.ended(**{name: how, "bystander": ("POWEROFF", 0)})
+
+    boot_test(limit=150, name=f"own_{_name}")(_test)
+
+
+@boot_test(limit=60)
+def own_hello(session):
+    """Each way to load an ELF file; the command line is the guest's, the exit status reaches the table."""
+    # Name: file, exit status.
+    guests = {"both": ("hello", 0), "multiboot": ("hello-mb", 3), "pvh": ("hello-pvh", 255)}
+    session.boot("".join(own("hello", 1, f"to {name}  exit={status}", section=name, image=image)
+                         for name, (image, status) in guests.items()))
+    for name in guests:
+        found = session.expect(name, r'^hello: command line "(.*)"$')
+        if not found[1].endswith(f"to {name}  exit={guests[name][1]}"):
+            raise Failure(f"the command line of {name} is {found[1]!r}")
+    session.ended(**{name: ("EXIT", status) for name, (_, status) in guests.items()})
+
+
+@boot_test(limit=60)
+def own_triple(session):
+    """A triple fault of its BSP or of an AP ends the guest, and no other."""
+    session.boot(own("triple") + own("triple", 2, "ap=1", section="ap") + own("hello", section="later"))
+    session.expect("triple", r"triple: CPU 0 is going down")
+    session.expect("ap", r"triple: CPU 1 is going down")
+    session.ended(triple="TRIPLE_FAULT", ap="TRIPLE_FAULT", later=("EXIT", 0))
+
+
+@boot_test(limit=60)
+def own_halted(session):
+    """A guest all of whose CPUs halt with interrupts off has ended."""
+    session.boot(own("halt", 3))
+    session.expect("halt", r"halt: 3 CPUs halt")
+    session.ended(halt="HALTED")
+
+
+@boot_test(limit=90)
+def own_spin(session):
+    """A guest that spins with interrupts off on every CPU there is holds up nobody, and can be paused and stopped."""
+    session.boot(own("spin", 2) + guest("g", words="lapwing.run=poweroff"))
+    session.expect("spin", r"spin: 2 CPUs spin")
+    session.expect("lapwing", r"g: powered off")
+    session.command("stop spin", r"spin: stopped")
+    session.command("poweroff")
+    session.ended(spin="STOPPED", g=("POWEROFF", 0))
+
+
+# What the emulator does not know: the number that the guest takes, and the reason that the hypervisor gives.
+UNEMULATED = [(1, "division"), (2, "x87, MMX, SSE or AVX instruction"), (3, "x87 instruction"), (4, "instruction fetch")]
+
+
+@boot_test(limit=60)
+def own_unemulated(session):
+    """An access to MMIO by an instruction that is not emulated ends the guest, with a line that says which."""
+    session.boot("".join(own("hammer", 1, f"unemulated={number}", section=f"g{number}") for number, _ in UNEMULATED))
+    session.wait_results()
+    for number, reason in UNEMULATED:
+        session.expect("lapwing", rf"g{number}: vcpu 0: cannot emulate an access to 0xfee00\d\d0: {reason} at rip")
+        session.transcript.rewind("lapwing")
+        session.refuse(f"g{number}", "went through")
+    session.ended(**{f"g{number}": "EMULATION" for number, _ in UNEMULATED})
+
+
+@boot_test(limit=60)
+def own_invalid(session):
+    """A write to a control register that the CPU refuses: #GP, or where that is beyond it, the end of this guest only."""
+    names = ["cr3", "cr4"]
+    session.boot("".join(own("badstate", 1, f"invalid={n}", section=name) for n, name in enumerate(names, 1)) +
+                 own("hello", section="later"))
+    results = session.wait_results()
+    for name in names:
+        session.expect(name, r"badstate: invalid")
+        result = results.guests[name]
+        if (result.reason, result.status) not in (("INVALID_STATE", 0), ("EXIT", 0)):
+            raise Failure(f"{name} ended with {result.reason} {result.status}")
+    session.ended(later=("EXIT", 0), **{name: results.guests[name].reason for name in names})
