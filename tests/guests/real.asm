@@ -176,7 +176,7 @@ in_real:
 
 ; Real mode's handlers, and those of 16-bit gates but for the error code. IP is that of the RDMSR: two bytes.
 on_int16:
-    inc dword [cs:AT(ints)]
+    inc dword [AT(ints)]
     iret
 on_gp16_pop:
     add sp, 2
@@ -185,11 +185,11 @@ on_gp16:
     mov bp, sp
     add word [bp + 2], 2
     pop bp
-    inc dword [cs:AT(faults)]
+    inc dword [AT(faults)]
     iret
 on_tick16:
     push ax
-    inc dword [cs:AT(ticks)]
+    inc dword [AT(ticks)]
     mov al, 0x20
     out 0x20, al
     pop ax
