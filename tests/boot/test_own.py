@@ -6,7 +6,7 @@ from test_linux import guest
 # Name, vCPUs, command line, how it ends. With exit status 0 a guest says that all it checked was right.
 OWN = [
     ("badstate", 1, "quirks=1", ("EXIT", 0)),
-    ("cpuidmsr", 1, "", ("EXIT", 0)),
+    ("cpuidmsr", 1, "step=3", ("EXIT", 0)),
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
     ("halt", 2, "nmi=1", ("EXIT", 0)),
     ("hammer", 1, "step=5", ("EXIT", 0)),

@@ -21,8 +21,9 @@ const char guest_name[] = "timer";
 #define RTC_PF      0x40
 #define RTC_RATE_HZ 1024
 
-#define PERIODS 20
-#define WAIT_MS 5000
+#define PERIODS    20
+#define RATE_TRIES 5
+#define WAIT_MS    5000
 
 /* What an emulator on a busy host may be off by: late, never early. */
 #define LATE_MS 1500
@@ -77,6 +78,15 @@ static void on_rtc(struct trap *t)
     lapic_eoi();
 }
 
+/* What came late from the timer before does not count. */
+static void start_counting(void)
+{
+    irq_on();
+    pause();
+    irq_off();
+    ticks = 0;
+}
+
 /* Sleep until so many ticks came. The limit is only looked at when something wakes this CPU. */
 static void sleep_until(const char *what, uint32_t wanted)
 {
@@ -98,33 +108,32 @@ static void took(const char *what, uint64_t begin, uint64_t end, uint64_t us)
         fail(what, us, got);
 }
 
-/* Counts of the LAPIC's timer in 10 ms, undivided. */
-/* Counts in 10 ms. Whatever takes the CPU away meanwhile makes more of them, and nothing makes fewer. */
+/* Counts of the LAPIC's timer in 10 ms, undivided: the least of some tries, for what disturbs one only adds to it. */
 static uint32_t lapic_rate(void)
 {
     uint32_t least = UINT32_MAX;
 
     lapic_write(APIC_LVTT, LVT_MASKED | VECTOR_LAPIC);
     lapic_write(APIC_TDCR, TDCR_1);
-    for (unsigned i = 0; i < 8; i++) {
-        uint32_t before;
+    for (unsigned i = 0; i < RATE_TRIES; i++) {
+        uint32_t before, counts;
 
         lapic_write(APIC_TMICT, UINT32_MAX);
         before = lapic_read(APIC_TMCCT);
-        delay_us(1000);
-        before -= lapic_read(APIC_TMCCT);
-        least = before < least ? before : least;
+        delay_us(10000);
+        counts = before - lapic_read(APIC_TMCCT);
+        least = counts < least ? counts : least;
     }
     lapic_write(APIC_TMICT, 0);
     check("current count of a stopped timer", 0, lapic_read(APIC_TMCCT));
-    return 10 * least;
+    return least;
 }
 
 static void lapic_one_shot(uint32_t rate)
 {
     uint64_t begin;
 
-    ticks = 0;
+    start_counting();
     lapic_write(APIC_LVTT, VECTOR_LAPIC);
     begin = rdtsc();
     lapic_write(APIC_TMICT, 2 * rate);
@@ -141,7 +150,7 @@ static void lapic_periodic(uint32_t rate)
 {
     uint64_t begin;
 
-    ticks = 0;
+    start_counting();
     lapic_write(APIC_LVTT, TIMER_PERIODIC | VECTOR_LAPIC);
     begin = rdtsc();
     lapic_write(APIC_TMICT, rate);
@@ -154,7 +163,7 @@ static void lapic_periodic(uint32_t rate)
 /* A masked timer counts, and is silent (SDM Vol. 3, 11.5.4). */
 static void lapic_masked(uint32_t rate)
 {
-    ticks = 0;
+    start_counting();
     lapic_write(APIC_LVTT, LVT_MASKED | VECTOR_LAPIC);
     lapic_write(APIC_TMICT, rate);
     irq_on();
@@ -171,7 +180,7 @@ static void lapic_deadline(void)
         print("timer: no TSC-deadline mode\n");
         return;
     }
-    ticks = 0;
+    start_counting();
     lapic_write(APIC_LVTT, TIMER_DEADLINE | VECTOR_LAPIC);
     __asm__ volatile("mfence" : : : "memory"); /* the LVT first (SDM Vol. 3, 11.5.4.1) */
     begin = rdtsc();
@@ -225,7 +234,7 @@ static void run_pit(const char *what)
 {
     uint64_t begin = rdtsc();
 
-    ticks = 0;
+    start_counting();
     pit_start();
     sleep_until(what, PERIODS);
     took(what, begin, last, 10000 * (PERIODS - 1));
@@ -253,7 +262,7 @@ static void rtc(void)
 {
     uint64_t begin;
 
-    ticks = 0;
+    start_counting();
     rtc_flags = 0;
     rtc_write(RTC_A, RTC_RATE);
     ioapic_entry(IRQ_RTC, (uint64_t)lapic_id() << 56 | VECTOR_RTC);

@@ -223,6 +223,44 @@ TEST(instruction_length)
     CHECK_EQ(page.reply.vector, 14);
 }
 
+/* MOV to CR8 from RDI, from R9, and AMD's LOCK MOV CR0 outside 64-bit mode: the register is told, too. */
+TEST(register_of_an_instruction)
+{
+    setup();
+    page.upcall.kind = ABI_UPCALL_LENGTH;
+    memcpy(ram + CODE, "\xf0\x0f\x22\xc7", 4);
+    upcall_serve(&page, SLOT);
+    CHECK_EQ(page.reply.length, 4);
+    CHECK_EQ(page.reply.value, ABI_RDI);
+    page.upcall.regs.efer = 0x500;
+    page.upcall.regs.seg[ABI_CS].attr |= ABI_SEG_L;
+    memcpy(ram + CODE, "\x45\x0f\x22\x01", 4); /* mod means nothing */
+    upcall_serve(&page, SLOT);
+    CHECK_EQ(page.reply.length, 4);
+    CHECK_EQ(page.reply.value, ABI_R9);
+}
+
+/* All CPUs halt with interrupts off: a pin that may send an NMI or INIT keeps the guest, others do not. */
+TEST(halted)
+{
+    static const struct {
+        uint32_t entry;
+        bool over;
+    } cases[] = {{0x10400, true}, {0x10500, true},  {0x00031, true},
+                 {0x00731, true}, {0x00400, false}, {0x08500, false}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup();
+        fake_ioapic_entry(23, cases[i].entry);
+        page.upcall.kind = ABI_UPCALL_HALTED;
+        upcall_serve(&page, SLOT);
+        CHECK_EQ(page.reply.flags, 0);
+        CHECK_EQ(fake.ends, cases[i].over);
+        if (cases[i].over)
+            CHECK_EQ(fake.end_reason, ABI_END_HALTED);
+    }
+}
+
 TEST(interrupt_acknowledge_and_eoi)
 {
     setup();

@@ -39,6 +39,8 @@ TEST(lint0_other_modes)
     rig_start(2);
     rig_write(0, APIC_LVT_LINT0, 0x31); /* fixed, edge */
     rig_write(1, APIC_LVT_LINT0, 0x400);
+    CHECK(!lapic_lint0_wakes(&rig_lapic[0]));
+    CHECK(lapic_lint0_wakes(&rig_lapic[1]));
     lapic_extint(&rig, true);
     CHECK_EQ(rig_signalled(LAPIC_SIGNAL_NMI), 2);
     CHECK_EQ(rig_take(0), 0x31);
