@@ -9,7 +9,9 @@
 /* Finds out whether there is one; without, output is thrown away and input never comes. */
 void serial_init(void);
 
-/* At most size bytes; waits for a full transmitter, but not for ever. Callers exclude each other. */
+/* As many bytes as the transmitter takes at once: how many. Callers exclude each other. */
+uint32_t serial_try_write(const char *text, uint32_t size);
+/* All of them; waits for a full transmitter, but not for ever. Callers exclude each other. */
 void serial_write(const char *text, uint32_t size);
 
 /* Bytes that have come in, at most size. One caller at a time. */

@@ -192,9 +192,7 @@ int64_t syscall_control(struct abi_page *page, uint64_t a, uint64_t b, uint64_t 
 {
     switch (number) {
     case SYS_CONSOLE_WRITE:
-        a = MIN(a, (uint64_t)ABI_BUFFER_SIZE);
-        serial_write((const char *)page->buffer, (uint32_t)a);
-        return (int64_t)a;
+        return serial_try_write((const char *)page->buffer, (uint32_t)MIN(a, (uint64_t)ABI_BUFFER_SIZE));
     case SYS_CONSOLE_READ:
         return serial_read((char *)page->buffer, (uint32_t)MIN(a, (uint64_t)ABI_BUFFER_SIZE));
     case SYS_LOG_READ:

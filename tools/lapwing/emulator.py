@@ -20,6 +20,7 @@ class Emulator:
         self._log = log
         self._unsent = b""
         self._closing = []
+        self._kind = machine.kind
         try:
             if machine.kind == "vmx":
                 self._start_bochs(machine, image)
@@ -89,11 +90,13 @@ class Emulator:
         return len(self._unsent)
 
     def wait(self, timeout):
-        """Exit status once it ended; None if it did not within that many seconds."""
+        """Exit status once it ended, 0 if the machine was switched off; None if it did not within that many seconds."""
         try:
-            return self.process.wait(timeout)
+            status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
+        # To Bochs that is a panic like others.
+        return 0 if self._kind == "vmx" and self.errors().endswith("soft power off") else status
 
     def errors(self):
         """What the emulator itself complained about: its last line, or ""."""
@@ -103,7 +106,7 @@ class Emulator:
                     lines = file.read().strip().splitlines()
             except OSError:
                 continue
-            lines = [line for line in lines if name == "errors" or "PANIC" in line]
+            lines = [line for line in lines if "PANIC" in line or (name == "errors" and self._kind != "vmx")]
             if lines:
                 return lines[-1]
         return ""

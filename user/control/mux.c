@@ -4,12 +4,14 @@
 #include "lib/string.h"
 #include "user/control/os.h"
 
-/* The console has no way to say that it has room again, so a full one is asked again after this time. */
+/* The console has no way to say that it has room again, so a full one is asked again after this time, and given up
+ * after so many times in a row. */
 #define CONSOLE_FULL_MS 1
+#define CONSOLE_TRIES   1000
 
 void mux_flush(struct mux *mux)
 {
-    for (uint32_t done = 0; done < mux->used;) {
+    for (uint32_t done = 0, tries = 0; done < mux->used && tries < CONSOLE_TRIES; tries++) {
         uint32_t n = mux->used - done;
         int64_t taken;
 
@@ -18,7 +20,9 @@ void mux_flush(struct mux *mux)
         if (taken < 0)
             break; /* there is no console */
         done += (uint32_t)taken;
-        if (taken == 0)
+        if (taken > 0)
+            tries = 0;
+        else
             os_call(SYS_PARK, os_now() + os_ticks(CONSOLE_FULL_MS), 0, 0);
     }
     mux->used = 0;
