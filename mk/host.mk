@@ -11,7 +11,7 @@ host_flags    := -std=gnu11 -g -I. $(host_warnings) -MMD -MP
 # The value of a `// KEY: ...` line of a C file: what to link a test with.
 links = $(shell sed -n 's|^// $(2): ||p' $(1))
 
-.PHONY: bench setup images host guests unit fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
+.PHONY: bench setup images host guests unit fuzz test test-boot test-slow run iso check check-rules check-format check-scripts check-cppcheck check-tidy
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
@@ -86,6 +86,10 @@ fuzz: $(fuzz_names:%=build/fuzz/%)
 # T=NAME runs only the tests whose name contains it.
 test-boot: build/lapwing.elf build/host/lapwing-check images guests
 	@tests/boot/run.py $(T)
+
+# Boot tests that take too long for each run.
+test-slow: build/lapwing.elf build/host/lapwing-check images guests
+	@tests/boot/run.py --slow
 
 test:
 	+@tests/run

@@ -2,15 +2,16 @@
 
 A test is a function with the decorator @boot_test, which takes a Session:
 
-    @boot_test(limit=60)
+    @boot_test(limit=60, machines=("svm", "vmx"))
     def greets(session):
         session.boot("[guest web]\\nimage = vmlinuz-cloud\\ncmdline = console=ttyS0\\n")
         session.expect("web", r"login: ")       # of that guest's output, behind what was matched before
         session.send("root\\r")
         session.ended(web="POWEROFF")           # all guests ended, each so
 
-The machine is started, and the config checked, by the code of ./lapwing. Files in a config are names of build/images or
-build/guests. Every serial log is kept in build/test-logs.
+It is registered once for each of its machines: as greets, and as greets_vmx. The machine is started, and the config
+checked, by the code of ./lapwing. Files in a config are names of build/images or build/guests. Every serial log is kept
+in build/test-logs.
 """
 
 import os
@@ -48,15 +49,31 @@ class Failure(Exception):
     """What a test found wrong, in one line."""
 
 
-def boot_test(limit=60, name=None):
-    """Register a test that may take limit seconds in all."""
+class Test:
+    def __init__(self, function, name, machine, limit, slow):
+        self.function = function
+        self.name = name
+        self.machine = machine
+        self.limit = limit
+        self.slow = slow  # not part of each run: `make test-slow`
+        self.what = (function.__doc__ or "").strip().splitlines()[0]
+
+
+# Bochs executes fewer instructions in a second than QEMU.
+SLOWNESS = {"vmx": 3}
+
+BOTH = ("svm", "vmx")
+
+
+def boot_test(limit=60, name=None, machines=("svm",), slow=()):
+    """Register a test that may take limit seconds in all on QEMU. slow: the machines where it takes too long for CI."""
 
     def register(function):
-        function.limit = limit
-        function.test_name = name or function.__name__
-        if any(other.test_name == function.test_name for other in tests):
-            raise ValueError(f"two tests are called {function.test_name}")
-        tests.append(function)
+        for machine in machines:
+            test_name = (name or function.__name__) + ("" if machine == "svm" else "_" + machine)
+            if any(other.name == test_name for other in tests):
+                raise ValueError(f"two tests are called {test_name}")
+            tests.append(Test(function, test_name, machine, limit * SLOWNESS.get(machine, 1), machine in slow))
         return function
 
     return register
@@ -134,14 +151,14 @@ class Transcript:
 class Session:
     """One test's machine. Starting another one ends the first; its log goes on in the same file."""
 
-    def __init__(self, name, limit):
-        self.name = name
-        self.log_path = os.path.join(LOGS, name + ".log")
+    def __init__(self, test):
+        self.machine = test.machine
+        self.log_path = os.path.join(LOGS, test.name + ".log")
         self.transcript = Transcript()
         self.results = Results()
         self.fatal = FATAL
-        self._deadline = time.monotonic() + limit
-        self._limit = limit
+        self._deadline = time.monotonic() + test.limit
+        self._limit = test.limit
         self._folder = tempfile.TemporaryDirectory(prefix="lapwing-test-", dir=BUILD)
         self._log = open(self.log_path, "wb")
         self._emulator = None
@@ -154,7 +171,7 @@ class Session:
         path = self.path("lapwing.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(locate(text))
-        host = _machine(kind)
+        host = self._machine(kind)
         found = config.check(path)
         if found.problems and not problems:
             raise Failure("the test's config is wrong: " + found.problems.strip().splitlines()[0])
@@ -166,11 +183,11 @@ class Session:
         """Boot something else from an ISO, without Lapwing: GRUB commands and {path in the ISO: path}."""
         image = self.path("bare.iso")
         iso.make(image, commands, files)
-        self.start(_machine(kind), image)
+        self.start(self._machine(kind), image)
 
     def boot_kernel(self, kernel, modules=(), kernel_args="", **kind):
         """Boot an image without a boot loader, as QEMU's -kernel does."""
-        self.start(_machine({**kind, "boot": "kernel"}), kernel, modules, kernel_args)
+        self.start(self._machine({**kind, "boot": "kernel"}), kernel, modules, kernel_args)
 
     def start(self, host, image, modules=(), kernel_args=""):
         self.close_machine()
@@ -254,8 +271,16 @@ class Session:
 
     # ---- Inside ----------------------------------------------------------------------------------------------
 
+    def _machine(self, kind):
+        kind = {"kind": self.machine, **kind}
+        if isinstance(kind.get("memory"), str):
+            kind["memory"] = parse_size(kind["memory"])
+        return machine.Machine(**kind)
+
     def _end(self, limit):
-        return self._deadline if limit is None else min(self._deadline, time.monotonic() + limit)
+        if limit is None:
+            return self._deadline
+        return min(self._deadline, time.monotonic() + limit * SLOWNESS.get(self.machine, 1))
 
     def _pump(self, end, what, until=None, may_end=False):
         """Read what comes within a moment. Fails at `end`."""
@@ -309,13 +334,5 @@ def locate(text):
     return re.sub(r"^((?:image|initrd|modules)\s*=\s*)([^\s,/]+)", path, text, flags=re.MULTILINE)
 
 
-def _machine(kind):
-    kind = dict(kind)
-    kind.setdefault("kind", os.environ.get("LAPWING_TEST_MACHINE", "svm"))
-    if isinstance(kind.get("memory"), str):
-        kind["memory"] = parse_size(kind["memory"])
-    return machine.Machine(**kind)
-
-
-__all__ = ["boot_test", "tests", "Session", "Failure", "LapwingError", "HYPERVISOR", "HYPERVISOR_LINES", "EVERYTHING",
+__all__ = ["boot_test", "BOTH", "tests", "Session", "Failure", "LapwingError", "HYPERVISOR", "HYPERVISOR_LINES", "EVERYTHING",
            "IMAGES", "GUESTS", "LOGS", "ESCAPE_KEY", "ESCAPES"]

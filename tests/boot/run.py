@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run boot tests, at most two at a time, and count them.
 
-    tests/boot/run.py [-j N] [--list] [NAME...]     NAME: only the tests whose name contains it
+    tests/boot/run.py [-j N] [--list] [--slow | NAME...]     NAME: only the tests whose name contains it
 
 Each test's serial output is in build/test-logs/NAME.log. The last line is `boot: N passed, N failed`.
 """
@@ -34,9 +34,9 @@ def load():
 
 def run(test):
     """None, or what is wrong."""
-    session = harness.Session(test.test_name, test.limit)
+    session = harness.Session(test)
     try:
-        test(session)
+        test.function(session)
         return None
     except (harness.Failure, harness.LapwingError) as why:
         return str(why)
@@ -58,25 +58,27 @@ def report(test):
     seconds = f"{time.monotonic() - begin:6.1f} s"
     with printing:
         if problem is None:
-            print(f"ok    {seconds}  {test.test_name}", flush=True)
+            print(f"ok    {seconds}  {test.name}", flush=True)
         else:
-            print(f"FAIL  {seconds}  {test.test_name}: {problem}")
-            print("\n".join(tail(test.test_name)), flush=True)
+            print(f"FAIL  {seconds}  {test.name}: {problem}")
+            print("\n".join(tail(test.name)), flush=True)
     return problem is None
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-j", "--jobs", type=int, default=2, help="how many at a time (default: 2)")
+    parser.add_argument("--slow", action="store_true", help="the tests that take too long for each run, and only those")
     parser.add_argument("--list", action="store_true", help="only say which tests there are")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     load()
     chosen = [test for test in harness.tests
-              if not arguments.names or any(name in test.test_name for name in arguments.names)]
+              if (any(name in test.name for name in arguments.names) if arguments.names
+                  else arguments.list or test.slow == arguments.slow)]
     if arguments.list:
         for test in chosen:
-            print(f"{test.test_name:32} {test.limit:4} s  {(test.__doc__ or '').strip().splitlines()[0]}")
+            print(f"{test.name:32} {test.limit:4} s  {'slow ' if test.slow else '     '}{test.what}")
         return 0
     os.makedirs(harness.LOGS, exist_ok=True)
     # The longest first, so that none of them runs alone at the end.

@@ -2,7 +2,7 @@
 
 import re
 
-from harness import HYPERVISOR, HYPERVISOR_LINES, Failure, boot_test
+from harness import BOTH, HYPERVISOR, HYPERVISOR_LINES, Failure, boot_test
 from test_linux import guest
 
 
@@ -36,13 +36,13 @@ def boot_qemu72(session):
     one_guest(session, kind="svm72")
 
 
-@boot_test(limit=120)
+@boot_test(limit=120, machines=BOTH)
 def boot_one_cpu(session):
     """Two vCPUs on a machine of one CPU."""
     one_guest(session, cpus=1)
 
 
-@boot_test(limit=180)
+@boot_test(limit=180, machines=BOTH, slow=("vmx",))
 def boot_eight_cpus(session):
     """On a machine of eight CPUs."""
     one_guest(session, cpus=8, memory="768M")
@@ -62,7 +62,7 @@ def boot_pvh(session):
     session.wait_off()
 
 
-@boot_test(limit=60)
+@boot_test(limit=60, machines=BOTH)
 def write_xor_execute(session):
     """Root walks its page tables at boot and says that no page is writable and executable."""
     session.boot("[lapwing]\non-end = stay\n", problems=True)
@@ -80,7 +80,7 @@ def no_svm(session):
     session.expect("", r"^(lapwing\| )?.*SVM")
 
 
-@boot_test(limit=120)
+@boot_test(limit=120, machines=BOTH)
 def bad_config(session):
     """Each problem is one line with its place, and the good guest starts."""
     text = "\n".join(["[lapwing]", "on-end = poweroff", "colour = red",
@@ -98,7 +98,7 @@ def bad_config(session):
         raise Failure(f"{session.results.well} well, {session.results.badly} badly, not 1 and 3")
 
 
-@boot_test(limit=60)
+@boot_test(limit=60, machines=BOTH)
 def prompt_help(session):
     """The prompt lists its commands, and answers each with something."""
     session.boot(guest("g"), memory="512M")

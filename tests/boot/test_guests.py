@@ -3,7 +3,7 @@
 import os
 
 from gdb import RIP, Debugger, function, illegal_instruction
-from harness import BUILD, Failure, boot_test
+from harness import BOTH, BUILD, Failure, boot_test
 from test_linux import guest
 
 
@@ -14,7 +14,7 @@ def free_memory(session):
     return int(guests[1]), int(root[1])
 
 
-@boot_test(limit=120)
+@boot_test(limit=120, machines=BOTH)
 def restart_50(session):
     """A guest that spins on both CPUs is stopped and started 50 times; then all memory is back."""
     session.boot("[lapwing]\non-end = stay\n[guest spin]\nimage = spin.elf\nmemory = 128M\nvcpus = 2\n")
@@ -33,7 +33,7 @@ def restart_50(session):
     session.wait_off()
 
 
-@boot_test(limit=120)
+@boot_test(limit=120, machines=BOTH)
 def restart_linux(session):
     """The same with a Linux guest that is stopped at moments of its boot, beside another one."""
     session.boot(guest("g") + guest("other"), memory="1G")
@@ -105,7 +105,7 @@ def root_crash(session):
     session.expect("lapwing", r"[0-9a-f]{16} thread_start_stub\+0x[0-9a-f]+")
 
 
-@boot_test(limit=60)
+@boot_test(limit=60, machines=BOTH)
 def isolation_of_text(session):
     """No guest can print a line that looks like the hypervisor's."""
     forged = "lapwing| all guests ended: 9 well, 0 badly"

@@ -3,7 +3,7 @@
 import re
 import time
 
-from harness import IMAGES, Failure, boot_test
+from harness import BOTH, IMAGES, Failure, boot_test
 
 KERNELS = {"cloud": "vmlinuz-cloud", "pc": "vmlinuz"}
 
@@ -34,7 +34,7 @@ def bare_linux(session):
     session.wait_off()
 
 
-@boot_test(limit=150)
+@boot_test(limit=150, machines=BOTH)
 def two_shells(session):
     """Two guests of two vCPUs each come up to shells that answer, and power off."""
     session.boot(guest("web") + guest("db"), memory="1G")
@@ -84,10 +84,10 @@ for _kernel in KERNELS:
             """The kernel finds its CPUs, clocks and interrupts, complains about none, and powers off."""
             cpuinfo(session, kernel, vcpus)
 
-        boot_test(limit=120, name=f"linux_{_kernel}_{_vcpus}")(_test)
+        boot_test(limit=120, name=f"linux_{_kernel}_{_vcpus}", machines=BOTH)(_test)
 
 
-@boot_test(limit=90)
+@boot_test(limit=90, machines=BOTH)
 def linux_without_lapic(session):
     """With lapic = off the kernel lives on the two 8259s and the 8254."""
     session.boot(guest("g", words="lapwing.run=cpuinfo", vcpus=1, keys="lapic = off"))
@@ -100,7 +100,7 @@ def linux_without_lapic(session):
     session.ended(g=("POWEROFF", 0))
 
 
-@boot_test(limit=90)
+@boot_test(limit=90, machines=BOTH)
 def linux_sleep(session):
     """`sleep 5` takes 5 seconds of the guest's time and of ours."""
     session.boot(guest("g", words="lapwing.run=sleep"))
@@ -117,7 +117,7 @@ def linux_sleep(session):
     session.ended(g=("POWEROFF", 0))
 
 
-@boot_test(limit=90)
+@boot_test(limit=90, machines=BOTH)
 def linux_exit_device(session):
     """A byte to port 0xf4 ends the guest, and its value is reported as the status. (The cloud kernel has no /dev/port.)"""
     session.boot(guest("g", "pc", "lapwing.run=exit lapwing.status=3", "exit-device = on"), memory="768M")
@@ -127,7 +127,7 @@ def linux_exit_device(session):
         raise Failure("a guest with exit status 3 counts as well")
 
 
-@boot_test(limit=120)
+@boot_test(limit=120, machines=BOTH)
 def linux_restart(session):
     """A guest that resets comes up again with on-exit = restart, until the operator stops it."""
     session.boot(guest("g", words="lapwing.run=reboot", keys="on-exit = restart"))
@@ -139,7 +139,7 @@ def linux_restart(session):
     session.ended(g="STOPPED")
 
 
-@boot_test(limit=90)
+@boot_test(limit=90, machines=BOTH)
 def linux_console(session):
     """Much output loses no byte and keeps its order, and much input is not lost either."""
     session.boot(guest("g"))
@@ -160,7 +160,7 @@ def linux_console(session):
     session.ended(g=("POWEROFF", 0))
 
 
-@boot_test(limit=400)
+@boot_test(limit=400, machines=BOTH, slow=("vmx",))
 def eight_guests(session):
     """Eight guests of two vCPUs each on two CPUs: all boot, all get work done, all end."""
     names = [f"g{n}" for n in range(1, 9)]

@@ -1,6 +1,6 @@
 """Stock guests that are not Linux print under Lapwing what they print on a PC."""
 
-from harness import boot_test
+from harness import BOTH, boot_test
 
 # What each prints on a PC of the same make (QEMU's q35 without Lapwing), in this order.
 MEMTEST = [r"Memtest86\+ v6\.10", r"L1 Cache:", r"Memory  : +\d+MB", r"CPU: +1 Cores +1 Threads", r"Status: Testing",
@@ -11,7 +11,7 @@ GNUMACH = [r"GNU Mach 1\.8\+git20221224-486", r"biosmem: physical memory map:",
            r"panic \.\./kern/bootstrap\.c:181: bootstrap_create: No bootstrap code loaded with the kernel!"]
 
 
-@boot_test(limit=120)
+@boot_test(limit=120, machines=BOTH)
 def memtest(session):
     """memtest86+ draws its screen on the serial port, times the memory and begins to test it."""
     session.boot("[guest mem]\nimage = memtest86+\ncmdline = console=ttyS0,115200\nmemory = 64M\n")
@@ -27,7 +27,7 @@ def memtest(session):
     session.ended(mem="STOPPED")
 
 
-@boot_test(limit=90)
+@boot_test(limit=90, machines=BOTH)
 def gnumach(session):
     """GNU Mach, multiboot1, comes as far as it does without a bootstrap module."""
     session.boot("[guest mach]\nimage = gnumach\ncmdline = console=com0\nmemory = 128M\n")
