@@ -4,6 +4,7 @@
 #include "kernel/serial.h"
 #include "kernel/smp.h"
 #include "kernel/spinlock.h"
+#include "kernel/trap.h"
 #include "lib/format.h"
 #include "lib/string.h"
 
@@ -76,7 +77,15 @@ void log_set_direct(bool direct)
     logger.indirect = !direct;
 }
 
-void panic(const char *fmt, ...)
+static void put(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    line(LOG_ERROR, fmt, args);
+    va_end(args);
+}
+
+void panic_at(const struct trap_frame *f, const char *fmt, ...)
 {
     irq_disable();
     /* The lock may be held by the CPU that is in trouble: from here on nobody asks for it. */
@@ -87,7 +96,14 @@ void panic(const char *fmt, ...)
     serial_write("\r\n", 2);
     line(LOG_ERROR, fmt, args);
     va_end(args);
-    backtrace_log((uint64_t)__builtin_frame_address(0), line);
+    if (f) {
+        put("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
+        put("rsi %016lx rdi %016lx rbp %016lx rsp %016lx", f->rsi, f->rdi, f->rbp, f->rsp);
+        put("r8  %016lx r9  %016lx r10 %016lx r11 %016lx", f->r8, f->r9, f->r10, f->r11);
+        put("r12 %016lx r13 %016lx r14 %016lx r15 %016lx", f->r12, f->r13, f->r14, f->r15);
+        put("cr2 %016lx cr3 %016lx rflags %08lx cs %04lx", read_cr2(), read_cr3(), f->rflags, f->cs);
+    }
+    backtrace_log((uint64_t)__builtin_frame_address(0), put);
     for (;;)
         __asm__ volatile("cli; hlt");
 }

@@ -17,8 +17,10 @@ uint32_t log_read(uint64_t sequence, char *out, uint32_t size, uint64_t *first);
 /* Whether lines go to the serial port at once (from boot on, and again in a panic). */
 void log_set_direct(bool direct);
 
-/* What cannot go on: this line, registers are the caller's affair, a backtrace; all CPUs stop. */
-_Noreturn void panic(const char *fmt, ...) PRINTF_LIKE(1, 2);
+struct trap_frame;
+/* What cannot go on: all CPUs stop, and the serial port gets this line, the frame's registers and a backtrace. */
+_Noreturn void panic_at(const struct trap_frame *frame, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define panic(...) panic_at(NULL, __VA_ARGS__)
 
 #define ASSERT(cond) ((cond) ? (void)0 : panic("%s:%d: not true: %s", __FILE__, __LINE__, #cond))
 

@@ -100,6 +100,8 @@ def root_crash(session):
     session.fatal = None
     crash(session, "lapwing.elf", "vcpu_exit", 0x10)
     session.expect("lapwing", r"#PF \(error code 10\) in root, CPU \d, at 0+10 ")
+    session.expect("lapwing", r"^rax [0-9a-f]{16} rbx ")
+    session.expect("lapwing", r"^cr2 0{14}10 cr3 [0-9a-f]{16} rflags [0-9a-f]{8} cs 0008$")
     session.expect("lapwing", r"[0-9a-f]{16} trap_dispatch\+0x[0-9a-f]+")
     session.expect("lapwing", r"[0-9a-f]{16} thread_start_stub\+0x[0-9a-f]+")
 
