@@ -36,6 +36,9 @@
 #define ABI_MAX_VCPUS        255
 #define ABI_MAX_CPUS         256
 #define ABI_MAX_MODULES      64
+#define ABI_MAX_WEIGHT       10000
+#define ABI_MIN_MEMORY       (2ull << 20) /* of a guest, in bytes */
+#define ABI_MAX_MEMORY       (512ull << 30)
 #define ABI_NAME_SIZE        32 /* with the final NUL */
 #define ABI_MODULE_NAME_SIZE 128
 #define ABI_CMDLINE_SIZE     2048
@@ -57,9 +60,9 @@ struct abi_module {
 /* What a guest is, from its section of the config file. Root uses the fields it needs and copies the rest on. */
 struct abi_vm_config {
     char name[ABI_NAME_SIZE];
-    uint64_t memory;                  /* bytes, a multiple of 4 KiB */
+    uint64_t memory;                  /* ABI_MIN_MEMORY..ABI_MAX_MEMORY, a multiple of 4 KiB */
     uint32_t vcpus;                   /* 1..ABI_MAX_VCPUS; fixed for the VM's life */
-    uint32_t weight;                  /* share of the CPU, 1..10000, 100 is usual */
+    uint32_t weight;                  /* share of the CPU, 1..ABI_MAX_WEIGHT, 100 is usual */
     uint64_t cpus[ABI_MAX_CPUS / 64]; /* CPUs its threads may run on; all zero: any */
     uint8_t lapic;                    /* 0: no LAPICs */
     uint8_t exit_device;              /* port 0xf4 ends the guest */

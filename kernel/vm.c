@@ -59,7 +59,7 @@ static bool config_valid(const struct abi_vm_config *c)
             some_cpu |= i < cpu_count();
         }
     return c->vcpus >= 1 && c->vcpus <= ABI_MAX_VCPUS && c->weight >= 1 && c->weight <= SCHED_MAX_WEIGHT &&
-           c->memory >= LARGE_PAGE_SIZE && c->memory % PAGE_SIZE == 0 && c->memory < 512ull << 30 &&
+           c->memory >= ABI_MIN_MEMORY && c->memory <= ABI_MAX_MEMORY && c->memory % PAGE_SIZE == 0 &&
            (any || some_cpu) && (c->lapic || c->vcpus == 1) && c->name[sizeof c->name - 1] == 0 &&
            c->module_count <= ARRAY_SIZE(c->modules);
 }
