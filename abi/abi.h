@@ -331,7 +331,7 @@ struct abi_vm_info {
     uint64_t booted_tsc;  /* first entry of the BSP; 0: not yet */
     uint64_t ended_tsc;   /* 0: not yet */
     uint64_t exits;       /* of all vCPUs */
-    uint64_t root_bytes;  /* memory of root's that it takes, beside the guest's own */
+    uint64_t root_bytes;  /* memory of root's that its creation took, beside the guest's own */
     uint32_t paused;
     uint32_t reserved;
 };
@@ -346,7 +346,7 @@ struct abi_vcpu_info {
     uint64_t run_ticks; /* TSC ticks on a CPU */
     uint64_t entries;
     uint64_t parks, wakes;
-    uint64_t rip;
+    uint64_t rip; /* of its last exit */
     uint64_t exits[ABI_EXITS];
 };
 

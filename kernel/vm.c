@@ -182,6 +182,7 @@ int vm_create(const struct abi_vm_config *config)
         return E_NOTSUP;
     if (id == ABI_MAX_VMS)
         return E_BUSY;
+    uint64_t free = mem_counts().pool_free;
     struct vm *vm = page_alloc(VM_ORDER);
     if (!vm)
         return E_NOMEM;
@@ -202,6 +203,7 @@ int vm_create(const struct abi_vm_config *config)
         vm_free(vm);
         return err;
     }
+    vm->root_bytes = free - mem_counts().pool_free;
     vms[id] = vm;
     vm->world->alive = 1 + vm->config.vcpus;
     thread_wake(vm->world->worker);

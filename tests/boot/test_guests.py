@@ -49,6 +49,10 @@ def restart_linux(session):
         raise Failure(f"KiB free (guests, hypervisor) were {before}, and are {after}")
     session.command("start g", r"g: started")
     session.expect("g", r"guest g up")
+    running = free_memory(session)
+    taken = session.expect("lapwing", r"^g +(\d+) KiB, +(\d+) KiB of the hypervisor's")
+    if (before[0] - running[0], before[1] - running[1]) != (int(taken[1]), int(taken[2])):
+        raise Failure(f"KiB free were {before}, and are {running} with {taken[0]!r}")
     session.command("poweroff")
     session.ended(g="STOPPED", other="STOPPED")
 
