@@ -93,6 +93,7 @@ struct abi_info {
     uint32_t vm_id;
     uint32_t cpu_count; /* physical CPUs */
     uint64_t rsdp;      /* control only: physical address of the host's RSDP, 0: none */
+    uint64_t log_from;  /* control only: LOG_READ's sequence number of what root has not printed itself */
     uint32_t module_count;
     uint32_t reserved;
     struct abi_vm_config config; /* device worlds only */

@@ -14,8 +14,7 @@
 static struct {
     struct spinlock lock;
     char text[LOG_SIZE];
-    uint64_t end;     /* sequence number behind the last byte */
-    uint64_t printed; /* what lies before has been on the serial port */
+    uint64_t end; /* sequence number behind the last byte */
     bool indirect;
 } logger;
 
@@ -44,7 +43,6 @@ static void line(enum log_level level, const char *fmt, va_list args)
         serial_write("lapwing| ", 9);
         serial_write(text + 3, size - 4);
         serial_write("\r\n", 2);
-        logger.printed = logger.end;
     }
 }
 
@@ -62,8 +60,7 @@ uint32_t log_read(uint64_t sequence, char *out, uint32_t size, uint64_t *first)
 {
     spin_lock(&logger.lock);
     uint64_t oldest = logger.end > LOG_SIZE ? logger.end - LOG_SIZE : 0;
-    uint64_t from = MAX(sequence, MAX(oldest, logger.printed));
-    from = MIN(from, logger.end);
+    uint64_t from = MIN(MAX(sequence, oldest), logger.end);
     uint32_t n = (uint32_t)MIN((uint64_t)size, logger.end - from);
     for (uint32_t i = 0; i < n; i++)
         out[i] = logger.text[(from + i) % LOG_SIZE];
@@ -72,9 +69,13 @@ uint32_t log_read(uint64_t sequence, char *out, uint32_t size, uint64_t *first)
     return n;
 }
 
-void log_set_direct(bool direct)
+uint64_t log_hand_over(void)
 {
-    logger.indirect = !direct;
+    spin_lock(&logger.lock);
+    logger.indirect = true;
+    uint64_t printed = logger.end;
+    spin_unlock(&logger.lock);
+    return printed;
 }
 
 static void put(const char *fmt, ...)

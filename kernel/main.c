@@ -139,7 +139,7 @@ static bool start_control(void)
     t->cr3 = page_to_pa(w->pt).v;
     control_world = w;
     serial_enable_input();
-    log_set_direct(false);
+    w->info->log_from = log_hand_over();
     thread_wake(t);
     return true;
 }

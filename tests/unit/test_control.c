@@ -64,6 +64,23 @@ TEST(starts_the_guests_of_the_file)
     CHECK_EQ(control.quit, CONTROL_RUN);
 }
 
+/* Root has printed its first lines itself: only "log" shows them again, and nothing is missed. */
+TEST(the_log_begins_with_what_root_has_not_printed)
+{
+    fake_reset();
+    memset(&control, 0, sizeof(control));
+    fake_log("<2>Lapwing starts\n");
+    fake.info.log_from = fake.log_length;
+    fake_log("<2>by control\n");
+    control_start(&control);
+    turn();
+    CHECK(said("lapwing| by control\r\n"));
+    CHECK(!strstr(fake.console, "Lapwing starts") && !strstr(fake.console, "are gone"));
+    type("\x1d:log\r");
+    turn();
+    CHECK(said("lapwing| Lapwing starts\r\nlapwing| by control\r\n"));
+}
+
 TEST(a_bad_guest_does_not_stop_the_good)
 {
     boot("[guest bad]\nimage=vmlinuz\nmemory=3\n[guest none]\nimage=missing\n[guest ok]\nimage=vmlinuz\nmemory=2M\n"
