@@ -203,6 +203,7 @@ int vm_create(const struct abi_vm_config *config)
         vm_free(vm);
         return err;
     }
+    pt_check_wx(vm->world->pt, vm->config.name);
     vm->root_bytes = free - mem_counts().pool_free;
     vms[id] = vm;
     vm->world->alive = 1 + vm->config.vcpus;
