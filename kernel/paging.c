@@ -212,6 +212,8 @@ static uint64_t check(const uint64_t *table, unsigned level, bool writable, bool
 void pt_check_wx(const uint64_t *pt, const char *whose)
 {
     uint64_t violations = 0, pages = check(pt ? pt : root, 3, true, true, &violations);
-    log_line(violations ? LOG_ERROR : LOG_DEBUG, "W^X: %s: %lu pages checked, %lu violations", whose, pages,
-             violations);
+    log_line(violations ? LOG_ERROR
+             : pt       ? LOG_DEBUG
+                        : LOG_INFO,
+             "W^X: %s: %lu pages checked, %lu violations", whose, pages, violations);
 }
