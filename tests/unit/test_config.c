@@ -272,7 +272,8 @@ TEST(cross_checks)
 {
     check_one("[guest a]\nvcpus=1\n", 1, 1, "has no image");
     check_one("[guest a]\n[guest b]\nimage=x", 1, 1, "has no image");
-    check_one("[guest a]\nimage=x\nmodules=m\ninitrd = i\n", 4, 10, "not both");
+    check_one("[guest a]\nimage=x\nmodules=m\ninitrd = i\n", 4, 10,
+              "an initrd (bzImage, PVH) or modules (multiboot1, PVH), not both");
     check_one("[guest a]\nimage=x\ninitrd = i\nmodules=m\n", 4, 9, "not both");
     check_one("[guest a]\nimage=x\nlapic=off\nvcpus=2\n", 4, 7, "without LAPICs only one vCPU");
 }
