@@ -36,6 +36,9 @@
 #define ABI_MAX_VCPUS        255
 #define ABI_MAX_CPUS         256
 #define ABI_MAX_MODULES      64
+#define ABI_MAX_WEIGHT       10000
+#define ABI_MIN_MEMORY       (2ull << 20) /* of a guest, in bytes */
+#define ABI_MAX_MEMORY       (512ull << 30)
 #define ABI_NAME_SIZE        32 /* with the final NUL */
 #define ABI_MODULE_NAME_SIZE 128
 #define ABI_CMDLINE_SIZE     2048
@@ -57,9 +60,9 @@ struct abi_module {
 /* What a guest is, from its section of the config file. Root uses the fields it needs and copies the rest on. */
 struct abi_vm_config {
     char name[ABI_NAME_SIZE];
-    uint64_t memory;                  /* bytes, a multiple of 4 KiB */
+    uint64_t memory;                  /* ABI_MIN_MEMORY..ABI_MAX_MEMORY, a multiple of 4 KiB */
     uint32_t vcpus;                   /* 1..ABI_MAX_VCPUS; fixed for the VM's life */
-    uint32_t weight;                  /* share of the CPU, 1..10000, 100 is usual */
+    uint32_t weight;                  /* share of the CPU, 1..ABI_MAX_WEIGHT, 100 is usual */
     uint64_t cpus[ABI_MAX_CPUS / 64]; /* CPUs its threads may run on; all zero: any */
     uint8_t lapic;                    /* 0: no LAPICs */
     uint8_t exit_device;              /* port 0xf4 ends the guest */
@@ -90,6 +93,7 @@ struct abi_info {
     uint32_t vm_id;
     uint32_t cpu_count; /* physical CPUs */
     uint64_t rsdp;      /* control only: physical address of the host's RSDP, 0: none */
+    uint64_t log_from;  /* control only: LOG_READ's sequence number of what root has not printed itself */
     uint32_t module_count;
     uint32_t reserved;
     struct abi_vm_config config; /* device worlds only */
@@ -331,7 +335,7 @@ struct abi_vm_info {
     uint64_t booted_tsc;  /* first entry of the BSP; 0: not yet */
     uint64_t ended_tsc;   /* 0: not yet */
     uint64_t exits;       /* of all vCPUs */
-    uint64_t root_bytes;  /* memory of root's that it takes, beside the guest's own */
+    uint64_t root_bytes;  /* memory of root's that its creation took, beside the guest's own */
     uint32_t paused;
     uint32_t reserved;
 };
@@ -346,7 +350,7 @@ struct abi_vcpu_info {
     uint64_t run_ticks; /* TSC ticks on a CPU */
     uint64_t entries;
     uint64_t parks, wakes;
-    uint64_t rip;
+    uint64_t rip; /* of its last exit */
     uint64_t exits[ABI_EXITS];
 };
 

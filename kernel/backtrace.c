@@ -28,15 +28,7 @@ const char *symbol_of(uint64_t address, uint64_t *offset)
     return (const char *)symbol_table + symbol_table[low].name;
 }
 
-static void put_line(void (*put)(enum log_level, const char *fmt, va_list), const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    put(LOG_ERROR, fmt, args);
-    va_end(args);
-}
-
-void backtrace_log(uint64_t frame, void (*put)(enum log_level, const char *fmt, va_list))
+void backtrace_log(uint64_t frame, void (*put)(const char *fmt, ...))
 {
     for (int depth = 0; depth < 24 && frame >= KERNEL_MAPPED_BASE && !(frame & 7); depth++) {
         const uint64_t *f = (const uint64_t *)frame;
@@ -44,7 +36,7 @@ void backtrace_log(uint64_t frame, void (*put)(enum log_level, const char *fmt, 
         const char *name = symbol_of(caller, &offset);
         if (name[0] == '?')
             return;
-        put_line(put, "  %016llx %s+0x%llx", (unsigned long long)caller, name, (unsigned long long)offset);
+        put("  %016lx %s+0x%lx", caller, name, offset);
         if (f[0] <= frame)
             return;
         frame = f[0];

@@ -5,7 +5,7 @@
 #include "kernel/vcpu.h"
 
 enum reg { EAX, EBX, ECX, EDX };
-enum { CR4_OSXSAVE = 1 << 18 };
+enum { CR4_OSXSAVE = 1 << 18, SVM = 1 << 2 };
 
 /* Feature bits that a guest sees if the CPU has them; every other bit of a listed register reads 0. The only such
  * table. */
@@ -31,7 +31,7 @@ static const struct feature {
     {7, ECX, 1u << 1 | 1u << 2 | 1u << 8 | 1u << 9 | 1u << 10},
     {7, EDX, 1u << 4},  /* fast short REP MOV */
     {13, EAX, 1u | 2u}, /* XSAVEOPT, XSAVEC: subleaf 1 */
-    /* LAHF CMP_LEGACY ABM SSE4A MISALIGNSSE 3DNOWPREFETCH */
+    /* LAHF ABM SSE4A MISALIGNSSE 3DNOWPREFETCH */
     {0x80000001, ECX, 1u | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8},
     /* leaf 1's, SYSCALL NX MMXEXT FFXSR PDPE1GB LM */
     {0x80000001, EDX,
@@ -41,7 +41,7 @@ static const struct feature {
 };
 
 /* Bits that guests have whatever the CPU has: root provides them. */
-enum { X2APIC = 1u << 21, TSC_DEADLINE = 1u << 24, OSXSAVE = 1u << 27, HYPERVISOR = 1u << 31 };
+enum { CMP_LEGACY = 1u << 1, X2APIC = 1u << 21, TSC_DEADLINE = 1u << 24, OSXSAVE = 1u << 27, HYPERVISOR = 1u << 31 };
 /* KVM's interface: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, CLOCKSOURCE_STABLE. */
 #define KVM_FEATURES (1u | 1u << 1 | 1u << 3 | 1u << 5 | 1u << 24)
 
@@ -177,7 +177,9 @@ struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
         return fpu_xcr0_mask() ? xsave_area(v, subleaf, r) : none;
     case 0x80000001:
         r.ebx = 0;
-        r.ecx &= v->vm->config.vcpus > 1 ? UINT32_MAX : ~2u;
+        /* AMD's word for it that leaf 1's HTT means cores, not threads (APM Vol. 3, Fn8000_0001_ECX); Intel reserves
+         * it. */
+        r.ecx |= v->vm->config.vcpus > 1 && (cpuid(leaf, 0).ecx & SVM) ? CMP_LEGACY : 0;
         return r;
     case 0x80000008:
         r.eax &= 0xffff;

@@ -182,7 +182,8 @@ void vcpu_exit(struct vcpu *v)
         do_cr8(v);
         return;
     case ABI_EXIT_PAUSE:
-        thread_preempt_point();
+        if (vcpu_skip(v))
+            thread_yield();
         return;
     case ABI_EXIT_HYPERCALL: /* none is offered: KVM_ENOSYS */
         if (vcpu_skip(v))

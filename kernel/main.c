@@ -103,12 +103,6 @@ static void find_backend(void)
     log_line(LOG_ERROR, "this CPU offers neither AMD SVM nor a back end that Lapwing has: guests cannot run");
 }
 
-static void check_tables(void)
-{
-    uint64_t violations = 0, pages = pt_check_wx(NULL, &violations);
-    log_line(violations ? LOG_ERROR : LOG_INFO, "W^X: %lu pages checked, %lu violations", pages, violations);
-}
-
 static void serial_irq(struct trap_frame *f)
 {
     (void)f;
@@ -135,11 +129,12 @@ static bool start_control(void)
     for (uint32_t i = 0; i < boot.module_count; i++)
         if (world_map_module(w, i))
             return false;
+    pt_check_wx(w->pt, "control");
     t->world = w;
     t->cr3 = page_to_pa(w->pt).v;
     control_world = w;
     serial_enable_input();
-    log_set_direct(false);
+    w->info->log_from = log_hand_over();
     thread_wake(t);
     return true;
 }
@@ -210,7 +205,7 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
     find_backend();
     expected = UINT32_MAX;
     expected = smp_start(&acpi, &boot);
-    check_tables();
+    pt_check_wx(NULL, "root");
     struct mem_counts m = mem_counts();
     log_line(LOG_INFO, "%u CPUs, %lu MiB for guests, %lu MiB for root, back end %s", cpu_count(), m.frames_total >> 20,
              m.pool_total >> 20, backend ? backend->name : "none");

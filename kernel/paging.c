@@ -209,7 +209,11 @@ static uint64_t check(const uint64_t *table, unsigned level, bool writable, bool
     return pages;
 }
 
-uint64_t pt_check_wx(const uint64_t *pt, uint64_t *violations)
+void pt_check_wx(const uint64_t *pt, const char *whose)
 {
-    return check(pt ? pt : root, 3, true, true, violations);
+    uint64_t violations = 0, pages = check(pt ? pt : root, 3, true, true, &violations);
+    log_line(violations ? LOG_ERROR
+             : pt       ? LOG_DEBUG
+                        : LOG_INFO,
+             "W^X: %s: %lu pages checked, %lu violations", whose, pages, violations);
 }

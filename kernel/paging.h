@@ -41,7 +41,7 @@ uint64_t kstack_alloc(void) MUST_CHECK;
 void kstack_free(uint64_t top);
 void kstack_sync(void);
 
-/* Walks a table (NULL: root's): how many pages it maps; *violations counts those writable and executable. */
-uint64_t pt_check_wx(const uint64_t *pt, uint64_t *violations);
+/* Walks a whole table (NULL: root's) and logs how many pages it maps, and how many writable and executable. */
+void pt_check_wx(const uint64_t *pt, const char *whose);
 
 #endif

@@ -170,6 +170,17 @@ bool thread_should_yield(void)
     return s->resched || atomic_load_explicit(&s->woken, memory_order_relaxed);
 }
 
+void thread_yield(void)
+{
+    struct schedule *s = mine();
+    irq_window();
+    take_woken(s, tsc_now());
+    if (!s->rq.queued)
+        return;
+    sched_yield_current(&s->rq, tsc_now());
+    schedule(true);
+}
+
 void schedule_tick(uint64_t now)
 {
     struct schedule *s = mine();

@@ -45,6 +45,7 @@ static int64_t vm_info(struct abi_page *page, const struct vm *vm)
     info->created_tsc = vm->created_tsc;
     info->booted_tsc = vm->booted_tsc;
     info->ended_tsc = vm->ended_tsc;
+    info->root_bytes = vm->root_bytes;
     info->paused = vm->paused;
     for (uint32_t i = 0; i < vm->config.vcpus; i++)
         for (unsigned k = 0; k < ABI_EXITS; k++)
@@ -72,6 +73,7 @@ static int64_t vcpu_info(struct abi_page *page, const struct vm *vm, uint64_t in
     info->entries = v->entries;
     info->parks = v->parks;
     info->wakes = v->wakes;
+    info->rip = v->exit_rip;
     memcpy(info->exits, v->exits, sizeof info->exits);
     return OK;
 }

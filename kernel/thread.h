@@ -48,6 +48,8 @@ int thread_park_until(uint64_t deadline);
 _Noreturn void thread_exit(void);
 /* A point where long work in root lets interrupts and other threads in. */
 void thread_preempt_point(void);
+/* A preemption point of a thread that cannot use the CPU now: whoever waits here comes first. */
+void thread_yield(void);
 /* Has somebody with a better claim come? Then thread_preempt_point() switches. */
 bool thread_should_yield(void);
 

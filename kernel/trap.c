@@ -70,12 +70,9 @@ static void exception(struct trap_frame *f)
     }
     uint64_t offset;
     const char *where = symbol_of(f->rip, &offset);
-    log_line(LOG_ERROR, "rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
-    log_line(LOG_ERROR, "rsi %016lx rdi %016lx rbp %016lx rsp %016lx", f->rsi, f->rdi, f->rbp, f->rsp);
-    log_line(LOG_ERROR, "cr2 %016lx cr3 %016lx rflags %08lx cs %04lx", read_cr2(), read_cr3(), f->rflags, f->cs);
-    panic("%s (error code %lx) in root, CPU %u, at %016lx %s+0x%lx",
-          f->vector < ARRAY_SIZE(names) ? names[f->vector] : "exception", f->error_code, this_cpu()->index, f->rip,
-          where, offset);
+    panic_at(f, "%s (error code %lx) in root, CPU %u, at %016lx %s+0x%lx",
+             f->vector < ARRAY_SIZE(names) ? names[f->vector] : "exception", f->error_code, this_cpu()->index, f->rip,
+             where, offset);
 }
 
 void trap_dispatch(struct trap_frame *f)

@@ -133,6 +133,7 @@ static void enter_guest(struct vcpu *v)
             thread_wake(waiter);
     }
     v->exits[v->exit.kind]++;
+    v->exit_rip = backend->get_rip(v);
     vcpu_exit(v);
 }
 

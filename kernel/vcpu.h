@@ -44,7 +44,7 @@ struct vcpu {
     uint64_t stolen;
     struct guest_msrs *msrs; /* kernel/msr.c */
 
-    uint64_t entries, parks, wakes;
+    uint64_t entries, parks, wakes, exit_rip; /* for control, read from other CPUs: RIP as of the last exit */
     uint64_t exits[ABI_EXITS];
 };
 

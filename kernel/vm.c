@@ -60,7 +60,7 @@ static bool config_valid(const struct abi_vm_config *c)
             some_cpu |= i < cpu_count();
         }
     return c->vcpus >= 1 && c->vcpus <= ABI_MAX_VCPUS && c->weight >= 1 && c->weight <= SCHED_MAX_WEIGHT &&
-           c->memory >= LARGE_PAGE_SIZE && c->memory % PAGE_SIZE == 0 && c->memory < 512ull << 30 &&
+           c->memory >= ABI_MIN_MEMORY && c->memory <= ABI_MAX_MEMORY && c->memory % PAGE_SIZE == 0 &&
            (any || some_cpu) && (c->lapic || c->vcpus == 1) && c->name[sizeof c->name - 1] == 0 &&
            c->module_count <= ARRAY_SIZE(c->modules);
 }
@@ -183,6 +183,7 @@ int vm_create(const struct abi_vm_config *config)
         return E_NOTSUP;
     if (id == ABI_MAX_VMS)
         return E_BUSY;
+    uint64_t free = mem_counts().pool_free;
     struct vm *vm = page_alloc(VM_ORDER);
     if (!vm)
         return E_NOMEM;
@@ -204,6 +205,8 @@ int vm_create(const struct abi_vm_config *config)
         vm_free(vm);
         return err;
     }
+    pt_check_wx(vm->world->pt, vm->config.name);
+    vm->root_bytes = free - mem_counts().pool_free;
     vms[id] = vm;
     vm->world->alive = 1 + vm->config.vcpus;
     thread_wake(vm->world->worker);

@@ -27,6 +27,7 @@ struct vm {
     _Atomic uint32_t ending; /* 1: its end is decided; end_* are written by who set it */
     uint32_t end_reason, end_status;
     uint64_t created_tsc, booted_tsc, ended_tsc;
+    uint64_t root_bytes; /* of root's pool: what vm_create took, for only control's thread allocates */
     bool paused;
     _Atomic uint32_t acks;         /* acknowledgements that a broadcast still waits for */
     struct thread *_Atomic waiter; /* who waits for them */

@@ -19,7 +19,6 @@ struct world {
     struct abi_page *pages[1 + ABI_MAX_VCPUS];
     uint8_t *stacks[1 + ABI_MAX_VCPUS];
     _Atomic uint32_t alive; /* threads */
-    bool booted;
 };
 
 /* An address space with the program, information page, and for each slot a page and a stack. vm NULL: control's.

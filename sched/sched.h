@@ -26,7 +26,7 @@
 #include "abi/abi.h"
 #include "lib/rbtree.h"
 
-#define SCHED_MAX_WEIGHT     10000u
+#define SCHED_MAX_WEIGHT     ((uint32_t)ABI_MAX_WEIGHT)
 #define SCHED_USUAL_WEIGHT   100u
 #define SCHED_MIN_SLICE_PART 8 /* shortest slice, and the advance that a woken entity needs to preempt: L / 8 */
 #define SCHED_CREDIT_PART    2 /* most that a sleeper keeps: L / 2 of its own run time */

@@ -7,7 +7,16 @@
 
 enum { EFER = 0xc0000080, EFER_SVME = 1 << 12, VM_CR = 0xc0010114, VM_CR_SVMDIS = 1 << 4, VM_HSAVE_PA = 0xc0010117 };
 /* CPUID 8000_000A EDX */
-enum { HAS_NPT = 1, HAS_NRIP = 8, HAS_CLEAN_BITS = 32, HAS_DECODE_ASSISTS = 128 };
+enum {
+    HAS_NPT = 1,
+    HAS_NRIP = 8,
+    HAS_CLEAN_BITS = 32,
+    HAS_DECODE_ASSISTS = 128,
+    HAS_PAUSE_FILTER = 1 << 10,
+    HAS_PAUSE_THRESHOLD = 1 << 12
+};
+/* So many PAUSEs, each less than so many cycles after the one before, are a wait for somebody who does not run. */
+enum { PAUSE_COUNT = 3000, PAUSE_THRESHOLD = 128 };
 enum { MSRPM_ORDER = 1, IOPM_ORDER = 2 };
 
 struct svm_caps svm_caps;
@@ -37,7 +46,9 @@ static const char *probe(void)
     svm_caps = (struct svm_caps){.asids = MAX(a.ebx, 2u),
                                  .nrip = a.edx & HAS_NRIP,
                                  .clean_bits = a.edx & HAS_CLEAN_BITS,
-                                 .decode_assists = a.edx & HAS_DECODE_ASSISTS};
+                                 .decode_assists = a.edx & HAS_DECODE_ASSISTS,
+                                 .pause_filter = a.edx & HAS_PAUSE_FILTER,
+                                 .pause_threshold = a.edx & HAS_PAUSE_THRESHOLD};
     msrpm = page_alloc(MSRPM_ORDER);
     iopm = page_alloc(IOPM_ORDER);
     if (!msrpm || !iopm)
@@ -119,6 +130,11 @@ static int svm_vcpu_create(struct vcpu *v)
                     I1_IOIO | I1_MSR | I1_FERR_FREEZE | I1_SHUTDOWN;
     c->intercept2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_WBINVD |
                     I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_XSETBV;
+    if (svm_caps.pause_filter) { /* 15.14.4; without it each PAUSE would exit */
+        c->intercept1 |= I1_PAUSE;
+        c->pause_count = PAUSE_COUNT;
+        c->pause_threshold = svm_caps.pause_threshold ? PAUSE_THRESHOLD : 0;
+    }
     c->iopm_base = page_to_pa(iopm).v;
     c->msrpm_base = page_to_pa(msrpm).v;
     c->tsc_offset = v->vm->tsc_offset;

@@ -25,7 +25,7 @@ struct svm_cpu {
 
 struct svm_caps {
     uint32_t asids;
-    bool nrip, clean_bits, decode_assists;
+    bool nrip, clean_bits, decode_assists, pause_filter, pause_threshold;
 };
 extern struct svm_caps svm_caps;
 

@@ -50,6 +50,10 @@ def restart_linux(session):
         raise Failure(f"KiB free (guests, hypervisor) were {before}, and are {after}")
     session.command("start g", r"g: started")
     session.expect("g", r"guest g up")
+    running = free_memory(session)
+    taken = session.expect("lapwing", r"^g +(\d+) KiB, +(\d+) KiB of the hypervisor's")
+    if (before[0] - running[0], before[1] - running[1]) != (int(taken[1]), int(taken[2])):
+        raise Failure(f"KiB free were {before}, and are {running} with {taken[0]!r}")
     session.command("poweroff")
     session.ended(g="STOPPED", other="STOPPED")
 
@@ -101,6 +105,8 @@ def root_crash(session):
     session.fatal = None
     crash(session, "lapwing.elf", "vcpu_exit", 0x10)
     session.expect("lapwing", r"#PF \(error code 10\) in root, CPU \d, at 0+10 ")
+    session.expect("lapwing", r"^rax [0-9a-f]{16} rbx ")
+    session.expect("lapwing", r"^cr2 0{14}10 cr3 [0-9a-f]{16} rflags [0-9a-f]{8} cs 0008$")
     session.expect("lapwing", r"[0-9a-f]{16} trap_dispatch\+0x[0-9a-f]+")
     session.expect("lapwing", r"[0-9a-f]{16} thread_start_stub\+0x[0-9a-f]+")
 

@@ -64,6 +64,16 @@ def cpuinfo(session, kernel, vcpus):
     processors = re.findall(r"^processor\s*: (\d+)", text, re.MULTILINE)
     if processors != [str(n) for n in range(vcpus)]:
         raise Failure(f"/proc/cpuinfo lists the processors {processors}")
+    # Each vCPU is a core of the one package, with one thread.
+    topology = [("physical id", ["0"] * vcpus), ("core id", [str(n) for n in range(vcpus)]),
+                ("siblings", [str(vcpus)] * vcpus), ("cpu cores", [str(vcpus)] * vcpus)]
+    for key, right in topology:
+        found = re.findall(rf"^{key}\s*: (\d+)", text, re.MULTILINE)
+        if found != right:
+            raise Failure(f"/proc/cpuinfo has {key}: {', '.join(found)}")
+    amd = re.search(r"^vendor_id\s*: AuthenticAMD", text, re.MULTILINE)
+    if amd and bool(re.search(r"^flags\s*:.* cmp_legacy ", text, re.MULTILINE)) != (vcpus > 1):  # HTT means cores
+        raise Failure("cmp_legacy is not right among the flags")
     local = interrupts(text, "LOC")
     if len(local) != vcpus or min(local) < 10:
         raise Failure(f"local timer interrupts are {local}")

@@ -43,8 +43,8 @@ static void check_guest(const struct config_guest *guest, const uint8_t *data, s
 
     require(vm->name[0] && memchr(vm->name, 0, sizeof(vm->name)));
     require(memchr(vm->cmdline, 0, sizeof(vm->cmdline)));
-    require(vm->memory >= CONFIG_MEMORY_MIN && vm->memory <= CONFIG_MEMORY_MAX && vm->memory % PAGE_SIZE == 0);
-    require(vm->vcpus >= 1 && vm->vcpus <= ABI_MAX_VCPUS && vm->weight >= 1 && vm->weight <= CONFIG_WEIGHT_MAX);
+    require(vm->memory >= ABI_MIN_MEMORY && vm->memory <= ABI_MAX_MEMORY && vm->memory % PAGE_SIZE == 0);
+    require(vm->vcpus >= 1 && vm->vcpus <= ABI_MAX_VCPUS && vm->weight >= 1 && vm->weight <= ABI_MAX_WEIGHT);
     require(vm->module_count <= CONFIG_MODULES_MAX && vm->lapic <= 1 && vm->exit_device <= 1 && vm->restart <= 1);
     check_name(&guest->image, data, size);
     for (uint32_t i = 0; i < vm->module_count; i++) {

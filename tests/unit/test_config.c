@@ -145,14 +145,16 @@ static const struct {
     unsigned column; /* 0: no problem */
     const char *message;
 } rows[] = {
-    {"memory = 1M", 0, ""},
-    {"memory = 4096G", 0, ""},
-    {"memory = 1028K", 0, ""},
-    {"memory = 1048576", 0, ""},
-    {"memory = 4097G", 10, "from 1M to 4096G"},
-    {"memory = 1023K", 10, "from 1M to 4096G"},
-    {"memory = 1025K", 10, "steps of 4K"},
-    {"memory = 1048577", 10, "steps of 4K"},
+    {"memory = 2M", 0, ""},
+    {"memory = 512G", 0, ""},
+    {"memory = 2052K", 0, ""},
+    {"memory = 2097152", 0, ""},
+    {"memory = 513G", 10, "from 2M to 512G"},
+    {"memory = 536870916K", 10, "from 2M to 512G"},
+    {"memory = 2044K", 10, "from 2M to 512G"},
+    {"memory = 1M", 10, "from 2M to 512G"},
+    {"memory = 2049K", 10, "steps of 4K"},
+    {"memory = 2097153", 10, "steps of 4K"},
     {"memory = 0", 10, "bad value for \"memory\""},
     {"memory = 512MB", 14, "such as 512M"},
     {"memory = 512m", 13, "such as 512M"},
@@ -270,7 +272,8 @@ TEST(cross_checks)
 {
     check_one("[guest a]\nvcpus=1\n", 1, 1, "has no image");
     check_one("[guest a]\n[guest b]\nimage=x", 1, 1, "has no image");
-    check_one("[guest a]\nimage=x\nmodules=m\ninitrd = i\n", 4, 10, "not both");
+    check_one("[guest a]\nimage=x\nmodules=m\ninitrd = i\n", 4, 10,
+              "an initrd (bzImage, PVH) or modules (multiboot1, PVH), not both");
     check_one("[guest a]\nimage=x\ninitrd = i\nmodules=m\n", 4, 9, "not both");
     check_one("[guest a]\nimage=x\nlapic=off\nvcpus=2\n", 4, 7, "without LAPICs only one vCPU");
 }

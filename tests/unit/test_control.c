@@ -64,13 +64,30 @@ TEST(starts_the_guests_of_the_file)
     CHECK_EQ(control.quit, CONTROL_RUN);
 }
 
+/* Root has printed its first lines itself: only "log" shows them again, and nothing is missed. */
+TEST(the_log_begins_with_what_root_has_not_printed)
+{
+    fake_reset();
+    memset(&control, 0, sizeof(control));
+    fake_log("<2>Lapwing starts\n");
+    fake.info.log_from = fake.log_length;
+    fake_log("<2>by control\n");
+    control_start(&control);
+    turn();
+    CHECK(said("lapwing| by control\r\n"));
+    CHECK(!strstr(fake.console, "Lapwing starts") && !strstr(fake.console, "are gone"));
+    type("\x1d:log\r");
+    turn();
+    CHECK(said("lapwing| Lapwing starts\r\nlapwing| by control\r\n"));
+}
+
 TEST(a_bad_guest_does_not_stop_the_good)
 {
-    boot("[guest bad]\nimage=vmlinuz\nmemory=3\n[guest none]\nimage=missing\n[guest ok]\nimage=vmlinuz\nmemory=1M\n"
+    boot("[guest bad]\nimage=vmlinuz\nmemory=3\n[guest none]\nimage=missing\n[guest ok]\nimage=vmlinuz\nmemory=2M\n"
          "[guest big]\nimage=vmlinuz\nmemory=2G\n");
     CHECK_EQ(fake.creates, 1);
     CHECK_STR(fake.vms[0].config.name, "ok");
-    CHECK(said("lapwing| lapwing.conf:3:8: bad value for \"memory\": it is a size from 1M to 4096G"));
+    CHECK(said("lapwing| lapwing.conf:3:8: bad value for \"memory\": it is a size from 2M to 512G"));
     CHECK(strstr(fake.console, "lapwing| lapwing.conf:5:7: \"missing\" is not there: load a boot module"));
     CHECK(strstr(fake.console, "lapwing| lapwing.conf:11:8: not enough memory: this guest asks for 2G"));
     fake_end(0, ABI_END_POWEROFF, 0);

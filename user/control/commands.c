@@ -129,7 +129,7 @@ static void run_log(struct control *control, char *level)
     if (level)
         mux_say(&control->mux, "log: \"%s\" is no level: error, warning, info or debug", level);
     else
-        control->log.sequence = 0; /* all that is kept comes again */
+        control->log = (struct log){.level = control->log.level}; /* all that is kept comes again */
 }
 
 static void run_focus(struct control *control, char *name)

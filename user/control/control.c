@@ -62,7 +62,7 @@ void control_start(struct control *control)
     control->config.escape = CONFIG_ESCAPE_DEFAULT;
     control->config.log = CONFIG_LOG_INFO;
     control->config.on_end = CONFIG_STAY;
-    control->log.level = CONFIG_LOG_INFO;
+    control->log = (struct log){.sequence = os_info()->log_from, .level = CONFIG_LOG_INFO};
     mux_attach(&control->mux, MUX_LOG, MUX_NAME, log_fetch, &control->log);
     control->prompt =
         (struct prompt){.mux = &control->mux, .run = run_command, .leave = leave_prompt, .context = control};

@@ -80,7 +80,8 @@ void show_vcpus(struct mux *mux, const struct guest *guest)
         memcpy(&info, os_buffer(), sizeof(info));
         exits_text(&info, exits, sizeof(exits));
         mux_say(mux,
-                "%s/%u: %s, in %s, CPU %u, APIC id %u, ran %llu ms, %llu entries, %llu parks, %llu wakes, rip %#llx",
+                "%s/%u: %s, in %s, CPU %u, APIC id %u, ran %llu ms, %llu entries, %llu parks, %llu wakes, last exit at "
+                "rip %#llx",
                 guest->config->vm.name, n, info.mp_state < ARRAY_SIZE(states) ? states[info.mp_state] : "?",
                 info.where < ARRAY_SIZE(places) ? places[info.where] : "?", info.cpu, info.apic_id,
                 (unsigned long long)os_ms(info.run_ticks), (unsigned long long)info.entries,

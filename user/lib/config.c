@@ -126,7 +126,7 @@ static void finish_section(struct parser *parser)
         problem(parser, guest->header, "this guest has no image: add \"image = FILE\"");
     if (initrd->line && modules->line)
         problem(parser, initrd->line > modules->line ? *initrd : *modules,
-                "a guest has either an initrd (bzImage, PVH) or modules (multiboot), not both: remove one");
+                "a guest has either an initrd (bzImage, PVH) or modules (multiboot1, PVH), not both: remove one");
     if (!guest->vm.lapic && guest->vm.vcpus > 1)
         problem(parser, guest->set[CONFIG_VCPUS],
                 "without LAPICs only one vCPU can ever be started: set vcpus = 1 or lapic = on");

@@ -23,10 +23,7 @@ struct config_text {
 #define CONFIG_STRING(x)      CONFIG_STRING_(x)
 #define CONFIG_LINE_MAX       4095 /* bytes without the line's end */
 #define CONFIG_MODULES_MAX    16
-#define CONFIG_MEMORY_MIN     (1ull << 20)
-#define CONFIG_MEMORY_MAX     (4ull << 40)
 #define CONFIG_MEMORY_DEFAULT (256ull << 20)
-#define CONFIG_WEIGHT_MAX     10000
 #define CONFIG_ESCAPE_DEFAULT 0x1d /* Ctrl-] */
 
 /* Every key that there is. X(section, ID, name, what would be right); set_ID in config.c takes the value. */
@@ -40,10 +37,10 @@ struct config_text {
       "up to " CONFIG_STRING(CONFIG_MODULES_MAX) " file names of at most 127 bytes, separated by commas, "             \
                                                  "each with up to 63 bytes of arguments, such as \"a arg1, b\"")       \
     X(GUEST, CMDLINE, "cmdline", "at most 2047 bytes")                                                                 \
-    X(GUEST, MEMORY, "memory", "a size from 1M to 4096G in steps of 4K, such as 512M")                                 \
+    X(GUEST, MEMORY, "memory", "a size from 2M to 512G in steps of 4K, such as 512M")                                  \
     X(GUEST, VCPUS, "vcpus", "a number from 1 to " CONFIG_STRING(ABI_MAX_VCPUS))                                       \
     X(GUEST, CPUS, "cpus", "CPUs below " CONFIG_STRING(ABI_MAX_CPUS) ", each once, such as 0-1,3")                     \
-    X(GUEST, WEIGHT, "weight", "a number from 1 to " CONFIG_STRING(CONFIG_WEIGHT_MAX) " (100 is usual)")               \
+    X(GUEST, WEIGHT, "weight", "a number from 1 to " CONFIG_STRING(ABI_MAX_WEIGHT) " (100 is usual)")                  \
     X(GUEST, LAPIC, "lapic", "on or off")                                                                              \
     X(GUEST, EXIT_DEVICE, "exit-device", "on or off")                                                                  \
     X(GUEST, ON_EXIT, "on-exit", "stop or restart")

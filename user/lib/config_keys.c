@@ -3,7 +3,7 @@
 #include "user/lib/config_value.h"
 
 /* The table's texts name these in words. */
-static_assert(CONFIG_MEMORY_MIN == 1ull << 20 && CONFIG_MEMORY_MAX == 4096ull << 30, "memory");
+static_assert(ABI_MIN_MEMORY == 2ull << 20 && ABI_MAX_MEMORY == 512ull << 30, "memory");
 static_assert(ABI_MODULE_NAME_SIZE == 128 && ABI_CMDLINE_SIZE == 2048, "image, initrd, modules, cmdline");
 static_assert(sizeof(((struct abi_vm_config *)NULL)->module_args[0]) == 64, "modules");
 static_assert(ARRAY_SIZE(((struct abi_vm_config *)NULL)->modules) == CONFIG_MODULES_MAX, "modules");
@@ -95,7 +95,7 @@ static const char *set_CPUS(const struct config_target *target, const struct con
 
 static const char *set_WEIGHT(const struct config_target *target, const struct config_text *value)
 {
-    return config_value_number(value, 1, CONFIG_WEIGHT_MAX, &target->guest->vm.weight);
+    return config_value_number(value, 1, ABI_MAX_WEIGHT, &target->guest->vm.weight);
 }
 
 static const char *const off_on[] = {"off", "on"};

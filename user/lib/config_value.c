@@ -105,7 +105,7 @@ const char *config_value_memory(const struct config_text *text, uint64_t *value)
 
     if (wrong)
         return wrong;
-    if (size < CONFIG_MEMORY_MIN || size > CONFIG_MEMORY_MAX || size % PAGE_SIZE != 0)
+    if (size < ABI_MIN_MEMORY || size > ABI_MAX_MEMORY || size % PAGE_SIZE != 0)
         return text->at;
     *value = size;
     return NULL;

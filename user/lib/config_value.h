@@ -18,7 +18,7 @@ bool config_text_is(const struct config_text *text, const char *string);
 /* A decimal number in [min, max]. */
 const char *config_value_number(const struct config_text *text, uint32_t min, uint32_t max, uint32_t *value);
 
-/* A size in [CONFIG_MEMORY_MIN, CONFIG_MEMORY_MAX] in steps of 4 KiB. */
+/* A size in [ABI_MIN_MEMORY, ABI_MAX_MEMORY] in steps of 4 KiB. */
 const char *config_value_memory(const struct config_text *text, uint64_t *value);
 
 /* One of the count words: *value is its number. */
