@@ -112,7 +112,7 @@ static void park(struct vcpu *v, enum mp_state mp)
         return;
     v->parks++;
     /* The answer changes nothing here: whoever ends the guest asks for teardown. */
-    if (mp == MP_HALTED_MASKED && all_halted(v->vm))
+    if ((mp == MP_HALTED_MASKED || mp == MP_WAIT_FOR_SIPI) && all_halted(v->vm))
         (void)!vcpu_upcall(v, ABI_UPCALL_HALTED);
     while (word_where(atomic_load(&v->word)) == WHERE_PARKED)
         thread_park();

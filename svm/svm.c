@@ -266,7 +266,8 @@ static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
         c->virtual_interrupt |= V_IRQ | V_IGN_TPR;
         c->intercept1 |= I1_VINTR;
     }
-    if (nmi || v->nmi_blocked)
+    /* From the entry on that injects an NMI: its handler may return without another exit. */
+    if (nmi || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI))
         c->intercept1 |= I1_IRET;
     if (nmi && !v->nmi_blocked) /* in an interrupt shadow; behind another event, the IRET has to do */
         svm_of(v)->step = true;

@@ -126,3 +126,12 @@ def isolation_of_text(session):
         raise Failure("the guest's line was taken for the hypervisor's")
     session.send("poweroff -f\r")
     session.ended(g=("POWEROFF", 0))
+
+
+@boot_test(limit=90, machines=BOTH)
+def nmi_relay(session):
+    """CPUs that wake each other by NMI out of HLT with interrupts off are not taken for halted for good."""
+    names = ("a", "b")
+    session.boot("".join(f"[guest {name}]\nimage = relay.elf\nmemory = 16M\nvcpus = 2\nexit-device = on\n"
+                         for name in names), cpus=4)
+    session.ended(**{name: ("EXIT", 0) for name in names})

@@ -137,6 +137,21 @@ def linux_exit_device(session):
         raise Failure("a guest with exit status 3 counts as well")
 
 
+@boot_test(limit=90, machines=BOTH)
+def linux_halt(session):
+    """A kernel that halts all its CPUs with interrupts off has ended; one that sleeps has not."""
+    session.boot(guest("g") + guest("idle"), memory="1G")
+    session.expect("idle", r"guest idle up")
+    session.expect("g", r"g# ")
+    session.send("halt -f\r")
+    session.expect("g", r"System halted")
+    session.expect("lapwing", r"^g: halted for good")
+    session.command("guests", r"idle +running")
+    session.command("stop idle", r"idle: stopped")
+    session.command("poweroff")
+    session.ended(g="HALTED", idle="STOPPED")
+
+
 @boot_test(limit=120, machines=BOTH)
 def linux_restart(session):
     """A guest that resets comes up again with on-exit = restart, until the operator stops it."""
