@@ -102,6 +102,21 @@ static struct cpuid leaf_1(struct vcpu *v, struct cpuid r)
     return r;
 }
 
+/* SDM Vol. 1, 13.4.2 and 13.4.3: where the components end that this XCR0 has, in the standard or the compacted format. */
+static uint32_t xsave_size(uint64_t xcr0, bool compacted)
+{
+    enum { LEGACY_AND_HEADER = 576, ALIGNED = 2 };
+    uint32_t size = LEGACY_AND_HEADER;
+    for (uint32_t i = 2; i < 63; i++) {
+        if (!(xcr0 >> i & 1))
+            continue;
+        struct cpuid part = cpuid(13, i);
+        uint32_t begin = part.ecx & ALIGNED ? (uint32_t)ALIGN_UP(size, 64) : size;
+        size = compacted ? begin + part.eax : MAX(size, part.ebx + part.eax);
+    }
+    return size;
+}
+
 /* Sizes follow the XCR0 that the guest set, not the one that root runs with. */
 static struct cpuid xsave_area(const struct vcpu *v, uint32_t subleaf, struct cpuid r)
 {
@@ -109,14 +124,10 @@ static struct cpuid xsave_area(const struct vcpu *v, uint32_t subleaf, struct cp
     if (subleaf == 0) {
         r.eax = (uint32_t)mask;
         r.edx = (uint32_t)(mask >> 32);
-        r.ebx = 576;
-        for (uint32_t i = 2; i < 63; i++)
-            if (v->xcr0 >> i & 1) {
-                struct cpuid part = cpuid(13, i);
-                r.ebx = MAX(r.ebx, part.ebx + part.eax);
-            }
+        r.ebx = xsave_size(v->xcr0, false);
     } else if (subleaf == 1) {
-        r.ebx = r.ecx = r.edx = 0;
+        r.ebx = xsave_size(v->xcr0, true);
+        r.ecx = r.edx = 0;
     } else if (subleaf > 62 || !(mask >> subleaf & 1)) {
         r = (struct cpuid){0, 0, 0, 0};
     }

@@ -5,6 +5,10 @@
  */
 #include "tests/guests/lib/apic.h"
 
+#define CPUID_XSAVE  BIT(26)
+#define CPUID_XSAVEC BIT(1)
+#define XSAVE_LEGACY 576
+
 const char guest_name[] = "cpuidmsr";
 
 #define SUBLEAVES       64
@@ -89,9 +93,20 @@ static void msrs(const char *mode)
     print("cpuidmsr: %s: %u MSRs read, %u refused; %u writes refused\n", mode, present, faults_read, faults_write);
 }
 
+/* Leaf 13: the sizes for x87 and SSE alone, which is what XCR0 holds at reset, whether compacted (subleaf 1) or not. */
+static void xsave_sizes(void)
+{
+    if (!(cpuid(1, 0).ecx & CPUID_XSAVE))
+        return;
+    check("size of the XSAVE area", XSAVE_LEGACY, cpuid(13, 0).ebx);
+    if (cpuid(13, 1).eax & CPUID_XSAVEC)
+        check("size of the compacted XSAVE area", XSAVE_LEGACY, cpuid(13, 1).ebx);
+}
+
 void guest_main(void)
 {
     lapic_init(false);
+    xsave_sizes();
     print("cpuidmsr: CPUID: %u answers from 0, %u from 0x40000000, %u from 0x80000000\n", leaves(0),
           leaves(BASE_HYPERVISOR), leaves(BASE_EXTENDED));
     msrs("xAPIC");
