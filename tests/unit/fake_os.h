@@ -47,6 +47,7 @@ static struct fake_os {
     unsigned outs;
     uint8_t memory[8192]; /* physical memory from FAKE_MEMORY on */
     uint64_t park_deadline;
+    void (*at_park)(void); /* happens once, during the next PARK */
 } fake;
 
 #define FAKE_MEMORY 0xe0000ull
@@ -252,6 +253,10 @@ int64_t os_call(enum abi_syscall number, uint64_t a, uint64_t b, uint64_t c)
         fake.parks++;
         fake.park_deadline = a;
         fake.console_room += 16;
+        if (fake.at_park) {
+            fake.at_park();
+            fake.at_park = NULL;
+        }
         if (a > fake.now)
             fake.now = a;
         return OK;

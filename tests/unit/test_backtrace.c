@@ -88,9 +88,9 @@ TEST(every_count)
 
 static unsigned lines;
 
-static void count_lines(enum log_level level, const char *fmt, va_list args)
+static void count_lines(const char *fmt, ...)
 {
-    (void)level, (void)fmt, (void)args;
+    (void)fmt;
     lines++;
 }
 

@@ -220,6 +220,23 @@ TEST(back_pressure_of_the_ring)
     CHECK_EQ(fake_print(0, text), ABI_RING_SIZE);
 }
 
+static void power_off_db(void)
+{
+    fake_end(1, ABI_END_POWEROFF, 0);
+}
+
+/* What wakes us while the console is full has used the wake-up: nobody wakes us again for it. */
+TEST(a_full_console_hides_nothing)
+{
+    boot(two_guests);
+    fake_end(0, ABI_END_POWEROFF, 0);
+    fake.console_limited = true;
+    fake.console_room = 0;
+    fake.at_park = power_off_db;
+    turn();
+    CHECK(said("db: powered off"));
+}
+
 TEST(keyboard)
 {
     boot(two_guests);

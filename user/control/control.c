@@ -92,6 +92,9 @@ enum control_quit control_turn(struct control *control, uint64_t *deadline)
         if (!more)
             prompt_show(&control->prompt);
         mux_flush(&control->mux);
+        /* What woke us while we waited for the console is to be looked for before we park again. */
+        more = more || control->mux.parked;
+        control->mux.parked = false;
     }
     return control->quit;
 }

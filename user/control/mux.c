@@ -20,10 +20,12 @@ void mux_flush(struct mux *mux)
         if (taken < 0)
             break; /* there is no console */
         done += (uint32_t)taken;
-        if (taken > 0)
+        if (taken > 0) {
             tries = 0;
-        else
-            os_call(SYS_PARK, os_now() + os_ticks(CONSOLE_FULL_MS), 0, 0);
+            continue;
+        }
+        os_call(SYS_PARK, os_now() + os_ticks(CONSOLE_FULL_MS), 0, 0);
+        mux->parked = true;
     }
     mux->used = 0;
 }

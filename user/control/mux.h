@@ -33,6 +33,7 @@ struct mux {
     struct mux_source *open; /* whose unfinished line the cursor is on; NULL: at the start of a line */
     struct mux_source *focused;
     struct mux_source prompt; /* stands for the hypervisor's prompt, in `open` only */
+    bool parked; /* waiting for room in the console, since this was last cleared; wake-ups may have gone into that */
     uint32_t used;
     uint8_t out[1024];
 };
