@@ -11,7 +11,7 @@ host_flags    := -std=gnu11 -g -I. $(host_warnings) -MMD -MP
 # The value of a `// KEY: ...` line of a C file: what to link a test with.
 links = $(shell sed -n 's|^// $(2): ||p' $(1))
 
-.PHONY: bench setup images host guests unit fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
+.PHONY: bench setup images host guests unit test-tools fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
@@ -60,6 +60,11 @@ $(foreach name,$(unit_names),$(eval $(call unit_rule,$(name))))
 # T=NAME runs only the tests whose file name contains it.
 unit: $(unit_names:%=build/unit/%)
 	@tests/unit/run $(foreach name,$(unit_names),$(if $(findstring $(T),$(name))$(if $(T),,all),build/unit/$(name)))
+
+# ---- Tests of the host's tools: tests/tools/test_NAME.py ------------------------------------------------------------
+
+test-tools:
+	@tests/tools/run.py $(T)
 
 # ---- Fuzzers: tests/fuzz/fuzz_NAME.c, for a short time each ----------------------------------------------------------
 
@@ -130,7 +135,7 @@ check-scripts:
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
-		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py))
+		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/tools/*.py))
 
 cppcheck_flags := --quiet --std=c11 --platform=unix64 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=comparePointers --suppress=arrayIndexOutOfBoundsCond \
