@@ -173,7 +173,7 @@ def config_too_large(session):
 @boot_test(limit=60)
 def config_no_text(session):
     """The config file is a program."""
-    boot_module(session, "lapwing.conf", bytes(range(255, -1, -1)) * 16)
+    boot_module(session, "lapwing.conf", b"\x7fELF" + bytes(range(255, -1, -1)) * 16)
     without_config(session, ' (the boot module "lapwing.conf" is no text)')
 
 
@@ -182,3 +182,13 @@ def config_empty(session):
     """The config file is of no size."""
     boot_module(session, "lapwing.conf")
     without_config(session, ' (the boot module "lapwing.conf" is empty)')
+
+
+@boot_test(limit=60)
+def config_utf16(session):
+    """The config file is a text that an editor saved as UTF-16, with the mark at its beginning."""
+    boot_module(session, "lapwing.conf", "[lapwing]\n".encode("utf-16"))
+    session.expect(HYPERVISOR_LINES, r"^all guests ended: 0 well, 0 badly$")
+    complains(session, "lapwing.conf:1:1: this file is UTF-16: save it as UTF-8 or ASCII",
+              "no guest can be started: correct what is said above; `lapwing check FILE` does so before")
+    session.wait_off()

@@ -60,6 +60,8 @@ static const char *unfit(const struct abi_module *module)
         return "is larger than 1 MiB";
     if (module->address == 0)
         return "does not begin at a page";
+    if ((*(const uint8_t *)os_module(module) & 0xfe) == 0xfe)
+        return NULL; /* UTF-16, of which the parser has more to say */
     for (const char *at = os_module(module), *end = at + module->size; at < end; at++) {
         if (*at == '\0')
             return "is no text";
