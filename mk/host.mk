@@ -11,7 +11,7 @@ host_flags    := -std=gnu11 -g -I. $(host_warnings) -MMD -MP
 # The value of a `// KEY: ...` line of a C file: what to link a test with.
 links = $(shell sed -n 's|^// $(2): ||p' $(1))
 
-.PHONY: bench setup images host guests unit test-tools fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
+.PHONY: bench setup images host guests unit fuzz test test-boot run iso check check-rules check-format check-scripts check-cppcheck check-tidy
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
@@ -63,6 +63,7 @@ unit: $(unit_names:%=build/unit/%)
 
 # ---- Tests of the host's tools: tests/tools/test_NAME.py ------------------------------------------------------------
 
+.PHONY: test-tools
 test-tools:
 	@tests/tools/run.py $(T)
 
