@@ -100,7 +100,9 @@ static void find_backend(void)
                 backend = *b;
             return;
         }
-    log_line(LOG_ERROR, "this CPU offers neither AMD SVM nor a back end that Lapwing has: guests cannot run");
+    log_line(LOG_ERROR,
+             "this CPU offers neither AMD SVM nor Intel VMX, and no guest runs without: use one that does, or, if "
+             "this is a virtual machine, switch nested virtualization on");
 }
 
 static void serial_irq(struct trap_frame *f)

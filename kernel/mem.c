@@ -7,6 +7,7 @@
 #include "lib/string.h"
 
 #define POOL_MIN   (8ull << 20)
+#define RAM_MIN    (32ull << 20) /* what firmware and boot loader take, the image and a pool fit it */
 #define POOL_BASIC (24ull << 20) /* what root takes for itself, and for a few dozen vCPUs */
 #define POOL_MAX   (2ull << 30)
 #define EARLY_END  (4ull << 30) /* what the early tables map */
@@ -75,12 +76,14 @@ bool mem_init(const struct bootinfo *info)
             ram += info->regions[i].size;
             end = MAX(end, info->regions[i].base + info->regions[i].size);
         }
-    uint64_t size = ALIGN_DOWN(MIN(MIN(POOL_BASIC + ram / 32, ram / 4), POOL_MAX), LARGE_PAGE_SIZE);
+    uint64_t size = ALIGN_DOWN(MIN(MAX(MIN(POOL_BASIC + ram / 32, ram / 4), POOL_MIN), POOL_MAX), LARGE_PAGE_SIZE);
     for (; size >= POOL_MIN && !pool_base; size -= pool_base ? 0 : LARGE_PAGE_SIZE)
         pool_base = find_piece(info, size);
     if (!pool_base) {
-        log_line(LOG_ERROR, "memory: %llu MiB of RAM, but no %llu MiB in one piece below 4 GiB: give the machine more",
-                 (unsigned long long)(ram >> 20), POOL_MIN >> 20);
+        log_line(LOG_ERROR,
+                 "memory: %llu MiB of RAM, but no %llu MiB in one piece below 4 GiB: give the machine more, %llu MiB "
+                 "beside modules and guests",
+                 (unsigned long long)(ram >> 20), POOL_MIN >> 20, RAM_MIN >> 20);
         return false;
     }
     pool_size = size;

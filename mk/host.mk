@@ -61,6 +61,12 @@ $(foreach name,$(unit_names),$(eval $(call unit_rule,$(name))))
 unit: $(unit_names:%=build/unit/%)
 	@tests/unit/run $(foreach name,$(unit_names),$(if $(findstring $(T),$(name))$(if $(T),,all),build/unit/$(name)))
 
+# ---- Tests of the host's tools: tests/tools/test_NAME.py ------------------------------------------------------------
+
+.PHONY: test-tools
+test-tools:
+	@tests/tools/run.py $(T)
+
 # ---- Fuzzers: tests/fuzz/fuzz_NAME.c, for a short time each ----------------------------------------------------------
 
 fuzz_tests := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -134,7 +140,7 @@ check-scripts:
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
-		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py))
+		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/tools/*.py))
 
 cppcheck_flags := --quiet --std=c11 --platform=unix64 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=comparePointers --suppress=arrayIndexOutOfBoundsCond \

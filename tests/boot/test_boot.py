@@ -72,14 +72,6 @@ def write_xor_execute(session):
     session.wait_off()
 
 
-@boot_test(limit=60)
-def no_svm(session):
-    """On a CPU without SVM: one line that says so."""
-    session.boot("[lapwing]\non-end = stay\n", problems=True, extra=["-cpu", "max,svm=off"])
-    session.fatal = None
-    session.expect("", r"^(lapwing\| )?.*SVM")
-
-
 @boot_test(limit=120, machines=BOTH)
 def bad_config(session):
     """Each problem is one line with its place, and the good guest starts."""

@@ -29,8 +29,8 @@ def grub_script(commands):
     return "\n".join(lines) + "\n"
 
 
-def make(out, commands, files):
-    """Write an ISO: files as {path in the ISO: path on the host}, commands as GRUB script."""
+def make(out, commands, files, grub_modules=""):
+    """Write an ISO: files as {path in the ISO: path on the host}, commands as GRUB script, which may need more modules."""
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK) or os.path.isdir(out):
         raise LapwingError(f"cannot write {out}: give the name of a file in a folder that you may write to", EXIT_USAGE)
@@ -44,15 +44,15 @@ def make(out, commands, files):
         with open(os.path.join(tree, "boot", "grub", "grub.cfg"), "w", encoding="utf-8",
                   errors="surrogateescape") as script:
             script.write(grub_script(commands))
-        _mkrescue(out, tree)
+        _mkrescue(out, tree, grub_modules)
     except OSError as error:
         raise LapwingError(f"cannot make {out}: {error.filename or ''}: {error.strerror}") from error
     finally:
         shutil.rmtree(tree, ignore_errors=True)
 
 
-def _mkrescue(out, tree):
-    command = ["grub-mkrescue", "--output", out, "--install-modules=" + GRUB_MODULES, "--locales=", "--fonts=",
+def _mkrescue(out, tree, grub_modules):
+    command = ["grub-mkrescue", "--output", out, f"--install-modules={GRUB_MODULES} {grub_modules}", "--locales=", "--fonts=",
                "--themes=", tree, "--", "-volid", "LAPWING"]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

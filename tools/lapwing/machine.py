@@ -2,11 +2,12 @@
 
     svm    QEMU 10 of build/emu, emulating an AMD CPU with SVM          svm72  the same with the system's QEMU (Debian 12: 7.2)
     vmx    Bochs 3 of build/emu, emulating an Intel CPU with VMX        kvm    QEMU 10 with KVM and nested virtualization
-    auto   kvm where the host has it and Lapwing supports its CPU, else svm
+    auto   kvm where the host can do it, else svm
 """
 
 import os
 
+from . import kvm
 from .base import BUILD, EXIT_USAGE, LapwingError
 
 ROOT = os.path.join(BUILD, "emu", "root")
@@ -16,18 +17,19 @@ OVMF = os.path.join(ROOT, "usr", "share", "ovmf", "OVMF.fd")
 
 KINDS = ("auto", "svm", "vmx", "kvm", "svm72")
 
-# KVM modules whose nested virtualization Lapwing has a back end for, so that `auto` may choose it.
-NESTED = ("kvm_amd",)
-
 DEFAULT_CPUS = 2
 MIN_MEMORY = 512 << 20
+BOCHS_CPU = "corei7_skylake_x"
 
 
 class Machine:
-    """What to run on. boot is "cdrom" (an ISO), "usb" (the ISO as a stick) or "kernel" (by PVH)."""
+    """What to run on. boot is "cdrom" (an ISO), "usb" (the ISO as a stick) or "kernel" (by PVH), cpu Bochs' CPU model."""
 
-    def __init__(self, kind="svm", cpus=DEFAULT_CPUS, memory=MIN_MEMORY, firmware="bios", boot="cdrom", extra=()):
-        self.kind = choose(kind)
+    def __init__(self, kind="svm", cpus=DEFAULT_CPUS, memory=MIN_MEMORY, firmware="bios", boot="cdrom", extra=(),
+                 cpu=BOCHS_CPU, host=None):
+        self._host = host or kvm.Host()
+        self.kind = choose(kind, self._host)
+        self.cpu = cpu
         self.cpus = cpus
         self.memory = memory
         self.firmware = firmware
@@ -47,7 +49,7 @@ class Machine:
             share = os.path.join(ROOT, "usr", "share")
             command = [LOADER, "--library-path", LIBRARIES, os.path.join(ROOT, "usr", "bin", "qemu-system-x86_64"),
                        "-L", os.path.join(share, "qemu"), "-L", os.path.join(share, "seabios")]
-        accel = ["-accel", "kvm", "-cpu", "host"] if self.kind == "kvm" else ["-accel", "tcg", "-cpu", "max"]
+        accel = self._kvm() if self.kind == "kvm" else ["-accel", "tcg", "-cpu", "max"]
         command += ["-M", "q35", *accel, "-smp", str(self.cpus), "-m", f"{self.memory >> 20}M", "-nodefaults",
                     "-no-user-config", "-no-reboot", "-display", "none", "-serial", serial]
         if self.firmware == "uefi":
@@ -63,6 +65,11 @@ class Machine:
             command += ["-cdrom", image]
         return command + self.extra
 
+    def _kvm(self):
+        # KVM nests only with the LAPICs that it emulates itself. What could not migrate, the invariant TSC above all, is
+        # there without migration only. QEMU warns, and Lapwing says so, if the flag is not to be had after all.
+        return ["-accel", "kvm,kernel-irqchip=on", "-cpu", f"host,migratable=off,+{self._host.flag()}"]
+
     def bochs(self, image, folder, serial):
         """Write Bochs' config files into a folder; its command line. serial is a terminal device."""
         need_emulators()
@@ -74,7 +81,7 @@ class Machine:
             raise LapwingError(f"--machine vmx has 1 to 15 CPUs, not {self.cpus}", EXIT_USAGE)
         share = os.path.join(ROOT, "usr", "share", "bochs")
         with open(os.path.join(folder, "bochsrc"), "w", encoding="utf-8") as file:
-            file.write(BOCHSRC.format(megabytes=self.memory >> 20, cpus=self.cpus, share=share, image=image,
+            file.write(BOCHSRC.format(megabytes=self.memory >> 20, cpu=self.cpu, cpus=self.cpus, share=share, image=image,
                                       serial=serial, log=os.path.join(folder, "bochs.log")))
         with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
             file.write("c\nquit\n")
@@ -95,7 +102,7 @@ config_interface: textconfig
 display_library: term
 plugin_ctrl: iodebug=true, e1000=false, es1370=false, sb16=false, gameport=false, voodoo=false, busmouse=false
 megs: {megabytes}
-cpu: model=corei7_skylake_x, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
+cpu: model={cpu}, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
 romimage: file={share}/BIOS-bochs-latest
 vgaromimage: file={share}/VGABIOS-lgpl-latest
 boot: cdrom
@@ -113,25 +120,13 @@ def need_emulators():
         raise LapwingError("the emulators are not in build/emu; run tools/setup")
 
 
-def choose(kind):
+def choose(kind, host):
     """A kind that is not "auto"."""
-    if kind == "kvm" and not _usable("/dev/kvm"):
-        raise LapwingError("--machine kvm: /dev/kvm cannot be used here; try --machine svm")
-    if kind == "kvm" and not any(_nested(module) for module in ("kvm_amd", "kvm_intel")):
-        raise LapwingError("--machine kvm: nested virtualization is off (/sys/module/kvm_*/parameters/nested); "
-                           "try --machine svm")
-    if kind != "auto":
+    if kind not in ("auto", "kvm"):
         return kind
-    return "kvm" if _usable("/dev/kvm") and any(_nested(module) for module in NESTED) else "svm"
-
-
-def _usable(path):
-    return os.access(path, os.R_OK | os.W_OK)
-
-
-def _nested(module):
-    try:
-        with open(f"/sys/module/{module}/parameters/nested", encoding="ascii") as file:
-            return file.read().strip() in ("1", "Y")
-    except OSError:
-        return False
+    problem = host.problem()
+    if kind == "auto":
+        return "svm" if problem else "kvm"
+    if problem:
+        raise LapwingError(f"--machine kvm: {problem}; or use --machine svm")
+    return kind

@@ -1,4 +1,5 @@
 /* Finding and reading the config file among the boot modules. */
+#include "lib/format.h"
 #include "lib/string.h"
 #include "user/control/control.h"
 #include "user/control/os.h"
@@ -41,16 +42,43 @@ static int32_t find_module(void *context, const struct config_text *name)
     return -1;
 }
 
-/* By its name, or the first module, if it can be a config file; NULL: none. */
+/* By its name, or the first module; NULL: there is none. */
 static const struct abi_module *find_config(const struct abi_info *info)
 {
     static const struct config_text name = {.at = CONFIG_MODULE_NAME, .length = sizeof(CONFIG_MODULE_NAME) - 1};
     int32_t n = find_module((void *)info, &name);
-    const struct abi_module *module = &info->modules[n < 0 ? 0 : n];
 
-    if (info->module_count == 0 || module->address == 0 || module->size > CONFIG_SIZE_MAX)
-        return NULL;
-    return module;
+    return info->module_count > 0 ? &info->modules[n < 0 ? 0 : n] : NULL;
+}
+
+/* Why a module cannot be a config file; NULL: it can. */
+static const char *unfit(const struct abi_module *module)
+{
+    if (module->size == 0)
+        return "is empty";
+    if (module->size > CONFIG_SIZE_MAX)
+        return "is larger than 1 MiB";
+    if (module->address == 0)
+        return "does not begin at a page";
+    if ((*(const uint8_t *)os_module(module) & 0xfe) == 0xfe)
+        return NULL; /* UTF-16, of which the parser has more to say */
+    for (const char *at = os_module(module), *end = at + module->size; at < end; at++) {
+        if (*at == '\0')
+            return "is no text";
+    }
+    return NULL;
+}
+
+static void report_none(struct mux *mux, const struct abi_module *module, const char *why)
+{
+    char found[ABI_MODULE_NAME_SIZE + 64] = "";
+
+    if (why)
+        format(found, sizeof(found), " (the boot module \"%.*s\" %s)", (int)sizeof(module->name), module->name, why);
+    mux_say(mux,
+            "no config file%s: load it as a boot module named " CONFIG_MODULE_NAME
+            " (in grub.cfg: module2 FILE " CONFIG_MODULE_NAME ")",
+            found);
 }
 
 static void fit_to_machine(struct control *control, const struct config_reporter *reporter)
@@ -73,11 +101,11 @@ void boot_config(struct control *control)
     const struct abi_module *module = find_config(os_info());
     struct problems problems = {&control->mux, 0};
     struct config_reporter reporter = {report, &problems};
+    const char *why = module ? unfit(module) : NULL;
     bool good = false;
 
-    if (!module) {
-        mux_say(&control->mux, "no config file: load it as a boot module named " CONFIG_MODULE_NAME
-                               " (in grub.cfg: module2 FILE " CONFIG_MODULE_NAME ")");
+    if (!module || why) {
+        report_none(&control->mux, module, why);
         return;
     }
     config_parse(&control->config, os_module(module), module->size, &reporter);
