@@ -3,7 +3,7 @@
 
 %include "tests/guests/task.inc"
 
-global task_run, task_results, task_ints, task_externals, task_nmis
+global task_run, task_results, task_ints, task_externals, task_nmis, task_np_eip
 extern page_tables, task_gdt_pointer, task_idt_pointer, task_gdt, task_main_tss, task_t1_tss, task_t16_tss
 
 LAPIC       equ 0xfee00000
@@ -237,9 +237,7 @@ t_df:
 on_np:
     pop eax
     RESULT eax
-    pop eax
-    sub eax, t_bad
-    RESULT eax
+    pop dword [task_np_eip]
     RESULT_TR
     xor eax, eax
     mov ax, gs ; which could not be loaded
@@ -380,6 +378,7 @@ task_results:   resd 128
 task_ints:      resd 1
 task_externals: resd 1
 task_nmis:      resd 1
+task_np_eip:    resd 1
                 alignb 16
 main_stack:     resb 1024
 main_stack_end:

@@ -5,7 +5,8 @@
 // links: user/devices/misc.c user/devices/machine.c user/devices/guest_memory.c user/devices/upcall.c user/lib/ring.c
 // links: user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c user/emul/decode.c user/emul/tables.c user/emul/alu.c
 // links: user/emul/memory.c user/emul/operands.c user/emul/walk.c user/emul/stack.c user/emul/one_byte.c
-// links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c
+// links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c user/emul/task.c
+// links: user/emul/descriptor.c
 #include <stdarg.h>
 
 #include "tests/unit/test.h"
