@@ -338,7 +338,7 @@ static void combine(const struct abi_task_switch *how, struct emul_result *out)
         return;
     if (external && is_contributory(out->vector))
         out->error_code |= 1; /* EXT */
-    if (how->type != EVENT_EXCEPTION)
+    if (how->type != EVENT_EXCEPTION || !(is_contributory(out->vector) || out->vector == VECTOR_PF))
         return;
     if (how->vector == VECTOR_DF) {
         out->shutdown = true;
