@@ -76,6 +76,11 @@ TEST(the_new_tss_selector)
         switch_task((struct abi_task_switch){.selector = cases[i].selector, .source = cases[i].source, .length = 7});
         check_untouched(cases[i].vector, cases[i].code);
     }
+    start_tasks();
+    regs.gdtr.limit = SEL_NEW + 6;
+    remember();
+    switch_by(ABI_TASK_JMP);
+    check_untouched(VECTOR_GP, SEL_NEW);
     start_tasks(); /* RPL is no affair of a task switch's */
     CHECK_EQ(switch_task((struct abi_task_switch){.selector = SEL_NEW | 3, .source = ABI_TASK_JMP}), EMUL_DONE);
     CHECK_EQ(regs.tr.selector, SEL_NEW | 3);
@@ -434,6 +439,14 @@ TEST(tsss_across_pages)
     CHECK_EQ(peek(OLD_TSS + 0xffe, 2), 0x5678);
     CHECK_EQ(peek(0x28000, 2), 0x1234);
     CHECK_EQ(peek(0x28002 + 4, 4), 0x100);
+
+    start_paging();
+    regs.tr.base = DATA + 0x1000 - T32_EFLAGS; /* in front of EFLAGS */
+    set_page(TABLES, DATA + 0x1000, 0x28000 | 3);
+    CHECK_EQ(switch_by(ABI_TASK_CALL), EMUL_DONE);
+    CHECK_EQ(peek(DATA + 0xffc, 4), CODE + 7);
+    CHECK_EQ(peek(0x28000, 4), 2);
+    CHECK_EQ(peek(0x28004, 4), 0x100);
 }
 
 /* PDPTEs are loaded with CR3; what is reserved in them is #GP, and CR3 stays (SDM Vol. 3, 4.4.1). */
@@ -468,4 +481,8 @@ TEST(pae_paging)
     switch_by(ABI_TASK_JMP);
     check_new_task(VECTOR_GP, 0);
     CHECK_EQ(regs.cr3, TABLES);
+    poke_descriptor(GDT, SEL_OLD, OLD_TSS, 0x67, 0x8b);
+    poke_descriptor(GDT, SEL_NEW, NEW_TSS, 0x67, 0x89);
+    regs.cr3 = 0x2020; /* and are not, where CR3 is the same */
+    CHECK_EQ(switch_by(ABI_TASK_JMP), EMUL_DONE);
 }

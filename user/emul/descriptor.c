@@ -45,8 +45,7 @@ enum emul_status descriptor_read(struct emul *e, uint16_t selector, unsigned bad
     struct place place;
     enum emul_status status;
 
-    if (((selector & SELECTOR_LDT) && !(regs->ldtr.attr & ABI_SEG_P)) ||
-        (selector | 7u) > table_of(regs, selector)->limit)
+    if ((selector | 7u) > table_of(regs, selector)->limit)
         return task_fault(e, bad, selector);
     status = task_reach(e, address_of(regs, selector), 8, 0, &place);
     if (status == EMUL_DONE)
@@ -78,9 +77,7 @@ enum emul_status descriptor_load_ldtr(struct emul *e)
 
     if (is_null(ldtr->selector))
         return EMUL_DONE;
-    if (ldtr->selector & SELECTOR_LDT)
-        return task_fault(e, VECTOR_TS, ldtr->selector);
-    status = descriptor_read(e, ldtr->selector, VECTOR_TS, &found);
+    status = descriptor_read(e, ldtr->selector, VECTOR_TS, &found); /* not from an LDT: its limit is 0 */
     if (status != EMUL_DONE)
         return status;
     if ((found.attr & (ABI_SEG_P | ABI_SEG_S | ABI_SEG_TYPE)) != (ABI_SEG_P | SYSTEM_LDT))

@@ -25,8 +25,8 @@ enum emul_status descriptor_open(struct emul *e, uint16_t selector, struct place
 void descriptor_change(struct emul *e, const struct place *place, uint8_t clear, uint8_t set);
 
 /*
- * LDTR, and a segment register, from the selector that is in it, with the checks of a task switch (table 8-1). In
- * between it is unusable. The LDT has to be there first, then CS, then SS.
+ * LDTR, and a segment register, from the selector that is in it, with the checks of a task switch (table 8-1). Until
+ * then it is unusable, with a limit of 0. The LDT has to be there first, then CS, then SS.
  */
 enum emul_status descriptor_load_ldtr(struct emul *e);
 enum emul_status descriptor_load(struct emul *e, unsigned segment);
