@@ -405,6 +405,11 @@ TEST(page_faults_of_the_new_task)
     check_new_task(VECTOR_PF, PF_PRESENT | PF_WRITE);
     CHECK_EQ(regs.cr2, GDT + SEL_CODE + 5);
     start_paging();
+    poke_descriptor(GDT, SEL_CODE, 0, 0xfffff, 0xc9b);
+    poke_descriptor(GDT, SEL_DATA, 0, 0xfffff, 0xc93);
+    set_page(NEW_TABLES, GDT, GDT | 1); /* which they are already */
+    CHECK_EQ(switch_by(ABI_TASK_JMP), EMUL_DONE);
+    start_paging();
     set_page(NEW_TABLES, STACK - 4, 0);
     switch_by_event(3, 17, 0);
     check_fault(VECTOR_PF, PF_WRITE);
