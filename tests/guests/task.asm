@@ -18,6 +18,8 @@ CR0_PG      equ 0x80000000
 CR0_TS      equ 8
 EFER_LME    equ 0x100
 FLAG_NT     equ 0x4000
+DR7_L0_G1   equ 0x409
+UNUSED      equ 0x500 ; no code is there
 ACCESS_TYPE equ 0xf00 ; of a descriptor's second half
 
 %assign result_number 0
@@ -64,6 +66,11 @@ main:
     lldt ax
     clts
     RESULT_MARKER
+    mov eax, UNUSED
+    mov dr0, eax
+    mov dr1, eax
+    mov eax, DR7_L0_G1
+    mov dr7, eax
     ; JMP and back: all registers survive
     mov eax, 0x11111111
     mov ecx, 0x22222222
@@ -161,6 +168,11 @@ t1:
     xor eax, eax
     mov ax, ds
     RESULT eax
+    mov eax, dr7
+    and eax, 0xff
+    RESULT eax
+    xor eax, eax
+    mov dr7, eax
     sldt ax
     RESULT eax
     RESULT_MARKER

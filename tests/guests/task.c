@@ -232,6 +232,7 @@ static void compare(const char *name)
         {"TR of a new task", SEL_T1},
         {"CR0.TS", 8},
         {"DS from the LDT", SEL_IN_LDT},
+        {"DR7", 8}, /* the global one is left */
         {"LDTR", SEL_LDT},
         {"page tables of a new task", its},
         {"NT behind JMP to a task", 0},
