@@ -126,4 +126,19 @@ static inline enum emul_status switch_by_event(uint8_t type, uint8_t vector, int
                                                 .error_code = error_code >= 0 ? (uint32_t)error_code : 0});
 }
 
+/* The fault of a new task that start_tasks() made, after JMP. */
+static inline void check_new_task(unsigned vector, int64_t error_code)
+{
+    check_fault(vector, error_code);
+    CHECK(result.switched);
+    CHECK_EQ(regs.tr.selector, SEL_NEW);
+    CHECK_EQ(regs.rip, CODE + 0x100);
+    CHECK_EQ(regs.gpr[ABI_RAX], 0x200);
+    CHECK_EQ(type_of(SEL_OLD), 0x89);
+    CHECK_EQ(type_of(SEL_NEW), 0x8b);
+    /* What VM entry wants of CS in any case (27.3.1.2). */
+    CHECK_EQ(regs.seg[ABI_CS].attr & 0x99, 0x99);
+    CHECK_EQ(regs.cpl, regs.seg[ABI_CS].selector & 3);
+}
+
 #endif
