@@ -155,7 +155,6 @@ static enum emul_status prepare(struct task *t)
 
     if (!(regs->cr0 & CR0_PE) || (regs->efer & EFER_LMA))
         return emul_unhandled(t->e, "task switch in a mode that has none");
-    t->from = regs->tr.attr & TYPE_32 ? &layout_32 : &layout_16;
     status = check_new_tss(t);
     return status == EMUL_DONE ? reach_memory(t) : status;
 }
@@ -352,7 +351,7 @@ enum emul_status emul_task_switch(const struct emul_ops *ops, void *ctx, struct 
                                   const struct abi_task_switch *how, struct emul_result *out)
 {
     struct emul e;
-    struct task t = {.e = &e, .how = how};
+    struct task t = {.e = &e, .how = how, .from = regs->tr.attr & TYPE_32 ? &layout_32 : &layout_16};
 
     emul_begin(&e, ops, ctx, regs, out);
     out->status = switch_tasks(&t);
