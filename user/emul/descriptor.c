@@ -45,6 +45,7 @@ enum emul_status descriptor_read(struct emul *e, uint16_t selector, unsigned bad
     struct place place;
     enum emul_status status;
 
+    *segment = (struct abi_segment){.selector = selector};
     if ((selector | 7u) > table_of(regs, selector)->limit)
         return task_fault(e, bad, selector);
     status = task_reach(e, address_of(regs, selector), 8, 0, &place);
