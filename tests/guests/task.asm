@@ -4,7 +4,7 @@
 %include "tests/guests/task.inc"
 
 global task_run, task_results, task_ints, task_externals, task_nmis, task_np_eip
-extern page_tables, task_gdt_pointer, task_idt_pointer, task_gdt, task_main_tss, task_t1_tss, task_t16_tss
+extern page_tables, task_gdt_pointer, task_idt_pointer, task_gdt, task_main_tss, task_t1_tss, task_t16_tss, task_v86_tss, task_ud_tss
 
 LAPIC       equ 0xfee00000
 ICR         equ LAPIC + 0x300
@@ -18,6 +18,7 @@ CR0_PG      equ 0x80000000
 CR0_TS      equ 8
 EFER_LME    equ 0x100
 FLAG_NT     equ 0x4000
+FLAG_VM     equ 0x20000
 DR7_L0_G1   equ 0x409
 UNUSED      equ 0x500 ; no code is there
 ACCESS_TYPE equ 0xf00 ; of a descriptor's second half
@@ -148,6 +149,12 @@ bad_load:
     je .no_trap
     jmp SEL_TRAP:0
 .no_trap:
+    ; virtual-8086 mode, out of it by #UD; its pages are a user's
+    cmp dword [task_paging], PAGING_PAE
+    je .no_v86
+    jmp SEL_V86:0
+.no_v86:
+    RESULT_TR
     ; #SS, whose gate is not there: #NP, which makes it #DF
     mov ax, SEL_ABSENT
     mov ss, ax
@@ -244,6 +251,22 @@ t_df:
     RESULT eax
     mov dword [task_main_tss + 0x20], df_resume
     iretd
+
+; What is saved of the task in virtual-8086 mode.
+t_ud:
+    xor ecx, ecx
+    mov cx, [task_ud_tss]
+    RESULT ecx
+    mov eax, [task_v86_tss + 0x20]
+    RESULT eax
+    mov eax, [task_v86_tss + 0x24]
+    and eax, FLAG_VM
+    RESULT eax
+    mov eax, [task_v86_tss + 0x28]
+    RESULT eax
+    mov eax, [task_v86_tss + 0x4c]
+    RESULT eax
+    jmp SEL_MAIN:0
 
 ; By interrupt gates, on the stack of the task that has the fault.
 on_np:
@@ -381,7 +404,7 @@ saved_cr4:   dd 0
 saved_rsp:   dq 0
 ; What task.c cannot say: code of 32 and 16 bits, in the order of its enum.
 task_entries:
-    dd t1, t_int, t_gp, t_external, t_nmi, t_bad, t_trap, t_df, on_db, on_np
+    dd t1, t_int, t_gp, t_external, t_nmi, t_bad, t_trap, t_df, t_ud, on_db, on_np
     dd t16_again - t16, t16_end - t16
 task_t16_code: dd t16
 

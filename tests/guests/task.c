@@ -1,7 +1,8 @@
 /*
  * Hardware task switches (SDM Vol. 3, chapter 8) in 32-bit protected mode (task.asm): JMP, CALL, IRET, task gates in
  * the GDT and, for INT, for an exception with an error code, for an interrupt, an NMI and a double fault, in the IDT;
- * with each kind of paging. quirks=1: leave out what QEMU gets wrong, with and without hypervisor.
+ * with each kind of paging; to virtual-8086 mode and from it. quirks=1: leave out what QEMU gets wrong, with and
+ * without hypervisor.
  */
 #include "tests/guests/lib/apic.h"
 
@@ -26,6 +27,8 @@ enum {
     SEL_LDT = 0x78,
     SEL_ABSENT = 0x80,
     SEL_GATE = 0x88,
+    SEL_V86 = 0x90,
+    SEL_UD = 0x98,
     SEL_IN_LDT = 0x0c, /* its second one */
     VECTOR_INT = 0x61,
     VECTOR_EXTERNAL = 0x62,
@@ -37,15 +40,19 @@ enum { TSS16 = 0x81, LDT = 0x82, TASK_GATE = 0x85, TSS32 = 0x89, GATE32 = 0x8e }
 #define BUSY_BIT  0x200u
 #define TYPE_FREE 0x900u
 #define FLAG_NT   0x4000u
+#define FLAG_VM   0x20000u
 #define DR6_BT    0x8000u
 
 #define PDE_PRESENT 0x083u /* writable, large */
+#define PDE_USER    0x004u
 #define PDE_DEVICES 0x09bu /* not cached */
 
 #define SECOND_GIB 0x40000000u /* what is seen there, tells page tables apart: a page at 0, or this one */
 #define OTHER_PAGE 0x800000u
 #define RESULTS    128
 #define MARKER     0x9000u /* RAM that nobody uses; in task.inc plus a GiB */
+#define V86_CODE   0x8000u
+#define UD2        0x0b0fu
 #define STACK_SIZE 512
 #define T1_EAX     0x1a2b3c4du
 #define T1_EDX     0x5e6f7081u
@@ -66,7 +73,7 @@ struct __attribute__((packed)) pointer {
 };
 
 /* In the order of task.asm's task_entries. */
-enum { T1, T_INT, T_GP, T_EXTERNAL, T_NMI, T_BAD, T_TRAP, T_DF, TASKS, ON_DB = TASKS, ON_NP, T16_AGAIN, T16_END };
+enum { T1, T_INT, T_GP, T_EXTERNAL, T_NMI, T_BAD, T_TRAP, T_DF, T_UD, TASKS, ON_DB = TASKS, ON_NP, T16_AGAIN, T16_END };
 
 void task_run(void);
 extern const uint32_t task_entries[];
@@ -74,8 +81,8 @@ extern const uint32_t task_t16_code;
 extern uint32_t task_paging, task_cr3, task_trap, task_results[], task_ints, task_externals, task_nmis, task_np_eip;
 extern uint64_t page_tables[];
 
-uint64_t task_gdt[18];
-struct tss32 task_main_tss, task_t1_tss;
+uint64_t task_gdt[20];
+struct tss32 task_main_tss, task_t1_tss, task_v86_tss, task_ud_tss;
 struct tss16 task_t16_tss;
 struct pointer task_gdt_pointer = {sizeof(task_gdt) - 1, (uintptr_t)task_gdt}, task_idt_pointer;
 
@@ -124,14 +131,14 @@ static void make_tss(struct tss32 *tss, unsigned task, uint32_t cr3)
 
 static void make_tasks(uint32_t cr3, uint32_t other_cr3)
 {
-    static const uint16_t selectors[TASKS] = {SEL_T1,  SEL_INT, SEL_GP,   SEL_EXTERNAL,
-                                              SEL_NMI, SEL_BAD, SEL_TRAP, SEL_DF};
+    static const uint16_t selectors[TASKS] = {SEL_T1,  SEL_INT,  SEL_GP, SEL_EXTERNAL, SEL_NMI,
+                                              SEL_BAD, SEL_TRAP, SEL_DF, SEL_UD};
 
     memset(&task_main_tss, 0, sizeof(task_main_tss));
     task_main_tss.cr3 = cr3;
     task_gdt[SEL_MAIN / 8] = descriptor(address(&task_main_tss), sizeof(struct tss32) - 1, TSS32, 0);
     for (unsigned i = 0; i < TASKS; i++) {
-        struct tss32 *tss = i == T1 ? &task_t1_tss : &others[i];
+        struct tss32 *tss = i == T1 ? &task_t1_tss : i == T_UD ? &task_ud_tss : &others[i];
 
         make_tss(tss, i, i == T1 ? other_cr3 : cr3);
         task_gdt[selectors[i] / 8] = descriptor(address(tss), sizeof(*tss) - 1, TSS32, 0);
@@ -141,6 +148,8 @@ static void make_tasks(uint32_t cr3, uint32_t other_cr3)
     task_t1_tss.edi = T1_EDI;
     task_t1_tss.ldt = SEL_LDT;
     task_t1_tss.ds = SEL_IN_LDT;
+    task_v86_tss = (struct tss32){.cr3 = cr3, .eflags = FLAG_VM | 2, .eax = T1_EAX, .esp = 0x1000, .cs = V86_CODE >> 4};
+    task_gdt[SEL_V86 / 8] = descriptor(address(&task_v86_tss), sizeof(struct tss32) - 1, TSS32, 0);
     others[T_BAD].gs = SEL_ABSENT;
     others[T_TRAP].trap = 1;
     task_t16_tss = (struct tss16){
@@ -161,6 +170,7 @@ static void make_descriptors(void)
     task_gdt[SEL_GATE / 8] = task_gate(SEL_T1);
     ldt[SEL_IN_LDT / 8] = descriptor(0, 0xfffff, 0x92, 0xc);
     idt[VECTOR_DB] = interrupt_gate(task_entries[ON_DB]);
+    idt[VECTOR_UD] = task_gate(SEL_UD);
     idt[VECTOR_NMI] = task_gate(SEL_NMI);
     idt[VECTOR_DF] = task_gate(SEL_DF);
     idt[VECTOR_NP] = interrupt_gate(task_entries[ON_NP]);
@@ -178,6 +188,7 @@ static void make_page_tables(void)
     for (unsigned k = 0; k < 2; k++) {
         for (uint32_t i = 0; i < 1024; i++)
             directories[k][i] = i << 22 | (i < 768 ? PDE_PRESENT : PDE_DEVICES);
+        directories[k][0] |= PDE_USER;
         directories[k][SECOND_GIB >> 22] = (k ? OTHER_PAGE : 0) | PDE_PRESENT;
         for (unsigned i = 0; i < 4; i++)
             pointers[k][i] = (long_pointers[i] & ~0xfffull) | 1;
@@ -190,7 +201,7 @@ static void compare(const char *name)
 {
     bool paging = task_paging != NONE;
     uint32_t mine = paging ? 1 : 0, its = paging ? 2 : 0;
-    uint32_t trap = task_trap;
+    uint32_t trap = task_trap, v86 = task_paging != PAE;
     const struct {
         const char *what;
         uint32_t value;
@@ -223,6 +234,7 @@ static void compare(const char *name)
         {"TR behind the 16-bit task", SEL_MAIN},
         {"TR behind a gate", SEL_MAIN},
         {"TR behind #NP", SEL_MAIN},
+        {"TR behind virtual-8086 mode", SEL_MAIN},
         {"TR behind #DF", SEL_MAIN},
         {"ESP behind #DF", 0},
         /* T1, by JMP */
@@ -247,6 +259,11 @@ static void compare(const char *name)
         {"EIP of #GP", 0},
         {"NMIs during an NMI", 1},
         {"error code of #DF", 0},
+        {"back link to virtual-8086 mode", v86 * SEL_V86},
+        {"IP of virtual-8086 mode", 0},
+        {"EFLAGS.VM", v86 * FLAG_VM},
+        {"EAX of virtual-8086 mode", v86 * T1_EAX},
+        {"CS of virtual-8086 mode", v86 * V86_CODE >> 4},
         {"error code of #NP", SEL_ABSENT},
         {"TR of #NP", SEL_BAD},
         {"GS of #NP", SEL_ABSENT},
@@ -294,6 +311,7 @@ void guest_main(void)
     make_page_tables();
     quirks = guest_option("quirks", 0);
     task_trap = !quirks; /* QEMU does not know the T flag */
+    *(volatile uint16_t *)V86_CODE = UD2;
     *(volatile uint32_t *)MARKER = 1;
     *(volatile uint32_t *)(MARKER + OTHER_PAGE) = 2;
     for (unsigned i = 0; i < PAGINGS; i++) {
