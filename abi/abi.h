@@ -146,6 +146,23 @@ enum abi_upcall_kind {
                       */
     ABI_UPCALL_EOI,  /* EOI broadcast of a level-triggered vector: u.eoi */
     ABI_UPCALL_HALTED, /* no vCPU runs, and only an NMI or INIT could change that: end the guest if none can come */
+    ABI_UPCALL_TASK_SWITCH, /* the guest switches tasks, and the CPU has left it to us: u.task */
+};
+
+/*
+ * A hardware task switch (SDM Vol. 3, 8.3) of which the CPU has done the checks that come before a VM exit (26.4.2).
+ * Numbers of source as in table 28-2, of type as in 25.8.3.
+ */
+enum abi_task_source { ABI_TASK_CALL, ABI_TASK_IRET, ABI_TASK_JMP, ABI_TASK_GATE };
+struct abi_task_switch {
+    uint16_t selector; /* of the new TSS */
+    uint8_t source;    /* enum abi_task_source; GATE: a gate in the IDT */
+    uint8_t length;    /* of the instruction at regs.rip, where one is the cause */
+    /* GATE: what is being delivered */
+    uint8_t vector, type;
+    bool has_error_code;
+    uint8_t reserved;
+    uint32_t error_code;
 };
 
 struct abi_upcall {
@@ -169,25 +186,32 @@ struct abi_upcall {
         struct {
             uint32_t vector;
         } eoi;
+        struct abi_task_switch task;
     } u;
-    struct abi_regs regs; /* valid for EMULATE and LENGTH only */
+    struct abi_regs regs; /* valid for EMULATE, LENGTH and TASK_SWITCH only */
 };
 
-#define ABI_REPLY_REGS       1u /* reply.regs: gpr, rip, rflags and cr2 are new (the rest of it is ignored) */
-#define ABI_REPLY_EXCEPTION  2u /* inject reply.vector (0..31), with reply.error_code if ABI_REPLY_ERROR_CODE */
+#define ABI_REPLY_REGS 1u /* reply.regs: gpr, rip, rflags and cr2 are new (the rest of it is ignored) */
+/* Inject reply.vector (0..31), with reply.error_code if ABI_REPLY_ERROR_CODE; #DB: DR6 gets the bits of reply.value. */
+#define ABI_REPLY_EXCEPTION  2u
 #define ABI_REPLY_ERROR_CODE 4u
 #define ABI_REPLY_SPURIOUS   8u
 #define ABI_REPLY_END        16u /* the guest cannot go on (the world has logged why): end it, ABI_END_EMULATION */
 #define ABI_REPLY_SHADOW     32u /* the emulated instruction was MOV SS or POP SS: block interrupts for one instruction */
+/* TASK_SWITCH: beside ABI_REPLY_REGS, the segment registers, LDTR, TR, cpl, CR3 and reply.pdpte are new; CR0.TS is set
+ * and DR7's local bits are clear. */
+#define ABI_REPLY_TASK 64u
 
 struct abi_reply {
     uint32_t flags;
-    uint32_t value;  /* IO read: result in the low bytes; LENGTH: the register that ModRM.rm names, if it does */
+    /* IO read: result in the low bytes; LENGTH: the register that ModRM.rm names, if it does; #DB: of DR6, BS or BT */
+    uint32_t value;
     uint32_t length; /* LENGTH: 1..15 */
     uint32_t vector;
     uint32_t error_code;
     uint32_t reserved;
     struct abi_regs regs;
+    uint64_t pdpte[4]; /* TASK: with PAE paging, where CR3 has changed */
 };
 
 /* ---- System calls ------------------------------------------------------------------------------------------------ */
@@ -315,6 +339,7 @@ enum abi_mp_state {
     X(CR, "cr")                                                                                                        \
     X(CR8, "cr8")                                                                                                      \
     X(CACHE, "cache")                                                                                                  \
+    X(TASK_SWITCH, "task switch")                                                                                      \
     X(OTHER, "other")
 
 enum abi_exit {

@@ -28,6 +28,7 @@ struct exit {
             uint8_t bytes_count;
             uint8_t bytes[15];
         } mmio;
+        struct abi_task_switch task;
         struct {
             uint8_t vector; /* to be handed to the guest; its error code, if it has one, is 0 */
         } exception;
@@ -60,6 +61,8 @@ struct backend {
     void (*run)(struct vcpu *v);
     void (*get_regs)(struct vcpu *v, struct abi_regs *out);        /* all of them */
     void (*set_regs)(struct vcpu *v, const struct abi_regs *regs); /* all of them */
+    /* The registers of ABI_REPLY_TASK. Of a back end that gives TASK_SWITCH exits. */
+    void (*switch_task)(struct vcpu *v, const struct abi_regs *regs, const uint64_t pdpte[4]);
     uint64_t (*get_rip)(struct vcpu *v);
     void (*set_rip)(struct vcpu *v, uint64_t rip); /* ends an interrupt shadow */
     uint64_t (*get_rflags)(struct vcpu *v);

@@ -138,6 +138,14 @@ static void do_cr8(struct vcpu *v)
         backend->set_cr8(v, (uint8_t)value);
 }
 
+/* What was being delivered, the new task gets: the switch is the delivery. */
+static void do_task_switch(struct vcpu *v)
+{
+    v->page->upcall.u.task = v->exit.u.task;
+    v->event.valid = false;
+    (void)!vcpu_upcall(v, ABI_UPCALL_TASK_SWITCH);
+}
+
 static void do_hlt(struct vcpu *v)
 {
     if (!vcpu_skip(v) || vcpu_has_wakeup(v))
@@ -180,6 +188,9 @@ void vcpu_exit(struct vcpu *v)
         return;
     case ABI_EXIT_CR8:
         do_cr8(v);
+        return;
+    case ABI_EXIT_TASK_SWITCH:
+        do_task_switch(v);
         return;
     case ABI_EXIT_PAUSE:
         if (vcpu_skip(v))

@@ -1,12 +1,12 @@
 #include "kernel/log.h"
 #include "kernel/vcpu.h"
 
-enum { RFLAGS_TF = 1 << 8, DR6_BS = 1 << 14 };
+enum { RFLAGS_TF = 1 << 8, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 
-/* A single step's trap, behind an instruction that root or the device world has done. */
-static void inject_step(struct vcpu *v)
+/* The trap behind an instruction that root or the device world has done: a single step's, a new task's. */
+static void inject_trap(struct vcpu *v, uint32_t dr6)
 {
-    backend->add_dr6(v, DR6_BS);
+    backend->add_dr6(v, dr6 & (DR6_BS | DR6_BT));
     vcpu_inject_exception(v, VECTOR_DB, false, 0);
 }
 
@@ -17,7 +17,7 @@ int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
     u->kind = kind;
     u->vcpu = v->index;
     r->flags = 0;
-    if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH)
+    if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH || kind == ABI_UPCALL_TASK_SWITCH)
         backend->get_regs(v, &u->regs);
     uint64_t stack = WORLD_STACKS_BASE + (v->thread->slot + 1) * WORLD_STACK_STRIDE;
     int64_t result = user_enter(WORLD_IMAGE_BASE, stack - 8, v->thread->slot);
@@ -35,8 +35,10 @@ int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
         backend->set_rflags(v, r->regs.rflags);
         backend->set_cr2(v, r->regs.cr2);
     }
+    if ((flags & ABI_REPLY_TASK) && kind == ABI_UPCALL_TASK_SWITCH)
+        backend->switch_task(v, &r->regs, r->pdpte);
     if ((flags & ABI_REPLY_EXCEPTION) && (r->vector & 31) == VECTOR_DB)
-        inject_step(v);
+        inject_trap(v, r->value);
     else if (flags & ABI_REPLY_EXCEPTION)
         vcpu_inject_exception(v, (uint8_t)(r->vector & 31), flags & ABI_REPLY_ERROR_CODE, r->error_code);
     if (flags & ABI_REPLY_SHADOW)
@@ -61,6 +63,6 @@ bool vcpu_skip(struct vcpu *v)
     }
     backend->set_rip(v, backend->get_rip(v) + length);
     if (backend->get_rflags(v) & RFLAGS_TF)
-        inject_step(v);
+        inject_trap(v, DR6_BS);
     return true;
 }

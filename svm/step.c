@@ -1,22 +1,27 @@
 /*
  * One instruction, and then an exit: for an NMI that waits for an IRET or for the end of an interrupt shadow, which
  * nothing else shows. TF makes the CPU raise a #DB behind the instruction, which is intercepted (15.12.2). Should an
- * IRET fault, its handler finds TF in the frame, and at worst takes a #DB too many.
+ * IRET fault, its handler finds TF in the frame, and at worst takes a #DB too many. An IRET to another task would leave
+ * TF in this one's TSS: there any exit has to do that finds the guest elsewhere.
  */
 #include "svm/svm.h"
 
-enum { RFLAGS_TF = 1 << 8, DR6_BS = 1 << 14, DR6_BREAKPOINTS = 15 };
+enum { RFLAGS_TF = 1 << 8, RFLAGS_NT = 1 << 14, EFER_LMA = 1 << 10, DR6_BS = 1 << 14, DR6_BREAKPOINTS = 15 };
 
 void svm_step_begin(struct vcpu *v, struct svm_step *before)
 {
     struct svm_vcpu *s = svm_of(v);
     struct vmcb *c = s->vmcb;
     /* An event would take TF along into its frame; the next exit asks again. */
-    *before = (struct svm_step){.active = s->step && !v->event.valid, .rflags = c->rflags, .dr6 = c->dr6};
+    *before = (struct svm_step){.active = s->step && !v->event.valid,
+                                .to_task = (c->rflags & RFLAGS_NT) && !(c->efer & EFER_LMA),
+                                .rip = c->rip,
+                                .rflags = c->rflags,
+                                .dr6 = c->dr6};
     s->step = false;
     if (!before->active)
         return;
-    c->rflags |= RFLAGS_TF;
+    c->rflags |= before->to_task ? 0 : RFLAGS_TF;
     c->intercept1 &= ~(uint32_t)I1_IRET;
 }
 
@@ -25,6 +30,10 @@ void svm_step_end(struct vcpu *v, const struct svm_step *before)
     struct vmcb *c = svm_of(v)->vmcb;
     if (!before->active)
         return;
+    if (before->to_task) {
+        v->nmi_blocked = v->nmi_blocked && c->rip == before->rip;
+        return;
+    }
     if ((uint32_t)c->exit_code != EXIT_EXCEPTION0 + VECTOR_DB) {
         c->rflags = (c->rflags & ~(uint64_t)RFLAGS_TF) | (before->rflags & RFLAGS_TF);
         return;

@@ -38,8 +38,8 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 void svm_decode_exit(struct vcpu *v);
 /* svm/step.c: around an entry, the second behind svm_decode_exit(). */
 struct svm_step {
-    bool active;
-    uint64_t rflags, dr6;
+    bool active, to_task;
+    uint64_t rip, rflags, dr6;
 };
 void svm_step_begin(struct vcpu *v, struct svm_step *before);
 void svm_step_end(struct vcpu *v, const struct svm_step *before);

@@ -123,6 +123,27 @@ static void take_back_event(struct vcpu *v)
     v->nmi_blocked = state & BLOCKED_BY_NMI;
 }
 
+/* Qualification: SDM Vol. 3, table 28-2. The delivery of an NMI blocks others, and IRET ends that, in this way too. */
+static void task_switch(struct vcpu *v)
+{
+    enum { SOURCE_SHIFT = 30 };
+    const struct event *event = &v->event;
+    struct exit *e = &v->exit;
+    e->kind = ABI_EXIT_TASK_SWITCH;
+    e->u.task = (struct abi_task_switch){.selector = (uint16_t)e->info[0],
+                                         .source = e->info[0] >> SOURCE_SHIFT & 3,
+                                         .length = e->instruction_length,
+                                         .vector = event->vector,
+                                         .type = event->type,
+                                         .has_error_code = event->has_error_code,
+                                         .error_code = event->error_code};
+    if (e->u.task.source == ABI_TASK_IRET || (event->valid && event->type == EVENT_NMI)) {
+        v->nmi_blocked = e->u.task.source != ABI_TASK_IRET;
+        uint32_t state = read32(GUEST_INTERRUPTIBILITY) & ~(uint32_t)BLOCKED_BY_NMI;
+        write32(GUEST_INTERRUPTIBILITY, state | (v->nmi_blocked ? BLOCKED_BY_NMI : 0));
+    }
+}
+
 static enum abi_exit kind_of(enum reason reason)
 {
     switch (reason) {
@@ -181,6 +202,8 @@ void vmx_decode_exit(struct vcpu *v)
         mmio(v);
     else if (reason == CR_ACCESS)
         vmx_cr_access(v);
+    else if (reason == TASK_SWITCH)
+        task_switch(v);
     else if (reason == RDPMC)
         exception(e, VECTOR_GP);
     else if (reason == GETSEC || (reason >= VMCLEAR && reason <= VMXON) || reason == MWAIT || reason == MONITOR ||

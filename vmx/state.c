@@ -3,6 +3,7 @@
 #include "vmx/vmx.h"
 
 enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
+enum { CR0_TS = 8, DR7_LOCAL = 0x155 };
 #define CR0_PG        BIT(31)
 #define DR6_RESET     0xffff0ff0ull
 #define TYPE_ACCESSED 1u
@@ -137,6 +138,21 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     s->cr2 = r->cr2;
     writen(GUEST_PENDING_DEBUG, 0);
     write32(GUEST_INTERRUPTIBILITY, 0);
+}
+
+/* Another CR3 takes other translations and PDPTEs with it (SDM Vol. 3, 4.10.4.1 and 27.3.2.4). */
+void vmx_switch_task(struct vcpu *v, const struct abi_regs *r, const uint64_t pdpte[4])
+{
+    vmx_load(v);
+    write_segments(r);
+    writen(GUEST_CR0, readn(GUEST_CR0) | CR0_TS);
+    writen(GUEST_DR7, readn(GUEST_DR7) & ~(uint64_t)DR7_LOCAL);
+    if (readn(GUEST_CR3) == r->cr3)
+        return;
+    writen(GUEST_CR3, r->cr3);
+    for (int i = 0; i < 4; i++)
+        write64((enum vmcs64)(GUEST_PDPTE0 + 2 * i), pdpte[i]);
+    vmx_of(v)->vpid.generation = 0;
 }
 
 int vmx_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)

@@ -5,7 +5,8 @@
 // links: user/devices/misc.c user/devices/machine.c user/devices/guest_memory.c user/devices/upcall.c user/lib/ring.c
 // links: user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c user/emul/decode.c user/emul/tables.c user/emul/alu.c
 // links: user/emul/memory.c user/emul/operands.c user/emul/walk.c user/emul/stack.c user/emul/one_byte.c
-// links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c
+// links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c user/emul/task.c
+// links: user/emul/descriptor.c
 #include <stdarg.h>
 
 #include "tests/unit/test.h"
@@ -205,7 +206,72 @@ TEST(single_step_traps_after_the_instruction)
     EMULATE("\xa1\x10\x00\xc0\xfe");
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_EXCEPTION);
     CHECK_EQ(page.reply.vector, 1);
+    CHECK_EQ(page.reply.value, 0x4000); /* DR6.BS */
     CHECK_EQ(page.reply.regs.rip, CODE + 5);
+}
+
+/* Two TSSs of tasks in this guest's code, GDT at 3000h: selectors 8, 10h, code 18h, data 20h. */
+static void setup_tasks(uint64_t new_tss_type, uint32_t trap)
+{
+    static const uint64_t rest[] = {0x00cf9b000000ffff, 0x00cf93000000ffff};
+    uint64_t gdt[] = {0, 0x00008b0040000067, 0x0000000050000067 | new_tss_type << 40, rest[0], rest[1]};
+    uint32_t tss[26] = {[8] = 0x7000, [9] = 2, [18] = 0x20, [19] = 0x18, [20] = 0x20, [25] = trap};
+
+    setup();
+    memcpy(ram + 0x3000, gdt, sizeof(gdt));
+    memcpy(ram + 0x5000, tss, sizeof(tss));
+    page.upcall.regs.gdtr = (struct abi_segment){.base = 0x3000, .limit = sizeof(gdt) - 1};
+    page.upcall.regs.tr = (struct abi_segment){.selector = 8, .base = 0x4000, .limit = 0x67, .attr = 0x8b};
+    page.upcall.u.task = (struct abi_task_switch){.selector = 0x10, .source = ABI_TASK_JMP, .length = 7};
+}
+
+static void switch_task(void)
+{
+    page.upcall.kind = ABI_UPCALL_TASK_SWITCH;
+    upcall_serve(&page, SLOT);
+}
+
+TEST(task_switch)
+{
+    setup_tasks(0x89, 0);
+    switch_task();
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_TASK);
+    CHECK_EQ(page.reply.regs.rip, 0x7000);
+    CHECK_EQ(page.reply.regs.tr.selector, 0x10);
+    CHECK_EQ(page.reply.pdpte[0], 0);
+    setup_tasks(0x89, 1);
+    switch_task();
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_TASK | ABI_REPLY_EXCEPTION);
+    CHECK_EQ(page.reply.vector, 1);
+    CHECK_EQ(page.reply.value, 0x8000); /* DR6.BT */
+    setup_tasks(0x8b, 1);               /* busy: the old task has the fault */
+    switch_task();
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_EXCEPTION | ABI_REPLY_ERROR_CODE);
+    CHECK_EQ(page.reply.vector, 13);
+    CHECK_EQ(page.reply.error_code, 0x10);
+    CHECK_EQ(page.reply.regs.rip, CODE);
+    setup_tasks(0x89, 1);
+    memset(ram + 0x3018, 0, 8); /* no code segment: the new one */
+    switch_task();
+    CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_TASK | ABI_REPLY_EXCEPTION | ABI_REPLY_ERROR_CODE);
+    CHECK_EQ(page.reply.vector, 10);
+    CHECK_EQ(page.reply.error_code, 0x18);
+}
+
+TEST(task_switches_that_end_the_guest)
+{
+    setup_tasks(0x89, 0);
+    page.upcall.regs.efer = 1 << 10;
+    switch_task();
+    CHECK_EQ(page.reply.flags, ABI_REPLY_END);
+    CHECK(strstr(logged, "cannot switch tasks: ") != NULL);
+    CHECK_EQ(fake.end_reason, ABI_END_NONE);
+    setup_tasks(0x8b, 0);
+    page.upcall.u.task.source = ABI_TASK_GATE;
+    page.upcall.u.task.vector = 8; /* a double fault's delivery fails */
+    page.upcall.u.task.type = 3;
+    switch_task();
+    CHECK_EQ(fake.end_reason, ABI_END_TRIPLE_FAULT);
 }
 
 TEST(instruction_length)

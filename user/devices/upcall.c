@@ -15,6 +15,9 @@
 #define VECTOR_UD 6
 #define CPL_USER  3
 
+#define DR6_BS 0x4000u
+#define DR6_BT 0x8000u
+
 /* A fetch that fails because other CPUs change the page tables under it is tried so often; more is no accident. */
 #define LENGTH_TRIES 64
 
@@ -101,6 +104,7 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
         if (result.single_step) {
             reply->flags |= ABI_REPLY_EXCEPTION;
             reply->vector = VECTOR_DB;
+            reply->value = DR6_BS;
         }
         break;
     case EMUL_FAULT:
@@ -110,6 +114,35 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
         reply_unhandled(page, &result);
         break;
     }
+}
+
+/* A fault in the new task is delivered there. */
+static void serve_task_switch(struct abi_page *page, unsigned slot)
+{
+    struct abi_reply *reply = &page->reply;
+    struct emul_result result;
+    char text[128];
+
+    reply->regs = page->upcall.regs;
+    emul_task_switch(guest_memory_ops(), (void *)(uintptr_t)slot, &reply->regs, &page->upcall.u.task, &result);
+    if (result.status == EMUL_UNHANDLED) {
+        emul_describe(&result, text, sizeof(text));
+        world_log("vcpu %u: cannot switch tasks: %s; the guest ends here", page->upcall.vcpu, text);
+        reply->flags = ABI_REPLY_END;
+        return;
+    }
+    if (result.shutdown)
+        env_vm_end(ABI_END_TRIPLE_FAULT, 0);
+    reply->flags = ABI_REPLY_REGS;
+    if (result.status == EMUL_FAULT) {
+        reply_fault(reply, &result);
+    } else if (result.new_task_trap) {
+        reply->flags |= ABI_REPLY_EXCEPTION;
+        reply->vector = VECTOR_DB;
+        reply->value = DR6_BT;
+    }
+    reply->flags |= result.switched ? ABI_REPLY_TASK : 0;
+    memcpy(reply->pdpte, result.pdpte, sizeof(reply->pdpte));
 }
 
 static void serve_length(struct abi_page *page, unsigned slot)
@@ -149,6 +182,9 @@ void upcall_serve(struct abi_page *page, unsigned slot)
         break;
     case ABI_UPCALL_LENGTH:
         serve_length(page, slot);
+        break;
+    case ABI_UPCALL_TASK_SWITCH:
+        serve_task_switch(page, slot);
         break;
     case ABI_UPCALL_INTA:
         serve_inta(page, slot);

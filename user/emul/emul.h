@@ -1,6 +1,6 @@
 /*
  * The instruction emulator of the device world: executes one guest instruction that root could not (an MMIO access,
- * INS, OUTS), tells how long an instruction is, and walks guest page tables.
+ * INS, OUTS), tells how long an instruction is, switches tasks, and walks guest page tables.
  *
  * Pure C without state of its own: any thread may call it for its own vCPU, at any time. Guests are hostile: for every
  * content of registers and memory it ends after a bounded amount of work and touches nothing but what the callbacks
@@ -9,7 +9,7 @@
 #ifndef USER_EMUL_EMUL_H
 #define USER_EMUL_EMUL_H
 
-#include "abi/regs.h"
+#include "abi/abi.h"
 #include "abi/types.h"
 
 #define EMUL_MAX_LENGTH 15 /* SDM Vol. 2, 2.3.11 */
@@ -63,6 +63,11 @@ struct emul_result {
     uint8_t bytes[EMUL_MAX_LENGTH]; /* the instruction, as far as it was fetched */
     uint64_t rip;                   /* where it is (offset in CS) */
     const char *reason;             /* UNHANDLED: a few words, static text; else NULL */
+    /* Of emul_task_switch() only */
+    bool switched;      /* regs are the new task's */
+    bool new_task_trap; /* DONE: a #DB with DR6.BT is due, as with single_step (SDM Vol. 3, 18.3.1.5) */
+    bool shutdown;      /* FAULT: it came in the delivery of a double fault, and is a triple fault */
+    uint64_t pdpte[4];  /* switched, and CR3 has changed, with PAE paging: what the CPU loads */
 };
 
 /*
@@ -88,6 +93,16 @@ enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_reg
  * every CPU is #UD.
  */
 int emul_length(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out);
+
+/*
+ * Switch tasks, as the instruction at regs->rip does it or the delivery of an event; the CPU's own checks are repeated,
+ * for other CPUs may have changed what they were about. DONE, FAULT or UNHANDLED. Up to the moment at which the new
+ * task is current a fault is the old one's, and regs->cr2 at most has changed; beyond it out->switched is set, and regs
+ * are complete, with whatever the fault has left unusable. A fault that was raised in the delivery of an exception is
+ * combined with it. DR7 is the caller's affair.
+ */
+enum emul_status emul_task_switch(const struct emul_ops *ops, void *ctx, struct abi_regs *regs,
+                                  const struct abi_task_switch *how, struct emul_result *out);
 
 /* One line of text about a result, for the log: reason, rip, bytes. Always NUL-terminated if size > 0. */
 void emul_describe(const struct emul_result *result, char *text, size_t size);

@@ -24,7 +24,10 @@ struct emul {
 
 /* Everything below that returns enum emul_status returns EMUL_DONE for "go on"; anything else ends the instruction. */
 
-/* ---- Endings (step.c) */
+/* ---- Beginning and endings (step.c) */
+
+/* Fills in *e and clears *out. */
+void emul_begin(struct emul *e, const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out);
 
 enum emul_status emul_fault(struct emul *e, unsigned vector);                      /* with error code 0 or none */
 enum emul_status emul_page_fault(struct emul *e, uint64_t linear, uint32_t error); /* sets CR2 */

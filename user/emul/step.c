@@ -45,7 +45,7 @@ void emul_commit(struct emul *e)
     e->regs->rflags = (e->regs->rflags & ~RFLAGS_ARITHMETIC) | (e->rflags & RFLAGS_ARITHMETIC);
 }
 
-static void begin(struct emul *e, const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out)
+void emul_begin(struct emul *e, const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out)
 {
     memset(e, 0, sizeof(*e));
     memset(out, 0, sizeof(*out));
@@ -176,7 +176,7 @@ enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_reg
     uint64_t count_before = regs->gpr[ABI_RCX];
     struct emul e;
 
-    begin(&e, ops, ctx, regs, out);
+    emul_begin(&e, ops, ctx, regs, out);
     out->bytes_count = (uint8_t)MIN(bytes_count, (unsigned)EMUL_MAX_LENGTH);
     if (out->bytes_count)
         memcpy(out->bytes, bytes, out->bytes_count);
@@ -194,7 +194,7 @@ int emul_length(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, st
 {
     struct emul e;
 
-    begin(&e, ops, ctx, regs, out);
+    emul_begin(&e, ops, ctx, regs, out);
     out->status = fetch_and_decode(&e);
     return out->length;
 }
