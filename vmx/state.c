@@ -126,7 +126,7 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     writen(GUEST_RIP, r->rip);
     writen(GUEST_RFLAGS, r->rflags | 2);
     uint64_t owned = readn(CR0_MASK);
-    writen(GUEST_CR0, (r->cr0 & ~owned) | vmx_caps.cr0_fixed0);
+    writen(GUEST_CR0, (r->cr0 & ~owned) | vmx_caps.cr0_fixed[0]);
     writen(CR0_SHADOW, r->cr0);
     writen(GUEST_CR3, r->cr3);
     writen(GUEST_CR4, (r->cr4 & ~readn(CR4_MASK)) | CR4_VMXE);

@@ -41,7 +41,7 @@ static const char *probe(void)
 {
     static const uint32_t passed[] = {MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
                                       MSR_FS_BASE,     MSR_GS_BASE,      MSR_KERNEL_GS_BASE};
-    const char *problem = vmx_probe();
+    const char *problem = vmx_probe(rdmsr, read_cr0(), read_cr4());
     if (problem)
         return problem;
     msr_bitmap = page_alloc(0);
@@ -68,7 +68,7 @@ static int cpu_enable(void)
     uint64_t feature = rdmsr(IA32_FEATURE_CONTROL);
     if (!(feature & FEATURE_LOCKED))
         wrmsr(IA32_FEATURE_CONTROL, feature | FEATURE_LOCKED | FEATURE_VMX);
-    write_cr0(read_cr0() | vmx_caps.cr0_fixed0);
+    write_cr0(read_cr0() | vmx_caps.cr0_fixed[0]);
     write_cr4(read_cr4() | CR4_VMXE);
     region[0] = vmx_caps.revision;
     if (!vmxon(page_to_pa(region)))
@@ -193,7 +193,7 @@ static void write_controls(struct vcpu *v)
         write32(PLE_WINDOW, PLE_WINDOW_TICKS);
     }
     /* NE has to be 1 in VMX operation; an exit does not put back CD and NW, so the guest's never reach the CPU. */
-    writen(CR0_MASK, vmx_caps.cr0_fixed0 | (BIT(29) | BIT(30)));
+    writen(CR0_MASK, vmx_caps.cr0_fixed[0] | (BIT(29) | BIT(30)));
     writen(CR4_MASK, ~cr4_offered());
     write64(VMCS_LINK, UINT64_MAX);
     write64(GUEST_PAT, 0x0007040600070406);
