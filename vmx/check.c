@@ -181,8 +181,7 @@ static const char *check_segments(const struct vmx_guest_state *s)
 static const char *check_flow(const struct vmx_guest_state *s)
 {
     bool code64 = long_mode(s) && (s->segment[VMX_CS].rights & L);
-    bool event = s->entry_event >> 31, interrupt = event && (s->entry_event >> 8 & 7) == EVENT_INTERRUPT;
-    bool nmi = event && (s->entry_event >> 8 & 7) == EVENT_NMI;
+    bool interrupt = s->event && s->event_type == EVENT_INTERRUPT, nmi = s->event && s->event_type == EVENT_NMI;
     uint32_t blocked = s->interruptibility, shadow = blocked & (BY_STI | BY_MOV_SS);
     bool step = (s->rflags & RFLAGS_TF) && !(s->debugctl & DEBUGCTL_BTF);
     const struct rule rules[] = {

@@ -16,7 +16,9 @@ struct vmx_guest_state {
     } segment[VMX_SEGMENTS];
     uint64_t gdtr_base, idtr_base, rip, rflags, pending_debug, vmcs_link, pdpte[4];
     uint32_t gdtr_limit, idtr_limit, activity, interruptibility;
-    uint32_t entry_controls, entry_event;
+    uint32_t entry_controls;
+    bool event; /* one is injected, */
+    uint8_t event_type;
     uint64_t cr0_fixed[2], cr4_fixed[2]; /* as in struct vmx_caps */
     unsigned physical_bits;              /* CPUID 80000008H: EAX[7:0] */
 };

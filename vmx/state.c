@@ -1,4 +1,5 @@
 /* The guest's registers in the VMCS (SDM Vol. 3, 25.4). */
+#include "kernel/asm.h"
 #include "kernel/msr.h"
 #include "vmx/vmx.h"
 
@@ -209,4 +210,41 @@ int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
             }
         return E_NOENT;
     }
+}
+
+void vmx_get_guest_state(const struct vcpu *v, struct vmx_guest_state *s)
+{
+    *s = (struct vmx_guest_state){.cr0 = readn(GUEST_CR0),
+                                  .cr3 = readn(GUEST_CR3),
+                                  .cr4 = readn(GUEST_CR4),
+                                  .dr7 = readn(GUEST_DR7),
+                                  .debugctl = read64(GUEST_DEBUGCTL),
+                                  .efer = read64(GUEST_EFER),
+                                  .pat = read64(GUEST_PAT),
+                                  .sysenter_esp = readn(GUEST_SYSENTER_ESP),
+                                  .sysenter_eip = readn(GUEST_SYSENTER_EIP),
+                                  .gdtr_base = readn(GUEST_GDTR_BASE),
+                                  .idtr_base = readn(GUEST_IDTR_BASE),
+                                  .rip = readn(GUEST_RIP),
+                                  .rflags = readn(GUEST_RFLAGS),
+                                  .pending_debug = readn(GUEST_PENDING_DEBUG),
+                                  .vmcs_link = read64(VMCS_LINK),
+                                  .gdtr_limit = read32(GUEST_GDTR_LIMIT),
+                                  .idtr_limit = read32(GUEST_IDTR_LIMIT),
+                                  .activity = read32(GUEST_ACTIVITY),
+                                  .interruptibility = read32(GUEST_INTERRUPTIBILITY),
+                                  .entry_controls = read32(ENTRY_CONTROLS),
+                                  .event = v->event.valid,
+                                  .event_type = v->event.type,
+                                  .cr0_fixed = {vmx_caps.cr0_fixed[0], vmx_caps.cr0_fixed[1]},
+                                  .cr4_fixed = {vmx_caps.cr4_fixed[0], vmx_caps.cr4_fixed[1]},
+                                  .physical_bits = cpuid(0x80000008, 0).eax & 0xff};
+    for (unsigned i = 0; i < VMX_SEGMENTS; i++) {
+        s->segment[i].selector = read16((enum vmcs16)SEGMENT(GUEST_ES, i));
+        s->segment[i].limit = read32((enum vmcs32)SEGMENT(GUEST_ES_LIMIT, i));
+        s->segment[i].rights = read32((enum vmcs32)SEGMENT(GUEST_ES_RIGHTS, i));
+        s->segment[i].base = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, i));
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(s->pdpte); i++)
+        s->pdpte[i] = read64((enum vmcs64)SEGMENT(GUEST_PDPTE0, i));
 }
