@@ -100,8 +100,10 @@ static void mmio(struct vcpu *v)
     e->u.mmio.fetch = e->info[0] & EPT_FETCH;
     e->u.mmio.bytes_count = 0;
     /* An IRET that faults has unblocked NMIs all the same, and will be executed again (28.2.3). */
-    if ((e->info[0] & EPT_IRET_UNBLOCKED_NMI) && !v->event.valid)
+    if ((e->info[0] & EPT_IRET_UNBLOCKED_NMI) && !v->event.valid) {
+        v->nmi_blocked = true;
         write32(GUEST_INTERRUPTIBILITY, read32(GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+    }
 }
 
 /* What was on its way into the guest and did not arrive, goes in again (28.2.4). */

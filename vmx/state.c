@@ -1,6 +1,7 @@
 /* The guest's registers in the VMCS (SDM Vol. 3, 25.4). */
 #include "kernel/asm.h"
 #include "kernel/msr.h"
+#include "lib/string.h"
 #include "vmx/vmx.h"
 
 enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
@@ -134,6 +135,7 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     writen(CR4_SHADOW, r->cr4);
     vmx_set_efer(v, r->efer);
     writen(GUEST_DR7, DEBUG_CONTROL_RESET);
+    memset(s->dr, 0, sizeof s->dr);
     s->dr6 = DR6_RESET;
     s->cr2 = r->cr2;
     writen(GUEST_PENDING_DEBUG, 0);
@@ -180,6 +182,8 @@ int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct vmx_vcpu *s = vmx_of(v);
     vmx_load(v);
+    if (msr == MSR_SFMASK && value >> 32)
+        return E_INVAL; /* reserved bits, with which the next entry would fail */
     switch (msr) {
     case MSR_PAT:
         write64(GUEST_PAT, value);
