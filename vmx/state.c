@@ -4,7 +4,7 @@
 #include "lib/string.h"
 #include "vmx/vmx.h"
 
-enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
+enum { CR4_MCE = 1 << 6, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
 #define CR0_PG        BIT(31)
 #define DR6_RESET     0xffff0ff0ull
 #define TYPE_ACCESSED 1u
@@ -131,7 +131,8 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     writen(GUEST_CR0, (r->cr0 & ~owned) | vmx_caps.cr0_fixed[0]);
     writen(CR0_SHADOW, r->cr0);
     writen(GUEST_CR3, r->cr3);
-    writen(GUEST_CR4, (r->cr4 & ~readn(CR4_MASK)) | CR4_VMXE);
+    /* With MCE as root has it: without, a machine check in the guest would shut the CPU down. */
+    writen(GUEST_CR4, (r->cr4 & ~readn(CR4_MASK)) | CR4_VMXE | (read_cr4() & CR4_MCE));
     writen(CR4_SHADOW, r->cr4);
     vmx_set_efer(v, r->efer);
     writen(GUEST_DR7, DEBUG_CONTROL_RESET);

@@ -66,6 +66,8 @@ static int cpu_enable(void)
         return E_NOMEM;
     }
     uint64_t feature = rdmsr(IA32_FEATURE_CONTROL);
+    if ((feature & FEATURE_LOCKED) && !(feature & FEATURE_VMX))
+        return E_NOTSUP; /* VMXON would fault */
     if (!(feature & FEATURE_LOCKED))
         wrmsr(IA32_FEATURE_CONTROL, feature | FEATURE_LOCKED | FEATURE_VMX);
     write_cr0(read_cr0() | vmx_caps.cr0_fixed[0]);
@@ -168,6 +170,14 @@ static uint64_t cr4_offered(void)
 
 static void write_controls(struct vcpu *v)
 {
+    /* What a new VMCS holds is the CPU's affair (SDM Vol. 3, 25.11.3); these are read, and 0 from here on or at first.
+     * A mask and a match of 0 leave #PF to its bit in the exception bitmap. */
+    static const uint16_t zero[] = {
+        PF_ERROR_MASK, PF_ERROR_MATCH, CR3_TARGET_COUNT,  ENTRY_EVENT,        TPR_THRESHOLD,      GUEST_ACTIVITY,
+        GUEST_SMBASE,  GUEST_DEBUGCTL, GUEST_SYSENTER_CS, GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP, HOST_FS,
+        HOST_GS,       HOST_FS_BASE,   HOST_SYSENTER_CS,  HOST_SYSENTER_ESP,  HOST_SYSENTER_EIP};
+    for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
+        vmcs_set(zero[i], 0);
     const struct vmx_vm *vm = v->vm->backend;
     struct vmx_vcpu *s = vmx_of(v);
     write32(PIN_CONTROLS, vmx_caps.control[PIN]);

@@ -93,7 +93,7 @@ INSTRUCTION(mwait, "xor %%ecx, %%ecx; mwait")
 INSTRUCTION(rdpmc, "mov $0x3fff, %%ecx; rdpmc")
 INSTRUCTION(wbinvd, "wbinvd")
 
-enum { QUIRK = 1 };
+enum { QUIRK = 1, RFLAGS_RF = 1 << 16 };
 
 struct bad {
     const char *what;
@@ -161,6 +161,9 @@ static void control_registers(void)
 static void msr(const char *what, uint32_t number, uint64_t value, int vector)
 {
     check(what, (uint64_t)vector, (uint64_t)try_wrmsr(number, value));
+    /* A fault's frame has RF (SDM Vol. 3, 18.3.1.1): also one that the hypervisor raises. */
+    if (vector != NO_TRAP && !quirks)
+        check("RFLAGS.RF in the frame", RFLAGS_RF, trap_caught()->rflags & RFLAGS_RF);
 }
 
 /* The LAPIC's: SDM Vol. 3, 11.12.5. */
