@@ -4,7 +4,15 @@
 #include "kernel/time.h"
 #include "vmx/vmx.h"
 
-enum { RFLAGS_TF = 1 << 8, RFLAGS_IF = 1 << 9, CR0_PE = 1, DEBUG_BS = 1 << 14, DEBUGCTL_BTF = 2, TPR = 0x80 };
+enum {
+    RFLAGS_TF = 1 << 8,
+    RFLAGS_IF = 1 << 9,
+    CR0_PE = 1,
+    DEBUG_ENABLED = 1 << 12,
+    DEBUG_BS = 1 << 14,
+    DEBUGCTL_BTF = 2,
+    TPR = 0x80
+};
 /* No entry lasts longer, whatever becomes of the host's own interrupts: with the guest's IF set, or clear. A UART's
  * FIFO overflows after 1.4 ms. */
 enum { LONGEST_ENTRY_US = 10000, LONGEST_CLOSED_ENTRY_US = 1000 };
@@ -169,10 +177,11 @@ void vmx_set_shadow(struct vcpu *v)
     write32(GUEST_INTERRUPTIBILITY, (read32(GUEST_INTERRUPTIBILITY) & ~(uint32_t)IN_SHADOW) | SHADOW_MOV_SS);
 }
 
+/* An event that is injected takes the place of a debug trap that is due, which would be lost (SDM Vol. 3, 27.7.3). */
 bool vmx_in_shadow(struct vcpu *v)
 {
     vmx_load(v);
-    return read32(GUEST_INTERRUPTIBILITY) & IN_SHADOW;
+    return (read32(GUEST_INTERRUPTIBILITY) & IN_SHADOW) || (readn(GUEST_PENDING_DEBUG) & (DEBUG_BS | DEBUG_ENABLED));
 }
 
 void vmx_set_cr2(struct vcpu *v, uint64_t cr2)
