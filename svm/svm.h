@@ -2,8 +2,8 @@
 #ifndef SVM_SVM_H
 #define SVM_SVM_H
 
-#include "kernel/vcpu.h"
 #include "kernel/asid.h"
+#include "kernel/vcpu.h"
 #include "svm/vmcb.h"
 
 struct svm_vm {
