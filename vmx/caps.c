@@ -90,7 +90,7 @@ static const char *choose_controls(uint64_t (*read_msr)(uint32_t msr))
 {
     static const uint32_t msrs[WORDS] = {IA32_VMX_TRUE_PIN, IA32_VMX_TRUE_PROC, IA32_VMX_PROC2, IA32_VMX_TRUE_EXIT,
                                          IA32_VMX_TRUE_ENTRY};
-    uint32_t allowed[WORDS], forced[WORDS];
+    uint32_t allowed[WORDS] = {0}, forced[WORDS] = {0};
     for (unsigned w = 0; w < WORDS; w++) {
         if (w == PROC2 && !(allowed[PROC] >> 31))
             return missing("secondary controls");
