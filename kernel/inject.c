@@ -1,6 +1,6 @@
 #include "kernel/vcpu.h"
 
-enum { CR0_PE = 1 << 0, RFLAGS_IF = 1 << 9 };
+enum { CR0_PE = 1 << 0, RFLAGS_IF = 1 << 9, RFLAGS_RF = 1 << 16 };
 
 /* A vector of the LAPIC's or, by a cycle in the device world, of the 8259s'; negative: nothing is due. */
 static int pending_interrupt(struct vcpu *v)
@@ -60,9 +60,15 @@ void vcpu_prepare_events(struct vcpu *v)
     backend->set_windows(v, class, v->nmi_pending);
 }
 
-/* Real mode knows no error codes (SDM Vol. 3, 20.1.4), and VM entry refuses them there (26.2.1.3). */
+/* Traps and aborts; #DB is either, and what it says of RF stands in RFLAGS already. */
+#define NOT_FAULTS (1u << 1 | 1u << 3 | 1u << 4 | 1u << 8 | 1u << 18)
+
+/* A fault's frame has RF set, which the CPU leaves to us (SDM Vol. 3, 18.3.1.1).
+ * Real mode knows no error codes (SDM Vol. 3, 20.1.4), and VM entry refuses them there (26.2.1.3). */
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code)
 {
+    if (!(NOT_FAULTS >> vector & 1))
+        backend->set_rflags(v, backend->get_rflags(v) | RFLAGS_RF);
     v->event = (struct event){.valid = true,
                               .vector = vector,
                               .type = EVENT_EXCEPTION,

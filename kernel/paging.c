@@ -144,6 +144,7 @@ void paging_enable(void)
 {
     enum { CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_WP = 1 << 16, CR0_AM = 1 << 18 };
     enum {
+        CR4_MCE = 1 << 6,
         CR4_PGE = 1 << 7,
         CR4_OSFXSR = 3 << 9,
         CR4_UMIP = 1 << 11,
@@ -159,6 +160,7 @@ void paging_enable(void)
     cr4 |= (seven.ebx >> 7 & 1 ? CR4_SMEP : 0) | (seven.ebx >> 20 & 1 ? CR4_SMAP : 0) |
            (seven.ecx >> 2 & 1 ? CR4_UMIP : 0);
     cr4 |= cpuid(1, 0).ecx >> 26 & 1 ? CR4_OSXSAVE : 0;
+    cr4 |= cpuid(1, 0).edx >> 7 & 1 ? CR4_MCE : 0; /* a machine check is a panic with a line, not a reset */
     write_cr4(cr4);
 }
 

@@ -1,7 +1,7 @@
 #include "kernel/log.h"
 #include "kernel/vcpu.h"
 
-enum { RFLAGS_TF = 1 << 8, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
+enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 
 /* The trap behind an instruction that root or the device world has done: a single step's, a new task's. */
 static void inject_trap(struct vcpu *v, uint32_t dr6)
@@ -62,7 +62,10 @@ bool vcpu_skip(struct vcpu *v)
         length = (uint8_t)told;
     }
     backend->set_rip(v, backend->get_rip(v) + length);
-    if (backend->get_rflags(v) & RFLAGS_TF)
+    uint64_t rflags = backend->get_rflags(v);
+    if (rflags & RFLAGS_RF) /* an instruction clears it behind itself (SDM Vol. 3, 18.3.1.1) */
+        backend->set_rflags(v, rflags & ~(uint64_t)RFLAGS_RF);
+    if (rflags & RFLAGS_TF)
         inject_trap(v, DR6_BS);
     return true;
 }

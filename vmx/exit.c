@@ -26,6 +26,7 @@ enum reason {
     MWAIT = 36,
     MONITOR = 39,
     PAUSE,
+    ENTRY_FAILED_MACHINE_CHECK,
     TPR_BELOW_THRESHOLD = 43,
     EPT_VIOLATION = 48,
     INVEPT = 50,
@@ -99,8 +100,10 @@ static void mmio(struct vcpu *v)
     e->u.mmio.fetch = e->info[0] & EPT_FETCH;
     e->u.mmio.bytes_count = 0;
     /* An IRET that faults has unblocked NMIs all the same, and will be executed again (28.2.3). */
-    if ((e->info[0] & EPT_IRET_UNBLOCKED_NMI) && !v->event.valid)
+    if ((e->info[0] & EPT_IRET_UNBLOCKED_NMI) && !v->event.valid) {
+        v->nmi_blocked = true;
         write32(GUEST_INTERRUPTIBILITY, read32(GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+    }
 }
 
 /* What was on its way into the guest and did not arrive, goes in again (28.2.4). */
@@ -179,18 +182,33 @@ static enum abi_exit kind_of(enum reason reason)
     }
 }
 
+/* Nothing of the guest has run, and its state is as it was (SDM Vol. 3, 27.8). */
+static void entry_failed(struct vcpu *v, enum reason reason)
+{
+    v->exit.kind = ABI_EXIT_OTHER;
+    if (reason == ENTRY_FAILED_MACHINE_CHECK)
+        __asm__ volatile("int $18" ::: "memory");
+    if (reason != ENTRY_FAILED_STATE)
+        return;
+    struct vmx_guest_state s;
+    vmx_get_guest_state(v, &s);
+    const char *rule = vmx_check_guest(&s);
+    log_line(LOG_WARNING, "guest %s: vCPU %u: VM entry failed, SDM Vol. 3, %s", v->vm->config.name, v->index,
+             rule ? rule : "27.3.1: by a rule that Lapwing does not know");
+}
+
 void vmx_decode_exit(struct vcpu *v)
 {
     struct exit *e = &v->exit;
     e->code = read32(EXIT_REASON);
     e->info[0] = readn(EXIT_QUALIFICATION);
     e->info[1] = 0;
+    enum reason reason = (enum reason)(e->code & 0xffff);
     if (e->code & ENTRY_FAILED) {
-        e->kind = ABI_EXIT_OTHER;
+        entry_failed(v, reason);
         return;
     }
     take_back_event(v);
-    enum reason reason = (enum reason)(e->code & 0xffff);
     e->kind = kind_of(reason);
     /* Of no use for those that are no instruction's, which skip none. */
     e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);

@@ -4,7 +4,15 @@
 #include "kernel/time.h"
 #include "vmx/vmx.h"
 
-enum { RFLAGS_TF = 1 << 8, RFLAGS_IF = 1 << 9, CR0_PE = 1, DEBUG_BS = 1 << 14, DEBUGCTL_BTF = 2, TPR = 0x80 };
+enum {
+    RFLAGS_TF = 1 << 8,
+    RFLAGS_IF = 1 << 9,
+    CR0_PE = 1,
+    DEBUG_ENABLED = 1 << 12,
+    DEBUG_BS = 1 << 14,
+    DEBUGCTL_BTF = 2,
+    TPR = 0x80
+};
 /* No entry lasts longer, whatever becomes of the host's own interrupts: with the guest's IF set, or clear. A UART's
  * FIFO overflows after 1.4 ms. */
 enum { LONGEST_ENTRY_US = 10000, LONGEST_CLOSED_ENTRY_US = 1000 };
@@ -41,16 +49,20 @@ static void use_address_space(struct vcpu *v)
         write16(VPID, (uint16_t)s->vpid.number);
 }
 
-/* SDM Vol. 3, 27.8.3. */
+/* Exceptions with an error code (SDM Vol. 3, 27.2.1.3): #DF #TS #NP #SS #GP #PF #AC. */
+#define HAS_ERROR_CODE (1u << 8 | 0x1fu << 10 | 1u << 17)
+
+/* SDM Vol. 3, 27.8.3. With an error code too many, too few or too large there would be no entry at all; the device
+ * world chooses them, which may not stop root. */
 static void set_event(const struct vcpu *v)
 {
     const struct event *e = &v->event;
     if (!e->valid)
         return; /* the CPU has cleared the field */
-    bool error_code = e->has_error_code && (readn(GUEST_CR0) & CR0_PE);
+    bool error_code = e->type == EVENT_EXCEPTION && (HAS_ERROR_CODE >> e->vector & 1) && (readn(GUEST_CR0) & CR0_PE);
     write32(ENTRY_EVENT, e->vector | (uint32_t)e->type << 8 | (error_code ? EVENT_ERROR_CODE : 0) | EVENT_VALID);
     if (error_code)
-        write32(ENTRY_EVENT_ERROR, e->error_code);
+        write32(ENTRY_EVENT_ERROR, e->has_error_code ? e->error_code & 0xffff : 0);
     if (e->type >= EVENT_SOFTWARE)
         write32(ENTRY_EVENT_LENGTH, e->instruction_length);
 }
@@ -134,11 +146,12 @@ uint64_t vmx_get_rip(struct vcpu *v)
     return readn(GUEST_RIP);
 }
 
-/* Only 64-bit code has an RIP beyond 4 GiB (SDM Vol. 3, 27.3.1.4). */
+/* Only 64-bit code has an RIP beyond 4 GiB (SDM Vol. 3, 27.3.1.4). CS.L means nothing in another mode. */
 void vmx_set_rip(struct vcpu *v, uint64_t rip)
 {
     vmx_load(v);
-    if (rip > UINT32_MAX && !(read32((enum vmcs32)(GUEST_ES_RIGHTS + 2 * ABI_CS)) & RIGHTS_LONG))
+    if (rip > UINT32_MAX && !((read32(ENTRY_CONTROLS) & ENTRY_LONG_MODE) &&
+                              (read32((enum vmcs32)(GUEST_ES_RIGHTS + 2 * ABI_CS)) & RIGHTS_LONG)))
         rip = (uint32_t)rip;
     writen(GUEST_RIP, rip);
     uint32_t state = read32(GUEST_INTERRUPTIBILITY);
@@ -164,10 +177,11 @@ void vmx_set_shadow(struct vcpu *v)
     write32(GUEST_INTERRUPTIBILITY, (read32(GUEST_INTERRUPTIBILITY) & ~(uint32_t)IN_SHADOW) | SHADOW_MOV_SS);
 }
 
+/* An event that is injected takes the place of a debug trap that is due, which would be lost (SDM Vol. 3, 27.7.3). */
 bool vmx_in_shadow(struct vcpu *v)
 {
     vmx_load(v);
-    return read32(GUEST_INTERRUPTIBILITY) & IN_SHADOW;
+    return (read32(GUEST_INTERRUPTIBILITY) & IN_SHADOW) || (readn(GUEST_PENDING_DEBUG) & (DEBUG_BS | DEBUG_ENABLED));
 }
 
 void vmx_set_cr2(struct vcpu *v, uint64_t cr2)

@@ -1,8 +1,10 @@
 /* The guest's registers in the VMCS (SDM Vol. 3, 25.4). */
+#include "kernel/asm.h"
 #include "kernel/msr.h"
+#include "lib/string.h"
 #include "vmx/vmx.h"
 
-enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
+enum { CR4_MCE = 1 << 6, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
 enum { CR0_TS = 8, DR7_LOCAL = 0x155 };
 #define CR0_PG        BIT(31)
 #define DR6_RESET     0xffff0ff0ull
@@ -127,13 +129,15 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     writen(GUEST_RIP, r->rip);
     writen(GUEST_RFLAGS, r->rflags | 2);
     uint64_t owned = readn(CR0_MASK);
-    writen(GUEST_CR0, (r->cr0 & ~owned) | vmx_caps.cr0_fixed0);
+    writen(GUEST_CR0, (r->cr0 & ~owned) | vmx_caps.cr0_fixed[0]);
     writen(CR0_SHADOW, r->cr0);
     writen(GUEST_CR3, r->cr3);
-    writen(GUEST_CR4, (r->cr4 & ~readn(CR4_MASK)) | CR4_VMXE);
+    /* With MCE as root has it: without, a machine check in the guest would shut the CPU down. */
+    writen(GUEST_CR4, (r->cr4 & ~readn(CR4_MASK)) | CR4_VMXE | (read_cr4() & CR4_MCE));
     writen(CR4_SHADOW, r->cr4);
     vmx_set_efer(v, r->efer);
     writen(GUEST_DR7, DEBUG_CONTROL_RESET);
+    memset(s->dr, 0, sizeof s->dr);
     s->dr6 = DR6_RESET;
     s->cr2 = r->cr2;
     writen(GUEST_PENDING_DEBUG, 0);
@@ -195,6 +199,8 @@ int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct vmx_vcpu *s = vmx_of(v);
     vmx_load(v);
+    if (msr == MSR_SFMASK && value >> 32)
+        return E_INVAL; /* reserved bits, with which the next entry would fail */
     switch (msr) {
     case MSR_PAT:
         write64(GUEST_PAT, value);
@@ -225,4 +231,41 @@ int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
             }
         return E_NOENT;
     }
+}
+
+void vmx_get_guest_state(const struct vcpu *v, struct vmx_guest_state *s)
+{
+    *s = (struct vmx_guest_state){.cr0 = readn(GUEST_CR0),
+                                  .cr3 = readn(GUEST_CR3),
+                                  .cr4 = readn(GUEST_CR4),
+                                  .dr7 = readn(GUEST_DR7),
+                                  .debugctl = read64(GUEST_DEBUGCTL),
+                                  .efer = read64(GUEST_EFER),
+                                  .pat = read64(GUEST_PAT),
+                                  .sysenter_esp = readn(GUEST_SYSENTER_ESP),
+                                  .sysenter_eip = readn(GUEST_SYSENTER_EIP),
+                                  .gdtr_base = readn(GUEST_GDTR_BASE),
+                                  .idtr_base = readn(GUEST_IDTR_BASE),
+                                  .rip = readn(GUEST_RIP),
+                                  .rflags = readn(GUEST_RFLAGS),
+                                  .pending_debug = readn(GUEST_PENDING_DEBUG),
+                                  .vmcs_link = read64(VMCS_LINK),
+                                  .gdtr_limit = read32(GUEST_GDTR_LIMIT),
+                                  .idtr_limit = read32(GUEST_IDTR_LIMIT),
+                                  .activity = read32(GUEST_ACTIVITY),
+                                  .interruptibility = read32(GUEST_INTERRUPTIBILITY),
+                                  .entry_controls = read32(ENTRY_CONTROLS),
+                                  .event = v->event.valid,
+                                  .event_type = v->event.type,
+                                  .cr0_fixed = {vmx_caps.cr0_fixed[0], vmx_caps.cr0_fixed[1]},
+                                  .cr4_fixed = {vmx_caps.cr4_fixed[0], vmx_caps.cr4_fixed[1]},
+                                  .physical_bits = cpuid(0x80000008, 0).eax & 0xff};
+    for (unsigned i = 0; i < VMX_SEGMENTS; i++) {
+        s->segment[i].selector = read16((enum vmcs16)SEGMENT(GUEST_ES, i));
+        s->segment[i].limit = read32((enum vmcs32)SEGMENT(GUEST_ES_LIMIT, i));
+        s->segment[i].rights = read32((enum vmcs32)SEGMENT(GUEST_ES_RIGHTS, i));
+        s->segment[i].base = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, i));
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(s->pdpte); i++)
+        s->pdpte[i] = read64((enum vmcs64)SEGMENT(GUEST_PDPTE0, i));
 }

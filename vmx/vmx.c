@@ -41,7 +41,7 @@ static const char *probe(void)
 {
     static const uint32_t passed[] = {MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
                                       MSR_FS_BASE,     MSR_GS_BASE,      MSR_KERNEL_GS_BASE};
-    const char *problem = vmx_probe();
+    const char *problem = vmx_probe(rdmsr, read_cr0(), read_cr4());
     if (problem)
         return problem;
     msr_bitmap = page_alloc(0);
@@ -66,9 +66,11 @@ static int cpu_enable(void)
         return E_NOMEM;
     }
     uint64_t feature = rdmsr(IA32_FEATURE_CONTROL);
+    if ((feature & FEATURE_LOCKED) && !(feature & FEATURE_VMX))
+        return E_NOTSUP; /* VMXON would fault */
     if (!(feature & FEATURE_LOCKED))
         wrmsr(IA32_FEATURE_CONTROL, feature | FEATURE_LOCKED | FEATURE_VMX);
-    write_cr0(read_cr0() | vmx_caps.cr0_fixed0);
+    write_cr0(read_cr0() | vmx_caps.cr0_fixed[0]);
     write_cr4(read_cr4() | CR4_VMXE);
     region[0] = vmx_caps.revision;
     if (!vmxon(page_to_pa(region)))
@@ -168,6 +170,14 @@ static uint64_t cr4_offered(void)
 
 static void write_controls(struct vcpu *v)
 {
+    /* What a new VMCS holds is the CPU's affair (SDM Vol. 3, 25.11.3); these are read, and 0 from here on or at first.
+     * A mask and a match of 0 leave #PF to its bit in the exception bitmap. */
+    static const uint16_t zero[] = {
+        PF_ERROR_MASK, PF_ERROR_MATCH, CR3_TARGET_COUNT,  ENTRY_EVENT,        TPR_THRESHOLD,      GUEST_ACTIVITY,
+        GUEST_SMBASE,  GUEST_DEBUGCTL, GUEST_SYSENTER_CS, GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP, HOST_FS,
+        HOST_GS,       HOST_FS_BASE,   HOST_SYSENTER_CS,  HOST_SYSENTER_ESP,  HOST_SYSENTER_EIP};
+    for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
+        vmcs_set(zero[i], 0);
     const struct vmx_vm *vm = v->vm->backend;
     struct vmx_vcpu *s = vmx_of(v);
     write32(PIN_CONTROLS, vmx_caps.control[PIN]);
@@ -193,7 +203,7 @@ static void write_controls(struct vcpu *v)
         write32(PLE_WINDOW, PLE_WINDOW_TICKS);
     }
     /* NE has to be 1 in VMX operation; an exit does not put back CD and NW, so the guest's never reach the CPU. */
-    writen(CR0_MASK, vmx_caps.cr0_fixed0 | (BIT(29) | BIT(30)));
+    writen(CR0_MASK, vmx_caps.cr0_fixed[0] | (BIT(29) | BIT(30)));
     writen(CR4_MASK, ~cr4_offered());
     write64(VMCS_LINK, UINT64_MAX);
     write64(GUEST_PAT, 0x0007040600070406);

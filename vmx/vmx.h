@@ -4,18 +4,10 @@
 
 #include "kernel/asid.h"
 #include "kernel/vcpu.h"
+#include "vmx/caps.h"
+#include "vmx/check.h"
 #include "vmx/vmcs.h"
 
-/* Controls by the word that they are in (SDM Vol. 3, 25.6 to 25.8). */
-enum word { PIN, PROC, PROC2, EXIT, ENTRY, WORDS };
-enum {
-    PIN_PREEMPTION_TIMER = 1 << 6,
-    PROC_INTERRUPT_WINDOW = 1 << 2,
-    PROC_NMI_WINDOW = 1 << 22,
-    PROC2_VPID = 1 << 5,
-    PROC2_PLE = 1 << 10,
-    ENTRY_LONG_MODE = 1 << 9,
-};
 /* Event fields (25.8.3), interruptibility (25.4.2), access rights (25.4.1). */
 #define EVENT_VALID BIT(31)
 enum {
@@ -24,21 +16,9 @@ enum {
     SHADOW_MOV_SS = 2,
     IN_SHADOW = SHADOW_STI | SHADOW_MOV_SS,
     BLOCKED_BY_NMI = 8,
-    CR4_VMXE = 1 << 13,
     RIGHTS_LONG = 1 << 13,
     RIGHTS_UNUSABLE = 1 << 16
 };
-
-struct vmx_caps {
-    uint32_t revision;       /* of the VMCS and VMXON regions */
-    uint32_t control[WORDS]; /* what each vCPU begins with */
-    uint8_t timer_shift;     /* the preemption timer counts TSC ticks >> this */
-    uint64_t ept_vpid;       /* IA32_VMX_EPT_VPID_CAP */
-    uint64_t cr0_fixed0;     /* bits that are 1 in VMX operation, PE and PG aside */
-};
-extern struct vmx_caps vmx_caps;
-
-enum { EPT_CAP_2M = 1 << 16, EPT_CAP_1G = 1 << 17, EPT_CAP_INVEPT_ONE = 1 << 25 };
 
 struct vmx_vm {
     uint64_t *ept; /* top level */
@@ -79,8 +59,6 @@ static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
     return v->backend;
 }
 
-/* vmx/caps.c: reads the capability MSRs: NULL, or what is missing. */
-const char *vmx_probe(void);
 /* vmx/vmx.c: v's VMCS becomes this CPU's current one, if it is not. */
 void vmx_load(struct vcpu *v);
 /* vmx/exit.c: v->exit and v->event from the VMCS. */
@@ -98,6 +76,7 @@ uint64_t vmx_get_cr0(struct vcpu *v);
 uint64_t vmx_get_cr4(struct vcpu *v);
 uint64_t vmx_get_efer(struct vcpu *v);
 void vmx_set_efer(struct vcpu *v, uint64_t efer);
+void vmx_get_guest_state(const struct vcpu *v, struct vmx_guest_state *s); /* v's VMCS is current */
 /* vmx/run.c */
 void vmx_run(struct vcpu *v);
 uint64_t vmx_get_rip(struct vcpu *v);

@@ -93,7 +93,7 @@ INSTRUCTION(mwait, "xor %%ecx, %%ecx; mwait")
 INSTRUCTION(rdpmc, "mov $0x3fff, %%ecx; rdpmc")
 INSTRUCTION(wbinvd, "wbinvd")
 
-enum { QUIRK = 1 };
+enum { QUIRK = 1, RFLAGS_RF = 1 << 16 };
 
 struct bad {
     const char *what;
@@ -161,6 +161,9 @@ static void control_registers(void)
 static void msr(const char *what, uint32_t number, uint64_t value, int vector)
 {
     check(what, (uint64_t)vector, (uint64_t)try_wrmsr(number, value));
+    /* A fault's frame has RF (SDM Vol. 3, 18.3.1.1): also one that the hypervisor raises. */
+    if (vector != NO_TRAP && !quirks)
+        check("RFLAGS.RF in the frame", RFLAGS_RF, trap_caught()->rflags & RFLAGS_RF);
 }
 
 /* The LAPIC's: SDM Vol. 3, 11.12.5. */
@@ -338,6 +341,30 @@ static void on_db(struct trap *t)
         check("DR6.BS at the first: " text, DR6_BS, step_dr6 &DR6_BS);                                                 \
     } while (0)
 
+#define VECTOR_HELD 0x55
+static volatile unsigned held, steps_before;
+
+static void on_held(struct trap *t)
+{
+    (void)t;
+    held++;
+    steps_before = steps;
+    lapic_eoi();
+}
+
+/* The step's trap comes before the interrupt that the instruction lets in (SDM Vol. 3, table 7-2). */
+static void step_before_interrupt(void)
+{
+    trap_set(VECTOR_HELD, on_held);
+    to_cr8((void *)15);
+    irq_on();
+    lapic_ipi(cpu_apic_id(0), ICR_ASSERT | VECTOR_HELD);
+    STEP("mov %%rax, %%cr8", 0, 0, 0, 0);
+    irq_off();
+    check("the interrupt behind CR8", 1, held);
+    check("steps before it", 1, steps_before);
+}
+
 static void single_step(void)
 {
     trap_set(VECTOR_DB, on_db);
@@ -353,6 +380,7 @@ static void single_step(void)
     STEP("mov %%rax, %%cr8", 0, 0, 0, 0);
     STEP("insb", 0, 0, 0x80, 0);
     STEP("rep insb", 0, 3, 0x80, 2);
+    step_before_interrupt();
     trap_set(VECTOR_DB, NULL);
 }
 
