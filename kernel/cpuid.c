@@ -102,7 +102,8 @@ static struct cpuid leaf_1(struct vcpu *v, struct cpuid r)
     return r;
 }
 
-/* SDM Vol. 1, 13.4.2 and 13.4.3: where the components end that this XCR0 has, in the standard or the compacted format. */
+/* SDM Vol. 1, 13.4.2 and 13.4.3: where the components end that this XCR0 has, in the standard or the compacted format.
+ */
 static uint32_t xsave_size(uint64_t xcr0, bool compacted)
 {
     enum { LEGACY_AND_HEADER = 576, ALIGNED = 2 };
