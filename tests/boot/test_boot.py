@@ -36,7 +36,7 @@ def boot_qemu72(session):
     one_guest(session, kind="svm72")
 
 
-@boot_test(limit=120, machines=BOTH)
+@boot_test(limit=120)
 def boot_one_cpu(session):
     """Two vCPUs on a machine of one CPU."""
     one_guest(session, cpus=1)

@@ -14,7 +14,7 @@ def free_memory(session):
     return int(guests[1]), int(root[1])
 
 
-@boot_test(limit=120, machines=BOTH)
+@boot_test(limit=120, machines=BOTH, slow=("vmx",))
 def restart_50(session):
     """A guest that spins on both CPUs is stopped and started 50 times; then all memory is back."""
     session.boot("[lapwing]\non-end = stay\n[guest spin]\nimage = spin.elf\nmemory = 128M\nvcpus = 2\n")

@@ -94,7 +94,8 @@ for _kernel in KERNELS:
             """The kernel finds its CPUs, clocks and interrupts, complains about none, and powers off."""
             cpuinfo(session, kernel, vcpus)
 
-        boot_test(limit=120, name=f"linux_{_kernel}_{_vcpus}", machines=BOTH)(_test)
+        boot_test(limit=120, name=f"linux_{_kernel}_{_vcpus}", machines=BOTH,
+                  slow=("vmx",) if _kernel == "pc" and _vcpus != 2 else ())(_test)
 
 
 @boot_test(limit=90, machines=BOTH)
@@ -121,8 +122,8 @@ def linux_sleep(session):
     found = session.expect("g", r"slept: ([\d.]+) s by uptime, (\d+) s by date")
     if not 5 <= float(found[1]) < 5.5 or not 5 <= int(found[2]) <= 6:
         raise Failure(f"the guest says: {found[0]}")
-    # Ours holds what the console adds, and what else this machine was doing.
-    if not 4.9 <= ours < 7:
+    # Ours holds what the console adds, and what else this machine was doing; Bochs leaves idle time out.
+    if session.machine == "svm" and not 4.9 <= ours < 7:
         raise Failure(f"it took {ours:.2f} s here; {found[0]}")
     session.ended(g=("POWEROFF", 0))
 

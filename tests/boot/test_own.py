@@ -35,7 +35,8 @@ for _name, _vcpus, _cmdline, _how in OWN:
     def _test(session, name=_name, vcpus=_vcpus, cmdline=_cmdline, how=_how):
         """One of our own guests, beside another one that must not notice."""
         section, end = bystander(session)
-        session.boot(own(name, vcpus, cmdline if isinstance(cmdline, str) else cmdline[session.machine]) + section)
+        session.boot(own(name, vcpus, cmdline if isinstance(cmdline, str) else cmdline[session.machine]) + section,
+                     cpus=2)
         session.expect(name, rf"^{name}: (ok|FAILED.*)$")
         session.ended(**{name: how, "bystander": end})
 

@@ -63,7 +63,7 @@ def parser():
         command.add_argument("file", metavar="FILE", help="the config file")
     for command in (check, run):
         command.add_argument("--cpus", type=_positive, metavar="N", help="CPUs of the machine"
-                             + (f" (default: {machine.DEFAULT_CPUS})" if command is run else ""))
+                             + (" (default: 2; vmx: 1)" if command is run else ""))
         command.add_argument("--memory", type=_size, metavar="SIZE", help="memory of the machine, such as 2G"
                              + (" (default: enough for the guests)" if command is run else ""))
     run.add_argument("--machine", choices=machine.KINDS, default="auto", metavar="KIND",
@@ -130,10 +130,10 @@ def default_memory(found):
 def command_run(arguments, progress):
     progress.start("building")
     build()
-    found = _checked(arguments.file, arguments.memory, arguments.cpus or machine.DEFAULT_CPUS)
+    found = _checked(arguments.file, arguments.memory, arguments.cpus or machine.default_cpus(arguments.machine))
     if not found.guests:
         raise LapwingError(f"{arguments.file}: no guests; add a section such as [guest web]", EXIT_USAGE)
-    host = machine.Machine(arguments.machine, arguments.cpus or machine.DEFAULT_CPUS,
+    host = machine.Machine(arguments.machine, arguments.cpus or machine.default_cpus(arguments.machine),
                            arguments.memory or default_memory(found), extra=arguments.emulator)
     results = Results()
     with contextlib.ExitStack() as cleanup:
