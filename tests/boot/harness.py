@@ -56,7 +56,7 @@ class Test:
         self.machine = machine
         self.limit = limit
         self.slow = slow  # not part of each run: `make test-slow`
-        self.what = (function.__doc__ or "").strip().splitlines()[0]
+        self.what = (function.__doc__ or "").strip().partition("\n")[0]
 
 
 # Bochs executes fewer instructions in a second than QEMU.
