@@ -83,19 +83,31 @@ def no_nested_paging(session):
                             "use a newer CPU")
 
 
-@boot_test(limit=150)
-def svm_switched_off(session):
-    """VM_CR.SVMDIS is set, by GRUB in the firmware's place; Bochs has it, QEMU has not (APM Vol. 2, 15.30.1)."""
+def boot_after_wrmsr(session, host, msr, value):
+    """Lapwing and a guest, after GRUB has written an MSR in the firmware's place."""
     files = {"/boot/lapwing.elf": HYPERVISOR, "/boot/lapwing.conf": session.path("lapwing.conf"),
              "/boot/guest": os.path.join(GUESTS, "hello-mb.elf")}
     with open(files["/boot/lapwing.conf"], "w", encoding="utf-8") as file:
         file.write(locate(GUEST))
     image = session.path("wrmsr.iso")
-    iso.make(image, ["wrmsr 0xc0010114 0x10", "multiboot2 /boot/lapwing.elf",
+    iso.make(image, [f"wrmsr {msr:#x} {value:#x}", "multiboot2 /boot/lapwing.elf",
                      "module2 --nounzip /boot/lapwing.conf lapwing.conf",
                      "module2 --nounzip /boot/guest " + files["/boot/guest"]], files, "wrmsr")
-    session.start(machine.Machine("vmx", cpu="ryzen"), image)
+    session.start(host, image)
+
+
+@boot_test(limit=150)
+def svm_switched_off(session):
+    """VM_CR.SVMDIS is set; Bochs has it, QEMU has not (APM Vol. 2, 15.30.1)."""
+    boot_after_wrmsr(session, machine.Machine("vmx", cpu="ryzen"), 0xc0010114, 0x10)
     without_guests(session, "SVM is switched off in VM_CR: enable virtualization (SVM) in the firmware's set-up")
+
+
+@boot_test(limit=150)
+def vmx_locked_off(session):
+    """IA32_FEATURE_CONTROL is locked without VMX in it (SDM Vol. 3, 24.7)."""
+    boot_after_wrmsr(session, machine.Machine("vmx", firmware="seabios"), 0x3a, 1)
+    without_guests(session, "VMX is locked off in IA32_FEATURE_CONTROL: enable virtualization (VT-x) in the firmware's set-up")
 
 
 @boot_test(limit=150)

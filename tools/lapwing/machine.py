@@ -30,7 +30,8 @@ def default_cpus(kind):
 
 
 class Machine:
-    """What to run on. boot is "cdrom" (an ISO), "usb" (the ISO as a stick) or "kernel" (by PVH), cpu Bochs' CPU model."""
+    """What to run on. boot is "cdrom" (an ISO), "usb" (the ISO as a stick) or "kernel" (by PVH). firmware is "bios" or "uefi",
+    for Bochs "bios" or "seabios" (which leaves IA32_FEATURE_CONTROL unlocked); cpu Bochs' CPU model."""
 
     def __init__(self, kind="svm", cpus=None, memory=MIN_MEMORY, firmware="bios", boot="cdrom", extra=(),
                  cpu=BOCHS_CPU, host=None):
@@ -82,13 +83,15 @@ class Machine:
         need_emulators()
         if self.extra:
             raise LapwingError("--machine vmx takes no emulator arguments", EXIT_USAGE)
-        if self.firmware != "bios" or self.boot != "cdrom":
+        if self.firmware not in ("bios", "seabios") or self.boot != "cdrom":
             raise LapwingError("--machine vmx boots from a CD with a BIOS only", EXIT_USAGE)
         if not 1 <= self.cpus <= 15:
             raise LapwingError(f"--machine vmx has 1 to 15 CPUs, not {self.cpus}", EXIT_USAGE)
         share = os.path.join(ROOT, "usr", "share", "bochs")
+        rom = os.path.join(ROOT, "usr", "share", "seabios", "bios.bin") if self.firmware == "seabios" else \
+            os.path.join(share, "BIOS-bochs-latest")
         with open(os.path.join(folder, "bochsrc"), "w", encoding="utf-8") as file:
-            file.write(BOCHSRC.format(megabytes=self.memory >> 20, cpu=self.cpu, cpus=self.cpus, share=share, image=image,
+            file.write(BOCHSRC.format(megabytes=self.memory >> 20, cpu=self.cpu, cpus=self.cpus, share=share, rom=rom, image=image,
                                       serial=serial, log=os.path.join(folder, "bochs.log")))
         with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
             file.write("c\nquit\n")
@@ -110,7 +113,7 @@ display_library: term
 plugin_ctrl: iodebug=true, e1000=false, es1370=false, sb16=false, gameport=false, voodoo=false, busmouse=false
 megs: {megabytes}
 cpu: model={cpu}, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
-romimage: file={share}/BIOS-bochs-latest
+romimage: file={rom}
 vgaromimage: file={share}/VGABIOS-lgpl-latest
 boot: cdrom
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
