@@ -1,4 +1,5 @@
 ; To ring 3 and back: system calls (SDM Vol. 2, SYSCALL and SYSRET), upcalls, the switch between threads.
+%include "lib/regs.inc"
 bits 64
 default rel
 
@@ -14,12 +15,7 @@ section .text
 ; The frame that it leaves on the stack is what user_leave() comes back to; traps from ring 3 begin below it.
 global user_enter
 user_enter:
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    PUSH_KEPT
     push rdi
     push rsi
     push rdx
@@ -29,18 +25,7 @@ user_enter:
     pop r12                     ; rsp
     pop rcx                     ; rip
     mov r11d, USER_FLAGS
-    ; Nothing of root's goes out with the registers.
-    xor eax, eax
-    xor ebx, ebx
-    xor edx, edx
-    xor esi, esi
-    xor ebp, ebp
-    xor r8d, r8d
-    xor r9d, r9d
-    xor r10d, r10d
-    xor r13d, r13d
-    xor r14d, r14d
-    xor r15d, r15d
+    CLEAR_GPRS
     mov rsp, r12
     xor r12d, r12d
     swapgs
@@ -53,12 +38,7 @@ user_leave:
     call thread_user_stack
     lea rsp, [rax + 24]
     mov rax, rbx
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
+    POP_KEPT
     ret
 
 global syscall_entry
@@ -96,20 +76,10 @@ syscall_entry:
 ; void thread_switch(uint64_t *save_rsp, uint64_t rsp)
 global thread_switch
 thread_switch:
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    PUSH_KEPT
     mov [rdi], rsp
     mov rsp, rsi
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
+    POP_KEPT
     ret
 
 ; Where a new thread's first switch goes: thread_begin(thread), thread in RBX.

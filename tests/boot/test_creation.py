@@ -38,6 +38,7 @@ def every_allocation(session, keys):
     before = free_memory(session)
     for _ in range(ROUNDS):
         count = fail_in_turn(session, debugger, "g")
+        session.expect("g", r"spin: \d CPUs spin")
         session.command("stop g", r"g: stopped")
         after = free_memory(session)
         if after != before:

@@ -1,6 +1,7 @@
 ; The modes of the CPU but 64-bit mode: down to one of them, the same steps there, and back up.
 ; What is between real_blob and real_blob_end runs at BLOB: as segment BLOB >> 4 in real mode, as segments with the base
 ; BLOB elsewhere, so that the offsets are the same. Its first bytes are struct blob of real.c.
+%include "lib/regs.inc"
 
 global real_blob, real_blob_end, real_run
 extern page_tables, gdt_pointer
@@ -262,12 +263,7 @@ real_blob_end:
 ; void real_run(void): as kind, paging and cr3_new of the copy at BLOB say. The timer interrupts meanwhile.
 bits 64
 real_run:
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    PUSH_KEPT
     mov [saved_rsp], rsp
     sidt [saved_idt]
     mov rax, cr4
@@ -373,12 +369,7 @@ bits 64
     mov ss, ax
     xor eax, eax
     mov fs, ax
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
+    POP_KEPT
     ret
 
 section .data

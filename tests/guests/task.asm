@@ -1,5 +1,6 @@
 ; Tasks in 32-bit protected mode, flat: the code runs where it is linked, below 4 GiB. task.c makes the tables and knows
 ; the results, which are numbered in the order of this text.
+%include "lib/regs.inc"
 
 %include "tests/guests/task.inc"
 
@@ -305,12 +306,7 @@ t16_end:
 ; void task_run(void): down to 32-bit protected mode as task_paging and task_cr3 say, main, and back up.
 bits 64
 task_run:
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    PUSH_KEPT
     mov [saved_rsp], rsp
     mov rax, cr4
     mov [saved_cr4], eax
@@ -385,12 +381,7 @@ bits 64
     xor eax, eax
     mov fs, ax
     mov gs, ax
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
+    POP_KEPT
     ret
 
 section .data

@@ -23,6 +23,11 @@ static volatile uint32_t *page(uint32_t reg)
     return (volatile uint32_t *)(LAPIC_BASE + reg);
 }
 
+bool lapic_offered(void)
+{
+    return cpuid(1, 0).edx & BIT(9);
+}
+
 bool x2apic_offered(void)
 {
     return cpuid(1, 0).ecx & BIT(21);

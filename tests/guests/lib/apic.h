@@ -47,7 +47,8 @@
 
 #define SPURIOUS_VECTOR 0xff
 
-/* The CPU has x2APIC mode (CPUID 1). */
+/* The CPU has a LAPIC; it has x2APIC mode (CPUID 1). */
+bool lapic_offered(void);
 bool x2apic_offered(void);
 
 /* Enable this CPU's LAPIC in the one mode or the other; interrupts of the 8259s stay as they are on the BSP. */

@@ -1,4 +1,5 @@
 ; Exceptions and interrupts to trap_dispatch(), and a way back from those that a guest provokes.
+%include "lib/regs.inc"
 extern trap_dispatch, trap_catches
 global trap_stubs, catch_call, catch_return
 bits 64
@@ -61,12 +62,7 @@ trap_common:
 
 ; int catch_call(void (*f)(void *), void *argument, struct catch **slot, struct catch *c): see trap.h
 catch_call:
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    PUSH_KEPT
     push rdx
     pushfq
     pop qword [rcx + 8]
@@ -82,12 +78,7 @@ catch_call:
 catch_return:
     pop rdx
     mov qword [rdx], 0
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
+    POP_KEPT
     ret
 
 section .note.GNU-stack noalloc noexec nowrite progbits
