@@ -27,7 +27,7 @@ uint64_t tsc_from_us(uint64_t us)
     return us * (hz / 1000000) + us * (hz % 1000000) / 1000000 + 1;
 }
 
-/* Bochs' CPUs have 100 MHz, about. */
+/* Wide: an emulated CPU may count far slower than a real one. */
 static bool plausible(uint64_t f)
 {
     return f >= 50000000ull && f <= 20000000000ull;

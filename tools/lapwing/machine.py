@@ -17,8 +17,8 @@ OVMF = os.path.join(ROOT, "usr", "share", "ovmf", "OVMF.fd")
 
 KINDS = ("auto", "svm", "vmx", "kvm", "svm72")
 
-# With more than one CPU, a Linux guest under Bochs 3.0 now and then (once in some twenty boots) goes on at an instruction
-# that had faulted, as if the RIP had been taken back at a VM exit: docs/debugging.md. With one it has not been seen.
+# With more than one CPU, Bochs 3.0 loses the new RIP where a VM exit comes between an exception in the guest and its handler's
+# first instruction: docs/debugging.md. Linux fails by that once in some twenty boots.
 DEFAULT_CPUS = {"vmx": 1}
 OTHER_CPUS = 2
 MIN_MEMORY = 512 << 20
