@@ -67,10 +67,10 @@ struct abi_vm_config {
     uint8_t lapic;                    /* 0: no LAPICs */
     uint8_t exit_device;              /* port 0xf4 ends the guest */
     uint8_t restart;                  /* on-exit = restart (control's affair) */
-    uint8_t reserved;
-    int32_t image;         /* index into the boot modules */
-    int32_t initrd;        /* -1: none */
-    uint32_t module_count; /* multiboot1 modules */
+    uint8_t acceleration;             /* 0: the CPU does nothing for the LAPICs by itself */
+    int32_t image;                    /* index into the boot modules */
+    int32_t initrd;                   /* -1: none */
+    uint32_t module_count;            /* multiboot1 modules */
     int32_t modules[16];
     char module_args[16][64]; /* command line of each, from the config */
     char cmdline[ABI_CMDLINE_SIZE];

@@ -81,6 +81,8 @@ static void do_msr(struct vcpu *v, bool write)
     }
     if (!vcpu_skip(v))
         return;
+    if (write && v->lapic)
+        inhibit_follow_mode(v);
     if (!write) {
         v->gpr[ABI_RAX] = (uint32_t)value;
         v->gpr[ABI_RDX] = value >> 32;
@@ -117,7 +119,8 @@ static void do_xsetbv(struct vcpu *v)
     v->xcr0 = value; /* loaded with the state at the next entry */
 }
 
-/* MOV to CR8, while an interrupt waits behind it. Only the instruction says from which register (SDM Vol. 2, MOV). */
+/* MOV to CR8, while an interrupt waits behind it or without acceleration. Only the instruction says from which register
+ * (SDM Vol. 2, MOV). */
 static void do_cr8(struct vcpu *v)
 {
     v->exit.instruction_length = 0;

@@ -56,6 +56,13 @@ static bool serve_SIPI(struct vcpu *v, uint8_t vector)
     return true;
 }
 
+static bool serve_APIC(struct vcpu *v, uint8_t vector)
+{
+    (void)vector;
+    inhibit_apply(v);
+    return true;
+}
+
 static bool serve_TIMER(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
@@ -89,7 +96,7 @@ static bool serve_CLOCK(struct vcpu *v, uint8_t vector)
 bool vcpu_serve(struct vcpu *v)
 {
     static bool (*const handlers[REQUESTS])(struct vcpu *, uint8_t) = {
-#define X(name, wakes) [REQ_##name] = serve_##name,
+#define X(name, wakes, waited) [REQ_##name] = serve_##name,
         REQUEST_TABLE(X)
 #undef X
     };

@@ -17,6 +17,7 @@ struct thread {
     _Atomic bool on_cpu;
     uint32_t cpu; /* where it runs, or ran last */
     struct thread *_Atomic wake_next;
+    struct thread *mutex_next;
     enum sched_why why; /* it is on its way to a run queue */
     struct timer deadline;
     struct world *world; /* NULL: a thread of root's own */

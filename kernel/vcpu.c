@@ -33,7 +33,7 @@ int vcpu_create(struct vm *vm, uint32_t index)
     v->index = index;
     v->page = vm->world->pages[ABI_SLOT_VCPU(index)];
     v->eoi_vector = -1;
-    v->word = word_make(WHERE_PARKED, MP_UNINITIALIZED);
+    v->word = word_make(WHERE_PARKED, MP_UNINITIALIZED) | BIT(REQ_APIC); /* nobody has told it yet */
     v->timer.fired = timer_fired;
     v->xcr0 = 1;
     v->fpu = page_alloc(fpu_area_order());
@@ -125,6 +125,7 @@ static void enter_guest(struct vcpu *v)
     pvclock_before_entry(v);
     if (!word_enter(&v->word, this_cpu()->index))
         return;
+    inhibit_check(v);
     v->entries++;
     backend->run(v);
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {

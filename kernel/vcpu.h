@@ -32,6 +32,8 @@ struct vcpu {
     struct event event; /* to be injected at the next entry; the back end clears or sets it when it exits */
     bool nmi_pending;   /* latched, not injected yet */
     bool nmi_blocked;   /* until IRET */
+    bool accelerated;   /* the CPU may do the LAPIC's work: kernel/inhibit.h */
+    bool odd_mode;      /* its LAPIC counts as a reason against that */
     int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
 
     struct lapic *lapic; /* NULL: a guest without */

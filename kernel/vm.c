@@ -200,6 +200,10 @@ int vm_create(const struct abi_vm_config *config)
                                        .eoi = eoi,
                                        .timer_changed = timer_changed,
                                        .ctx = vm};
+    vm->inhibits.count[INHIBIT_ABSENT] = !config->lapic;
+    vm->inhibits.count[INHIBIT_CONFIG] = !config->acceleration;
+    vm->inhibits.mask =
+        (!config->lapic ? 1u << INHIBIT_ABSENT : 0) | (!config->acceleration ? 1u << INHIBIT_CONFIG : 0);
     int err = build(vm);
     if (err) {
         vm_free(vm);
@@ -239,14 +243,14 @@ void vm_end(struct vm *vm, enum abi_end reason, uint32_t status)
     thread_wake(control_world->worker);
 }
 
-void vm_pause(struct vm *vm)
+void vm_broadcast(struct vm *vm, enum request r)
 {
     atomic_store(&vm->waiter, current_thread());
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         uint32_t cpu;
         bool must_wait;
         atomic_fetch_add(&vm->acks, 1);
-        enum asked asked = word_ask_pause(&vm->vcpus[i]->word, &must_wait, &cpu);
+        enum asked asked = word_ask_wait(&vm->vcpus[i]->word, r, &must_wait, &cpu);
         vcpu_deliver(vm->vcpus[i], asked, cpu);
         if (!must_wait)
             atomic_fetch_sub(&vm->acks, 1);
@@ -254,6 +258,13 @@ void vm_pause(struct vm *vm)
     while (atomic_load(&vm->acks))
         thread_park();
     atomic_store(&vm->waiter, NULL);
+}
+
+void vm_pause(struct vm *vm)
+{
+    mutex_lock(&vm->broadcast);
+    vm_broadcast(vm, REQ_PAUSE);
+    mutex_unlock(&vm->broadcast);
     vm->paused = true;
 }
 

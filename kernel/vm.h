@@ -2,7 +2,8 @@
 #ifndef KERNEL_VM_H
 #define KERNEL_VM_H
 
-#include "kernel/spinlock.h"
+#include "kernel/inhibit.h"
+#include "kernel/requests.h"
 #include "kernel/world.h"
 #include "lapic/lapic.h"
 
@@ -29,6 +30,8 @@ struct vm {
     uint64_t created_tsc, booted_tsc, ended_tsc;
     uint64_t root_bytes; /* of root's pool: what vm_create took, for only control's thread allocates */
     bool paused;
+    struct inhibits inhibits;
+    struct mutex broadcast;        /* whoever asks all vCPUs for what may be waited for, and the inhibits' mask */
     _Atomic uint32_t acks;         /* acknowledgements that a broadcast still waits for */
     struct thread *_Atomic waiter; /* who waits for them */
     _Atomic uint32_t extint;       /* a guest without LAPICs: level of the 8259s' INTR */
@@ -49,6 +52,9 @@ void vm_resume(struct vm *vm);
 void vm_end(struct vm *vm, enum abi_end reason, uint32_t status);
 /* Its worker: the BSP starts with these registers: OK, E_BUSY, E_INVAL. */
 int vm_boot(struct vm *vm, const struct abi_regs *regs) MUST_CHECK;
+
+/* The holder of vm->broadcast: asks all vCPUs; returns when each has been outside of the guest since. */
+void vm_broadcast(struct vm *vm, enum request r);
 
 /* Host-physical address of guest RAM; false: no RAM there. */
 bool vm_translate(const struct vm *vm, uint64_t guest, paddr_t *out) MUST_CHECK;

@@ -7,7 +7,7 @@
 #define BEHIND_MASK (7ull << WORD_BEHIND_SHIFT)
 
 static const uint32_t wakes_in[REQUESTS] = {
-#define X(name, states) [REQ_##name] = (states),
+#define X(name, states, waited) [REQ_##name] = (states),
     REQUEST_TABLE(X)
 #undef X
 };
@@ -94,9 +94,14 @@ enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
     return ask(w, r, vector, false, &must_wait, cpu);
 }
 
-enum asked word_ask_pause(vcpu_word *w, bool *must_wait, uint32_t *cpu)
+enum asked word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu)
 {
-    return ask(w, REQ_PAUSE, 0, true, must_wait, cpu);
+    static const bool waited[REQUESTS] = {
+#define X(name, states, waited) [REQ_##name] = (waited),
+        REQUEST_TABLE(X)
+#undef X
+    };
+    return ask(w, r, 0, waited[r], must_wait, cpu);
 }
 
 bool word_start(vcpu_word *w)

@@ -66,9 +66,10 @@ uint64_t word_wakes(enum mp_state mp);
  * been served, and PAUSE a RESUME; neither counts twice. */
 enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu) __attribute__((warn_unused_result));
 
-/* Like word_ask(PAUSE); *must_wait: the vCPU was in the guest, and word_leave() will report the acknowledgement. One
- * asker at a time: it is reported once. */
-enum asked word_ask_pause(vcpu_word *w, bool *must_wait, uint32_t *cpu);
+/* Like word_ask(), for a request that may be waited for; *must_wait: the vCPU was in the guest, and word_leave() will
+ * report the acknowledgement. One asker of such a request at a time: it is reported once. */
+enum asked word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu)
+    __attribute__((warn_unused_result));
 
 /* PARKED, UNINITIALIZED to ROOT, RUNNABLE, with what is pending; for the BSP, before its thread has run. True: wake the
  * thread; false: teardown did. */

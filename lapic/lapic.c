@@ -33,6 +33,11 @@ void lapic_reset(struct lapic *l)
     lapic_update_ppr(l);
 }
 
+bool lapic_in_place(const struct lapic *l)
+{
+    return lapic_mode(l) == LAPIC_X2APIC || lapic_mmio_base(l) == APIC_BASE_DEFAULT;
+}
+
 void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_t apic_id, bool bsp)
 {
     l->domain = d;

@@ -113,6 +113,9 @@ int lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t 
 /* Guest-physical address of the xAPIC page; ~0 unless in xAPIC mode. */
 uint64_t lapic_mmio_base(const struct lapic *l);
 
+/* Is it in x2APIC mode, or in xAPIC mode at its default address? */
+bool lapic_in_place(const struct lapic *l);
+
 /* IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0) and 0x800-0x8ff. Negative: the instruction takes #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value);
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now);

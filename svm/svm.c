@@ -260,7 +260,7 @@ static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
     c->virtual_interrupt &= ~(uint64_t)V_IRQ;
     c->intercept1 &= ~(uint32_t)(I1_VINTR | I1_IRET);
     c->intercept_cr &= ~(uint32_t)CR8_WRITE;
-    if (class)
+    if (class || !v->accelerated)
         c->intercept_cr |= CR8_WRITE;
     if (class > get_cr8(v)) {
         c->virtual_interrupt |= V_IRQ | V_IGN_TPR;

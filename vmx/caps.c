@@ -47,6 +47,7 @@ static const struct control {
     {PROC, 7, REQUIRED, "HLT exiting"},
     {PROC, 10, REQUIRED, "MWAIT exiting"},
     {PROC, 11, REQUIRED, "RDPMC exiting"},
+    {PROC, 19, LATER, "CR8-load exiting"},
     {PROC, 21, REQUIRED, "TPR shadow"},
     {PROC, 22, LATER, "NMI-window exiting"},
     {PROC, 25, REQUIRED, "I/O bitmaps"},

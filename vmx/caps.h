@@ -9,6 +9,7 @@ enum word { PIN, PROC, PROC2, EXIT, ENTRY, WORDS };
 enum {
     PIN_PREEMPTION_TIMER = 1 << 6,
     PROC_INTERRUPT_WINDOW = 1 << 2,
+    PROC_CR8_LOAD = 1 << 19,
     PROC_NMI_WINDOW = 1 << 22,
     PROC2_VPID = 1 << 5,
     PROC2_PLE = 1 << 10,

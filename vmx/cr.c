@@ -1,4 +1,5 @@
-/* Writes of control registers that exit: those that change a bit of the guest/host mask (SDM Vol. 3, 26.1.3). */
+/* Writes of control registers that exit: those that change a bit of the guest/host mask (SDM Vol. 3, 26.1.3), and CR8
+ * where the CPU may not keep it. */
 #include "vmx/vmx.h"
 
 #define CR0_NW BIT(29)
@@ -18,6 +19,10 @@ void vmx_cr_access(struct vcpu *v)
 {
     enum { NUMBER = 15, REGISTER_SHIFT = 8 };
     uint64_t how = v->exit.info[0], value = v->gpr[how >> REGISTER_SHIFT & 15], owned = readn(CR0_MASK);
+    if ((how & NUMBER) == 8) {
+        v->exit.kind = ABI_EXIT_CR8;
+        return;
+    }
     if ((how & NUMBER) != 0 || ((value & CR0_NW) && !(value & CR0_CD))) {
         refuse(v);
         return;

@@ -72,8 +72,9 @@ static void set_exits(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
     bool masked = s->class <= s->virtual_apic[TPR] >> 4;
-    uint32_t controls = s->proc_controls & ~(uint32_t)(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW);
+    uint32_t controls = s->proc_controls & ~(uint32_t)(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW | PROC_CR8_LOAD);
     controls |= s->class && !masked ? PROC_INTERRUPT_WINDOW : 0;
+    controls |= v->accelerated ? 0 : PROC_CR8_LOAD;
     controls |= s->nmi_window ? PROC_NMI_WINDOW : 0;
     if (controls != s->proc_controls)
         write32(PROC_CONTROLS, controls);

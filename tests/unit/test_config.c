@@ -201,7 +201,7 @@ static const struct {
     {"modules = a 0123456789012345678901234567890123456789012345678901234567890123", 76, "up to 63 bytes"},
     {"cmdline =", 0, ""},
     {"Memory = 1M", 1, "unknown key \"Memory\""},
-    {"memroy = 1M", 1, "may have image, initrd, modules, cmdline, memory, vcpus, cpus, weight, lapic, exit-device, on"},
+    {"memroy = 1M", 1, "may have image, initrd, modules, cmdline, memory, vcpus, cpus, weight, lapic, lapic-accelerat"},
     {"\t log = debug", 3, "\"log\" belongs into a [lapwing] section"},
     {"image = b", 1, "\"image\" is set in line 2 already"},
     {"vcpus = 2 # two", 10, "from 1 to 255"},

@@ -12,9 +12,9 @@
 
 static const char *const wakes_picture[REQUESTS] = {
     /*                 RUNNABLE, UNINITIALIZED, WAIT_FOR_SIPI, HALTED, HALTED_MASKED, PAUSED */
-    [REQ_TEARDOWN] = "xxxxxx", [REQ_PAUSE] = "......", [REQ_RESUME] = ".....x",
-    [REQ_INIT] = ".xxxx.",     [REQ_SIPI] = "..x...",  [REQ_TIMER] = "...x..",
-    [REQ_NMI] = "...xx.",      [REQ_EVENT] = "...x..", [REQ_CLOCK] = "......",
+    [REQ_TEARDOWN] = "xxxxxx", [REQ_PAUSE] = "......", [REQ_RESUME] = ".....x", [REQ_INIT] = ".xxxx.",
+    [REQ_SIPI] = "..x...",     [REQ_TIMER] = "...x..", [REQ_NMI] = "...xx.",    [REQ_EVENT] = "...x..",
+    [REQ_CLOCK] = "......",    [REQ_APIC] = "......",
 };
 
 static bool wakes(enum request r, unsigned mp)
@@ -179,7 +179,7 @@ TEST(acknowledgement)
     uint32_t cpu = 0;
 
     CHECK(word_enter(&w, CPU));
-    CHECK_EQ(word_ask_pause(&w, &must_wait, &cpu), ASKED_KICK);
+    CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait, &cpu), ASKED_KICK);
     CHECK(must_wait);
     CHECK_EQ(cpu, CPU);
     CHECK_EQ(ask(&w, REQ_RESUME), ASKED_NOTHING); /* taken back, but somebody waits still */
@@ -189,7 +189,7 @@ TEST(acknowledgement)
 
     CHECK(word_enter(&w, CPU));
     CHECK_EQ(ask(&w, REQ_PAUSE), ASKED_KICK);
-    CHECK_EQ(word_ask_pause(&w, &must_wait, &cpu), ASKED_NOTHING); /* kicked, but not left yet */
+    CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait, &cpu), ASKED_NOTHING); /* kicked, but not left yet */
     CHECK(must_wait);
     CHECK(word_leave(&w));
     CHECK_EQ(take(&w), REQ_PAUSE);
@@ -199,10 +199,26 @@ TEST(acknowledgement)
         for (unsigned where = 0; where <= WHERE_PARKED; where += WHERE_PARKED) {
             w = make(where, mp);
             must_wait = true;
-            CHECK_EQ(word_ask_pause(&w, &must_wait, &cpu), ASKED_NOTHING);
+            CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait, &cpu), ASKED_NOTHING);
             CHECK(!must_wait);
             CHECK_EQ(w, make(where, mp) | (mp == MP_PAUSED ? 0 : BIT(REQ_PAUSE)));
         }
+}
+
+/* Only the requests that the table says so of are acknowledged. */
+TEST(who_is_waited_for)
+{
+    for (unsigned r = 0; r < REQUESTS; r++) {
+        vcpu_word w = word_make(WHERE_ROOT, MP_RUNNABLE);
+        bool must_wait = true, waited = r == REQ_PAUSE || r == REQ_APIC;
+        uint32_t cpu = 0;
+
+        CHECK(word_enter(&w, CPU));
+        enum asked asked = word_ask_wait(&w, (enum request)r, &must_wait, &cpu);
+        CHECK_EQ(asked, r == REQ_RESUME || r == REQ_SIPI ? ASKED_NOTHING : ASKED_KICK);
+        CHECK_EQ(must_wait, waited);
+        CHECK_EQ(word_leave(&w), waited);
+    }
 }
 
 TEST(pausing_and_resuming)

@@ -166,7 +166,7 @@ static void pause_and_resume(uint64_t random)
 {
     bool must_wait;
     uint32_t cpu = 0;
-    enum asked asked = word_ask_pause(&word, &must_wait, &cpu);
+    enum asked asked = word_ask_wait(&word, REQ_PAUSE, &must_wait, &cpu);
 
     deliver(asked, cpu);
     if (must_wait)

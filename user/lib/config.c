@@ -168,7 +168,13 @@ static void begin_guest(struct parser *parser, const struct config_text *line, c
         return;
     }
     *guest = (struct config_guest){
-        .vm = {.memory = CONFIG_MEMORY_DEFAULT, .vcpus = 1, .weight = 100, .lapic = 1, .image = -1, .initrd = -1},
+        .vm = {.memory = CONFIG_MEMORY_DEFAULT,
+               .vcpus = 1,
+               .weight = 100,
+               .lapic = 1,
+               .acceleration = 1,
+               .image = -1,
+               .initrd = -1},
         .header = line->place,
     };
     memset(guest->vm.modules, 0xff, sizeof(guest->vm.modules));

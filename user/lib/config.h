@@ -42,6 +42,7 @@ struct config_text {
     X(GUEST, CPUS, "cpus", "CPUs below " CONFIG_STRING(ABI_MAX_CPUS) ", each once, such as 0-1,3")                     \
     X(GUEST, WEIGHT, "weight", "a number from 1 to " CONFIG_STRING(ABI_MAX_WEIGHT) " (100 is usual)")                  \
     X(GUEST, LAPIC, "lapic", "on or off")                                                                              \
+    X(GUEST, LAPIC_ACCELERATION, "lapic-acceleration", "on or off")                                                    \
     X(GUEST, EXIT_DEVICE, "exit-device", "on or off")                                                                  \
     X(GUEST, ON_EXIT, "on-exit", "stop or restart")
 

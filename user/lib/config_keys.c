@@ -100,6 +100,11 @@ static const char *set_WEIGHT(const struct config_target *target, const struct c
 
 static const char *const off_on[] = {"off", "on"};
 
+static const char *set_LAPIC_ACCELERATION(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_word(value, off_on, ARRAY_SIZE(off_on), &target->guest->vm.acceleration);
+}
+
 static const char *set_LAPIC(const struct config_target *target, const struct config_text *value)
 {
     return config_value_word(value, off_on, ARRAY_SIZE(off_on), &target->guest->vm.lapic);
