@@ -11,6 +11,7 @@ OWN = [
     ("halt", 2, "nmi=1", ("EXIT", 0)),
     ("hammer", 1, "step=5", ("EXIT", 0)),
     ("real", 1, "", ("EXIT", 0)),
+    ("modes", 4, "", ("EXIT", 0)),
     ("smp", 4, "cpus=4", ("EXIT", 0)),
     ("task", 1, "quirks=1", ("EXIT", 0)),
     ("timer", 2, "", ("EXIT", 0)),
