@@ -95,7 +95,7 @@ static struct cpuid leaf_1(struct vcpu *v, struct cpuid r)
     r.ebx = (r.ebx & 0xff00) | MIN(1u << bits_for(vcpus), 255u) << 16 | v->index << 24;
     r.edx |= vcpus > 1 ? 1u << 28 : 0;
     r.ecx |= HYPERVISOR | (backend->get_cr4(v) & CR4_OSXSAVE ? OSXSAVE : 0);
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         r.ecx |= X2APIC | TSC_DEADLINE;
     else
         r.edx &= ~(1u << 9);
@@ -184,7 +184,7 @@ struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
         r.eax = 0;
         return r;
     case 11:
-        return v->lapic ? topology(v, subleaf) : none;
+        return vcpu_has_lapic(v) ? topology(v, subleaf) : none;
     case 13:
         return fpu_xcr0_mask() ? xsave_area(v, subleaf, r) : none;
     case 0x80000001:

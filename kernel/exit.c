@@ -81,7 +81,7 @@ static void do_msr(struct vcpu *v, bool write)
     }
     if (!vcpu_skip(v))
         return;
-    if (write && v->lapic)
+    if (write && vcpu_has_lapic(v))
         inhibit_follow_mode(v);
     if (!write) {
         v->gpr[ABI_RAX] = (uint32_t)value;
@@ -135,7 +135,7 @@ static void do_cr8(struct vcpu *v)
         vcpu_inject_exception(v, VECTOR_GP, true, 0);
         return;
     }
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         lapic_set_cr8(v->lapic, (uint8_t)value);
     else
         backend->set_cr8(v, (uint8_t)value);
@@ -158,7 +158,7 @@ static void do_hlt(struct vcpu *v)
 
 void vcpu_exit(struct vcpu *v)
 {
-    if (v->lapic && backend->get_cr8(v) != lapic_get_cr8(v->lapic))
+    if (vcpu_has_lapic(v) && backend->get_cr8(v) != lapic_get_cr8(v->lapic))
         lapic_set_cr8(v->lapic, backend->get_cr8(v));
     switch (v->exit.kind) {
     case ABI_EXIT_INTERRUPT:

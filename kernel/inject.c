@@ -5,7 +5,7 @@ enum { CR0_PE = 1 << 0, RFLAGS_IF = 1 << 9, RFLAGS_RF = 1 << 16 };
 /* A vector of the LAPIC's or, by a cycle in the device world, of the 8259s'; negative: nothing is due. */
 static int pending_interrupt(struct vcpu *v)
 {
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         return lapic_pending(v->lapic);
     return atomic_load(&v->vm->extint) ? LAPIC_EXTINT : LAPIC_NONE;
 }
@@ -17,7 +17,7 @@ static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
         *vector = (uint8_t)pending;
         return true;
     }
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         lapic_accept_extint(v->lapic);
     if (vcpu_upcall(v, ABI_UPCALL_INTA) || (v->page->reply.flags & ABI_REPLY_SPURIOUS))
         return false;
@@ -53,9 +53,9 @@ void vcpu_prepare_events(struct vcpu *v)
     uint8_t class = 0;
     if (pending != LAPIC_NONE)
         class = pending == LAPIC_EXTINT ? 16 : (uint8_t)(pending >> 4);
-    else if (v->lapic)
+    else if (vcpu_has_lapic(v))
         class = lapic_waiting_class(v->lapic); /* held back by TPR: the guest's next MOV CR8 may free it */
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
     backend->set_windows(v, class, v->nmi_pending);
 }

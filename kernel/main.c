@@ -1,3 +1,4 @@
+#include "kernel/key.h"
 #include "kernel/main.h"
 
 #include "kernel/apic.h"
@@ -203,6 +204,7 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
     bsp->apic_id = apic_id();
     timer_init();
     schedule_init();
+    key_init();
     irq_register(VECTOR_SERIAL, serial_irq);
     find_backend();
     expected = UINT32_MAX;

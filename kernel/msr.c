@@ -107,7 +107,7 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
         return OK;
     }
     if (is_lapic(msr))
-        return v->lapic ? lapic_msr_read(v->lapic, msr, tsc_now() + v->vm->tsc_offset, value) : E_INVAL;
+        return vcpu_has_lapic(v) ? lapic_msr_read(v->lapic, msr, tsc_now() + v->vm->tsc_offset, value) : E_INVAL;
     switch (msr) {
     case IA32_TSC:
         *value = tsc_now() + v->vm->tsc_offset;
@@ -168,7 +168,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
         return OK;
     }
     if (is_lapic(msr))
-        return v->lapic ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset) : E_INVAL;
+        return vcpu_has_lapic(v) ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset) : E_INVAL;
     switch (msr) {
     case EFER:
         return write_efer(v, value);

@@ -9,6 +9,7 @@ enum { P = 1, W = 2, U = 4, PWT = 8, PCD = 16, PS = 128, G = 256 };
 #define NX           BIT(63)
 #define ADDRESS_MASK 0x000ffffffffff000ull
 #define ENTRIES      512
+#define WINDOWS_BASE (DEVICES_BASE + (1ull << 32)) /* one for each CPU, all by one table */
 #define KERNEL_SLOT  256 /* the first top-level entry of root's half */
 
 static uint64_t *root;
@@ -125,6 +126,8 @@ bool paging_init(void)
         if (!entry_of(root, halves[i], 2, true))
             return false;
     struct mem_counts m = mem_counts();
+    if (!entry_of(root, WINDOWS_BASE, 0, true))
+        return false;
     /* The page under the boot stack stays out: it is the stack's guard. */
     if (map_image(kernel_start, kernel_text_end, PT_EXEC) || map_image(kernel_text_end, kernel_rodata_end, 0) ||
         map_image(kernel_rodata_end, boot_stack_bottom, PT_WRITE) ||
@@ -175,22 +178,17 @@ volatile void *map_device(paddr_t base, uint64_t size)
 
 void *window_map(paddr_t page, bool write)
 {
-    struct percpu *cpu = this_cpu();
-    if (!cpu->window) {
-        cpu->window = DEVICES_BASE + (1ull << 32) + cpu->index * 2 * PAGE_SIZE;
-        cpu->window_entry = entry_of(root, cpu->window, 0, true);
-    }
-    if (!cpu->window_entry)
-        return NULL;
-    *cpu->window_entry = (page.v & ADDRESS_MASK) | P | NX | (write ? W : 0);
-    return (void *)cpu->window;
+    static_assert(ABI_MAX_CPUS * 2 <= ENTRIES, "one table");
+    uint64_t window = WINDOWS_BASE + this_cpu()->index * 2 * PAGE_SIZE;
+    *entry_of(root, window, 0, false) = (page.v & ADDRESS_MASK) | P | NX | (write ? W : 0);
+    return (void *)window;
 }
 
 void window_unmap(void)
 {
-    struct percpu *cpu = this_cpu();
-    *cpu->window_entry = 0;
-    invlpg((void *)cpu->window);
+    uint64_t window = WINDOWS_BASE + this_cpu()->index * 2 * PAGE_SIZE;
+    *entry_of(root, window, 0, false) = 0;
+    invlpg((void *)window);
 }
 
 static uint64_t check(const uint64_t *table, unsigned level, bool writable, bool executable, uint64_t *violations)

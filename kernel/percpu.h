@@ -31,8 +31,6 @@ struct percpu {
     struct thread *current;
     struct vcpu *fpu_owner; /* whose extended state the registers hold */
     struct schedule *schedule;
-    uint64_t window;
-    uint64_t *window_entry;
     uint64_t kstack_epoch;
     void *backend; /* the back end's own */
     struct tss tss;

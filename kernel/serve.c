@@ -34,7 +34,7 @@ static bool serve_RESUME(struct vcpu *v, uint8_t vector)
 static bool serve_INIT(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         lapic_init_signal(v->lapic);
     vcpu_reset(v, true);
     if (v->index == 0)
@@ -66,7 +66,7 @@ static bool serve_APIC(struct vcpu *v, uint8_t vector)
 static bool serve_TIMER(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         lapic_timer_expire(v->lapic, tsc_now() + v->vm->tsc_offset);
     return true;
 }
@@ -81,7 +81,7 @@ static bool serve_NMI(struct vcpu *v, uint8_t vector)
 static bool serve_EVENT(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
-    if (v->lapic)
+    if (vcpu_has_lapic(v))
         lapic_pending(v->lapic); /* drains what was posted, so that the next post signals again */
     return true;
 }

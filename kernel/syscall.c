@@ -74,7 +74,7 @@ static int64_t sys_log(const struct thread *t, const struct abi_page *page, uint
 
 static int64_t sys_lapic(struct vcpu *v, uint64_t offset, bool write, uint64_t value)
 {
-    if (!v->lapic || offset >= PAGE_SIZE)
+    if (!vcpu_has_lapic(v) || offset >= PAGE_SIZE)
         return E_INVAL;
     uint64_t now = tsc_now() + v->vm->tsc_offset;
     if (write)

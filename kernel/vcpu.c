@@ -9,6 +9,8 @@
 #include "kernel/time.h"
 #include "kernel/trap.h"
 
+struct key lapic_absent = {.name = "lapic_absent"};
+
 static void timer_fired(struct timer *t)
 {
     vcpu_ask(CONTAINER_OF(t, struct vcpu, timer), REQ_TIMER, 0);
@@ -57,6 +59,8 @@ int vcpu_create(struct vm *vm, uint32_t index)
     if (v->lapic) {
         lapic_init(v->lapic, &vm->domain, index, index, index == 0);
         __atomic_store_n(&vm->lapics[index], v->lapic, __ATOMIC_RELEASE);
+    } else {
+        key_increment(&lapic_absent);
     }
     return OK;
 }
@@ -64,6 +68,8 @@ int vcpu_create(struct vm *vm, uint32_t index)
 void vcpu_destroy(struct vcpu *v)
 {
     __atomic_store_n(&v->vm->lapics[v->index], NULL, __ATOMIC_RELEASE);
+    if (!v->lapic)
+        key_decrement(&lapic_absent);
     timer_cancel(&v->timer);
     v->vm->vcpus[v->index] = NULL;
     backend->vcpu_destroy(v);
@@ -98,7 +104,7 @@ static bool all_halted(const struct vm *vm)
             enum mp_state mp = word_mp(w);
             if (word_where(w) != WHERE_PARKED ||
                 (mp != MP_HALTED_MASKED && mp != MP_WAIT_FOR_SIPI && mp != MP_UNINITIALIZED) ||
-                (v->lapic && lapic_lint0_wakes(v->lapic)))
+                (vcpu_has_lapic(v) && lapic_lint0_wakes(v->lapic)))
                 return false;
             entries[look] += v->entries;
         }

@@ -3,6 +3,7 @@
 #define KERNEL_VCPU_H
 
 #include "kernel/backend.h"
+#include "kernel/key.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "kernel/vm.h"
@@ -18,6 +19,9 @@ struct event {
     uint8_t instruction_length; /* of a software interrupt or exception; 0: unknown */
 };
 enum event_type { EVENT_INTERRUPT = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFTWARE = 4 };
+
+/* Is there a vCPU without a LAPIC, in any VM? */
+DECLARE_KEY(lapic_absent)
 
 struct vcpu {
     vcpu_word word;
@@ -36,7 +40,7 @@ struct vcpu {
     bool odd_mode;      /* its LAPIC counts as a reason against that */
     int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
 
-    struct lapic *lapic; /* NULL: a guest without */
+    struct lapic *lapic; /* NULL: a guest without; ask vcpu_has_lapic() */
     struct timer timer;  /* the LAPIC timer's deadline */
 
     uint8_t *fpu; /* XSAVE area */
@@ -49,6 +53,12 @@ struct vcpu {
     uint64_t entries, parks, wakes, exit_rip; /* for control, read from other CPUs: RIP as of the last exit */
     uint64_t exits[ABI_EXITS];
 };
+
+/* Free as long as all guests have theirs. */
+static inline bool vcpu_has_lapic(const struct vcpu *v)
+{
+    return !lapic_absent_on() || v->lapic;
+}
 
 /* The one constructor and the one destructor; the latter only after the former returned 0 and after the thread is gone.
  * The vCPU is parked, UNINITIALIZED, and visible to others when this returns: OK, E_NOMEM. */

@@ -134,6 +134,7 @@ static void vm_free(struct vm *vm)
     world_destroy(vm->world);
     frames_free(vm->extents, vm->extent_count);
     page_free(vm, VM_ORDER);
+    ASSERT(vm_count() || !lapic_absent.count);
 }
 
 static void fill_info(struct vm *vm)

@@ -106,6 +106,14 @@ class Debugger:
         self._socket.sendall(b"\x03")
         self._receive()
 
+    def read(self, address, size):
+        """Bytes of physical memory."""
+        if self.ask("Qqemu.PhyMemMode:1") != "OK":
+            raise Failure("physical memory cannot be read")
+        data = bytes.fromhex(self.ask(f"m{address:x},{size:x}"))
+        self.ask("Qqemu.PhyMemMode:0")
+        return data
+
     def write(self, address, data):
         """Bytes to physical memory."""
         if self.ask("Qqemu.PhyMemMode:1") != "OK" or self.ask(f"M{address:x},{len(data):x}:{data.hex()}") != "OK":
