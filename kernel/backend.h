@@ -32,6 +32,7 @@ struct exit {
         struct {
             uint8_t vector; /* to be handed to the guest; its error code, if it has one, is 0 */
         } exception;
+        uint32_t fields; /* REFUSED: so many are in v->page->fields */
     } u;
 };
 

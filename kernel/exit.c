@@ -14,7 +14,7 @@ static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
 {
     const struct exit *e = &v->exit;
     log_line(LOG_WARNING, "guest %s: vCPU %u %s (exit code 0x%x, 0x%lx, 0x%lx) at RIP 0x%lx", v->vm->config.name,
-             v->index, what, e->code, e->info[0], e->info[1], backend->get_rip(v));
+             v->index, what, e->code, e->info[0], e->info[1], v->exit_rip);
     vm_end(v->vm, reason, 0);
 }
 
@@ -210,6 +210,10 @@ void vcpu_exit(struct vcpu *v)
     case ABI_EXIT_CACHE: /* memory is coherent: there is nothing to write back for */
         (void)!vcpu_skip(v);
         return;
+    case ABI_EXIT_REFUSED: /* the device world says why; the guest ends, whatever it answers */
+        v->page->upcall.u.refused.count = v->exit.u.fields;
+        (void)!vcpu_upcall(v, ABI_UPCALL_REFUSED);
+        __attribute__((fallthrough));
     default:
         end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses");
     }

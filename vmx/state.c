@@ -233,39 +233,23 @@ int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-void vmx_get_guest_state(const struct vcpu *v, struct vmx_guest_state *s)
+unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out)
 {
-    *s = (struct vmx_guest_state){.cr0 = readn(GUEST_CR0),
-                                  .cr3 = readn(GUEST_CR3),
-                                  .cr4 = readn(GUEST_CR4),
-                                  .dr7 = readn(GUEST_DR7),
-                                  .debugctl = read64(GUEST_DEBUGCTL),
-                                  .efer = read64(GUEST_EFER),
-                                  .pat = read64(GUEST_PAT),
-                                  .sysenter_esp = readn(GUEST_SYSENTER_ESP),
-                                  .sysenter_eip = readn(GUEST_SYSENTER_EIP),
-                                  .gdtr_base = readn(GUEST_GDTR_BASE),
-                                  .idtr_base = readn(GUEST_IDTR_BASE),
-                                  .rip = readn(GUEST_RIP),
-                                  .rflags = readn(GUEST_RFLAGS),
-                                  .pending_debug = readn(GUEST_PENDING_DEBUG),
-                                  .vmcs_link = read64(VMCS_LINK),
-                                  .gdtr_limit = read32(GUEST_GDTR_LIMIT),
-                                  .idtr_limit = read32(GUEST_IDTR_LIMIT),
-                                  .activity = read32(GUEST_ACTIVITY),
-                                  .interruptibility = read32(GUEST_INTERRUPTIBILITY),
-                                  .entry_controls = read32(ENTRY_CONTROLS),
-                                  .event = v->event.valid,
-                                  .event_type = v->event.type,
-                                  .cr0_fixed = {vmx_caps.cr0_fixed[0], vmx_caps.cr0_fixed[1]},
-                                  .cr4_fixed = {vmx_caps.cr4_fixed[0], vmx_caps.cr4_fixed[1]},
-                                  .physical_bits = cpuid(0x80000008, 0).eax & 0xff};
-    for (unsigned i = 0; i < VMX_SEGMENTS; i++) {
-        s->segment[i].selector = read16((enum vmcs16)SEGMENT(GUEST_ES, i));
-        s->segment[i].limit = read32((enum vmcs32)SEGMENT(GUEST_ES_LIMIT, i));
-        s->segment[i].rights = read32((enum vmcs32)SEGMENT(GUEST_ES_RIGHTS, i));
-        s->segment[i].base = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, i));
+    /* Of guests' state, what every CPU has; each run is of fields 2 apart. */
+    static const struct {
+        uint16_t first, last;
+    } runs[] = {
+        {ENTRY_CONTROLS, ENTRY_CONTROLS}, {GUEST_ES, SEGMENT(GUEST_ES, TR)},   {VMCS_LINK, GUEST_EFER},
+        {GUEST_PDPTE0, GUEST_PDPTE0 + 6}, {GUEST_ES_LIMIT, GUEST_SYSENTER_CS}, {GUEST_CR0, GUEST_SYSENTER_EIP},
+    };
+    unsigned n = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(runs); i++)
+        for (unsigned field = runs[i].first; field <= runs[i].last; field += 2)
+            out[n++] = (struct abi_field){field, vmcs_get(field)};
+    for (unsigned i = 0; i < 2; i++) {
+        out[n++] = (struct abi_field){IA32_VMX_CR0_FIXED0 + i, vmx_caps.cr0_fixed[i]};
+        out[n++] = (struct abi_field){IA32_VMX_CR4_FIXED0 + i, vmx_caps.cr4_fixed[i]};
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(s->pdpte); i++)
-        s->pdpte[i] = read64((enum vmcs64)SEGMENT(GUEST_PDPTE0, i));
+    out[n++] = (struct abi_field){ENTRY_EVENT, v->event.valid ? EVENT_VALID | (uint32_t)v->event.type << 8 : 0};
+    return n;
 }

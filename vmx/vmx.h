@@ -5,7 +5,6 @@
 #include "kernel/asid.h"
 #include "kernel/vcpu.h"
 #include "vmx/caps.h"
-#include "vmx/check.h"
 #include "vmx/vmcs.h"
 
 /* Event fields (25.8.3), interruptibility (25.4.2), access rights (25.4.1). */
@@ -76,7 +75,7 @@ uint64_t vmx_get_cr0(struct vcpu *v);
 uint64_t vmx_get_cr4(struct vcpu *v);
 uint64_t vmx_get_efer(struct vcpu *v);
 void vmx_set_efer(struct vcpu *v, uint64_t efer);
-void vmx_get_guest_state(const struct vcpu *v, struct vmx_guest_state *s); /* v's VMCS is current */
+unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out); /* v's VMCS is current; how many */
 /* vmx/run.c */
 void vmx_run(struct vcpu *v);
 uint64_t vmx_get_rip(struct vcpu *v);
