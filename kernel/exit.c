@@ -24,8 +24,7 @@ static void finish_eoi(struct vcpu *v)
         return;
     v->page->upcall.u.eoi.vector = (uint32_t)v->eoi_vector;
     v->eoi_vector = -1;
-    if (vcpu_upcall(v, ABI_UPCALL_EOI))
-        return; /* the VM is ending: the next serving sees it */
+    (void)!vcpu_upcall(v, ABI_UPCALL_EOI); /* should the VM be ending, the next serving sees it */
 }
 
 static void do_io(struct vcpu *v)
@@ -33,8 +32,7 @@ static void do_io(struct vcpu *v)
     const struct exit *e = &v->exit;
     if (e->u.io.string) {
         memset(&v->page->upcall.u, 0, sizeof v->page->upcall.u);
-        if (vcpu_upcall(v, ABI_UPCALL_EMULATE))
-            return;
+        (void)!vcpu_upcall(v, ABI_UPCALL_EMULATE);
         return;
     }
     uint64_t mask = e->u.io.size == 4 ? 0xffffffff : e->u.io.size == 2 ? 0xffff : 0xff;

@@ -80,8 +80,7 @@ void vmx_set_efer(struct vcpu *v, uint64_t efer)
 void vmx_get_regs(struct vcpu *v, struct abi_regs *out)
 {
     vmx_load(v);
-    for (unsigned i = 0; i < ABI_GPRS; i++)
-        out->gpr[i] = v->gpr[i];
+    memcpy(out->gpr, v->gpr, sizeof out->gpr);
     for (unsigned i = 0; i < ABI_SEGS; i++)
         out->seg[i] = read_segment(i);
     out->ldtr = read_segment(LDTR);
@@ -119,8 +118,7 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
 {
     struct vmx_vcpu *s = vmx_of(v);
     vmx_load(v);
-    for (unsigned i = 0; i < ABI_GPRS; i++)
-        v->gpr[i] = r->gpr[i];
+    memcpy(v->gpr, r->gpr, sizeof v->gpr);
     write_segments(r);
     writen(GUEST_GDTR_BASE, r->gdtr.base);
     write32(GUEST_GDTR_LIMIT, r->gdtr.limit & 0xffff);
@@ -159,78 +157,61 @@ void vmx_switch_task(struct vcpu *v, const struct abi_regs *r, const uint64_t pd
     vmx_of(v)->vpid.generation = 0;
 }
 
-int vmx_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
+/* Where an MSR is kept that the VMCS switches; 0, which is no guest's: not there. */
+static uint16_t field_of(uint32_t msr)
 {
-    struct vmx_vcpu *s = vmx_of(v);
-    vmx_load(v);
     switch (msr) {
     case MSR_PAT:
-        *value = read64(GUEST_PAT);
-        return OK;
+        return GUEST_PAT;
     case MSR_SYSENTER_CS:
-        *value = read32(GUEST_SYSENTER_CS);
-        return OK;
+        return GUEST_SYSENTER_CS;
     case MSR_SYSENTER_ESP:
-        *value = readn(GUEST_SYSENTER_ESP);
-        return OK;
+        return GUEST_SYSENTER_ESP;
     case MSR_SYSENTER_EIP:
-        *value = readn(GUEST_SYSENTER_EIP);
-        return OK;
+        return GUEST_SYSENTER_EIP;
     case MSR_FS_BASE:
-        *value = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_FS));
-        return OK;
+        return SEGMENT(GUEST_ES_BASE, ABI_FS);
     case MSR_GS_BASE:
-        *value = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_GS));
-        return OK;
-    case MSR_CSTAR:
-        *value = s->cstar;
-        return OK;
+        return SEGMENT(GUEST_ES_BASE, ABI_GS);
     default:
-        for (unsigned i = 0; i < SWITCHED; i++)
-            if (s->msrs[i].msr == msr) {
-                *value = s->msrs[i].value;
-                return OK;
-            }
-        return E_NOENT;
+        return 0;
     }
+}
+
+/* The same for one that is kept in memory; NULL: not there. */
+static uint64_t *slot(struct vmx_vcpu *s, uint32_t msr)
+{
+    for (unsigned i = 0; i < SWITCHED; i++)
+        if (s->msrs[i].msr == msr)
+            return &s->msrs[i].value;
+    return msr == MSR_CSTAR ? &s->cstar : NULL;
+}
+
+int vmx_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    const uint64_t *s = slot(vmx_of(v), msr);
+    uint16_t field = field_of(msr);
+    if (!s && !field)
+        return E_NOENT;
+    vmx_load(v);
+    *value = s ? *s : vmcs_get(field);
+    return OK;
 }
 
 int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    struct vmx_vcpu *s = vmx_of(v);
-    vmx_load(v);
+    uint64_t *s = slot(vmx_of(v), msr);
+    uint16_t field = field_of(msr);
+    if (!s && !field)
+        return E_NOENT;
     if (msr == MSR_SFMASK && value >> 32)
         return E_INVAL; /* reserved bits, with which the next entry would fail */
-    switch (msr) {
-    case MSR_PAT:
-        write64(GUEST_PAT, value);
-        return OK;
-    case MSR_SYSENTER_CS:
-        write32(GUEST_SYSENTER_CS, (uint32_t)value);
-        return OK;
-    case MSR_SYSENTER_ESP:
-        writen(GUEST_SYSENTER_ESP, value);
-        return OK;
-    case MSR_SYSENTER_EIP:
-        writen(GUEST_SYSENTER_EIP, value);
-        return OK;
-    case MSR_FS_BASE:
-        writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_FS), value);
-        return OK;
-    case MSR_GS_BASE:
-        writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_GS), value);
-        return OK;
-    case MSR_CSTAR:
-        s->cstar = value;
-        return OK;
-    default:
-        for (unsigned i = 0; i < SWITCHED; i++)
-            if (s->msrs[i].msr == msr) {
-                s->msrs[i].value = value;
-                return OK;
-            }
-        return E_NOENT;
-    }
+    vmx_load(v);
+    if (s)
+        *s = value;
+    else
+        vmcs_set(field, value);
+    return OK;
 }
 
 unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out)

@@ -19,13 +19,6 @@ enum {
     RIGHTS_UNUSABLE = 1 << 16
 };
 
-struct vmx_vm {
-    uint64_t *ept; /* top level */
-    uint64_t ept_pointer;
-    /* CPUs that have dropped what another VM's tables of the same address may have left. */
-    bool clean_on[ABI_MAX_CPUS];
-};
-
 /* MSRs that VMX does not switch by itself are loaded from here at entries; the first one is stored at exits. */
 enum { SWITCHED_KERNEL_GS_BASE, SWITCHED_STAR, SWITCHED_LSTAR, SWITCHED_SFMASK, SWITCHED };
 struct msr_entry { /* SDM Vol. 3, table 25-15 */
@@ -40,7 +33,9 @@ struct vmx_vcpu {
     bool launched;         /* since the last VMCLEAR */
     struct asid vpid;
     uint64_t dr[4], dr6, cr2; /* the guest's, while it does not run */
-    uint64_t cstar;           /* nothing in 64-bit mode uses it on these CPUs */
+    /* CPUs that have dropped what other tables at the same address may have left. */
+    bool clean_on[ABI_MAX_CPUS];
+    uint64_t cstar; /* nothing in 64-bit mode uses it on these CPUs */
     uint32_t proc_controls, tpr_threshold;
     uint8_t class; /* of the interrupt whose window is wanted; 0: none */
     bool nmi_window;
