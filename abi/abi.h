@@ -147,6 +147,13 @@ enum abi_upcall_kind {
     ABI_UPCALL_EOI,  /* EOI broadcast of a level-triggered vector: u.eoi */
     ABI_UPCALL_HALTED, /* no vCPU runs, and only an NMI or INIT could change that: end the guest if none can come */
     ABI_UPCALL_TASK_SWITCH, /* the guest switches tasks, and the CPU has left it to us: u.task */
+    ABI_UPCALL_REFUSED, /* the CPU refused the guest's state, u.refused: log why; the guest ends, whatever the answer */
+};
+
+/* REFUSED: what the CPU was given. As many as u.refused.count says are in the page's buffer. */
+struct abi_field {
+    uint64_t number; /* the vendor's: VMX: the encoding of a field of the VMCS, or the number of a capability MSR */
+    uint64_t value;
 };
 
 /*
@@ -187,6 +194,9 @@ struct abi_upcall {
             uint32_t vector;
         } eoi;
         struct abi_task_switch task;
+        struct {
+            uint32_t count;
+        } refused;
     } u;
     struct abi_regs regs; /* valid for EMULATE, LENGTH and TASK_SWITCH only */
 };
@@ -340,6 +350,7 @@ enum abi_mp_state {
     X(CR8, "cr8")                                                                                                      \
     X(CACHE, "cache")                                                                                                  \
     X(TASK_SWITCH, "task switch")                                                                                      \
+    X(REFUSED, "refused entry")                                                                                        \
     X(OTHER, "other")
 
 enum abi_exit {
@@ -394,6 +405,7 @@ struct abi_system_info {
  * ------------------------------------------------------------------------------------------------- */
 
 #define ABI_BUFFER_SIZE 2048
+#define ABI_MAX_FIELDS  (ABI_BUFFER_SIZE / sizeof(struct abi_field))
 struct abi_page {
     union {
         struct abi_upcall upcall;
@@ -403,7 +415,10 @@ struct abi_page {
         struct abi_reply reply;
         uint8_t reply_area[1024];
     };
-    uint8_t buffer[ABI_BUFFER_SIZE];
+    union {
+        uint8_t buffer[ABI_BUFFER_SIZE];
+        struct abi_field fields[ABI_MAX_FIELDS];
+    };
 };
 static_assert(sizeof(struct abi_page) == PAGE_SIZE, "abi_page is a page");
 static_assert(sizeof(struct abi_vcpu_info) <= ABI_BUFFER_SIZE, "fits the buffer");

@@ -106,11 +106,16 @@ static inline void irq_wait(void)
 {
     __asm__ volatile("sti; hlt; cli" ::: "memory");
 }
-static inline uint64_t read_flags(void)
+/* DR0 to DR3, which neither back end switches by itself; root uses none. */
+static inline void load_breakpoints(const uint64_t dr[4])
 {
-    uint64_t v;
-    __asm__ volatile("pushfq; pop %0" : "=r"(v));
-    return v;
+    __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(dr[0]), "r"(dr[1]), "r"(dr[2]),
+                     "r"(dr[3]));
+}
+static inline void save_breakpoints(uint64_t dr[4])
+{
+    __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3"
+                     : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]));
 }
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "abi/abi.h"
 
-struct vm;
+struct nested_format;
 struct vcpu;
 
 /* Exceptions (SDM Vol. 3, table 7-1). */
@@ -32,6 +32,7 @@ struct exit {
         struct {
             uint8_t vector; /* to be handed to the guest; its error code, if it has one, is 0 */
         } exception;
+        uint32_t fields; /* REFUSED: so many are in v->page->fields */
     } u;
 };
 
@@ -43,13 +44,10 @@ struct backend {
     const char *(*probe)(void);
     /* Switches virtualization on, on this CPU: OK, E_NOMEM, E_NOTSUP. */
     int (*cpu_enable)(void);
+    /* Of the tables that make guest memory RAM, writable and executable; probe() fills it. */
+    const struct nested_format *nested;
 
-    int (*vm_create)(struct vm *vm);
-    void (*vm_destroy)(struct vm *vm);
-    /* Guest-physical [guest, guest + size) becomes host-physical [to, ...): RAM, writable and executable; with the
-     * largest pages that fit. Only between vm_create and the first entry: OK, E_NOMEM. */
-    int (*map)(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size);
-    int (*vcpu_create)(struct vcpu *v);
+    int (*vcpu_create)(struct vcpu *v); /* v->vm->nested is there */
     void (*vcpu_destroy)(struct vcpu *v);
     /* Nothing of v's state stays in this CPU: before its thread may run elsewhere, and after its registers were touched
      * on another thread. */

@@ -14,7 +14,7 @@ static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
 {
     const struct exit *e = &v->exit;
     log_line(LOG_WARNING, "guest %s: vCPU %u %s (exit code 0x%x, 0x%lx, 0x%lx) at RIP 0x%lx", v->vm->config.name,
-             v->index, what, e->code, e->info[0], e->info[1], backend->get_rip(v));
+             v->index, what, e->code, e->info[0], e->info[1], v->exit_rip);
     vm_end(v->vm, reason, 0);
 }
 
@@ -24,8 +24,7 @@ static void finish_eoi(struct vcpu *v)
         return;
     v->page->upcall.u.eoi.vector = (uint32_t)v->eoi_vector;
     v->eoi_vector = -1;
-    if (vcpu_upcall(v, ABI_UPCALL_EOI))
-        return; /* the VM is ending: the next serving sees it */
+    (void)!vcpu_upcall(v, ABI_UPCALL_EOI); /* should the VM be ending, the next serving sees it */
 }
 
 static void do_io(struct vcpu *v)
@@ -33,8 +32,7 @@ static void do_io(struct vcpu *v)
     const struct exit *e = &v->exit;
     if (e->u.io.string) {
         memset(&v->page->upcall.u, 0, sizeof v->page->upcall.u);
-        if (vcpu_upcall(v, ABI_UPCALL_EMULATE))
-            return;
+        (void)!vcpu_upcall(v, ABI_UPCALL_EMULATE);
         return;
     }
     uint64_t mask = e->u.io.size == 4 ? 0xffffffff : e->u.io.size == 2 ? 0xffff : 0xff;
@@ -213,6 +211,10 @@ void vcpu_exit(struct vcpu *v)
     case ABI_EXIT_CACHE: /* memory is coherent: there is nothing to write back for */
         (void)!vcpu_skip(v);
         return;
+    case ABI_EXIT_REFUSED: /* the device world says why; the guest ends, whatever it answers */
+        v->page->upcall.u.refused.count = v->exit.u.fields;
+        (void)!vcpu_upcall(v, ABI_UPCALL_REFUSED);
+        __attribute__((fallthrough));
     default:
         end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses");
     }

@@ -125,7 +125,6 @@ void vcpu_reset(struct vcpu *v, bool init)
     r.rflags = 2;
     r.cr0 = CR0_ET | (init ? old.cr0 & (CR0_CD | CR0_NW) : 0);
     r.gpr[ABI_RDX] = cpuid(1, 0).eax;
-    memcpy(v->gpr, r.gpr, sizeof v->gpr);
     backend->set_regs(v, &r);
     v->event.valid = v->nmi_pending = v->nmi_blocked = false;
     msr_init(v);

@@ -1,5 +1,6 @@
 #include "kernel/log.h"
 #include "kernel/vcpu.h"
+#include "lib/string.h"
 
 enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 
@@ -29,8 +30,7 @@ int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
         return E_INTR;
     }
     if (flags & ABI_REPLY_REGS) {
-        for (unsigned i = 0; i < ABI_GPRS; i++)
-            v->gpr[i] = r->regs.gpr[i];
+        memcpy(v->gpr, r->regs.gpr, sizeof v->gpr);
         backend->set_rip(v, r->regs.rip);
         backend->set_rflags(v, r->regs.rflags);
         backend->set_cr2(v, r->regs.cr2);

@@ -173,8 +173,6 @@ int vm_boot(struct vm *vm, const struct abi_regs *regs)
     struct vcpu *v = vm->vcpus[0];
     /* The thread has not run yet, and nobody but teardown can wake it: its state is ours to write. */
     vcpu_reset(v, false);
-    for (unsigned i = 0; i < ABI_GPRS; i++)
-        v->gpr[i] = regs->gpr[i];
     backend->set_regs(v, regs);
     backend->release(v);
     vm->booted_tsc = tsc_now();

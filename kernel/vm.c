@@ -1,5 +1,6 @@
 #include "kernel/asm.h"
 #include "kernel/log.h"
+#include "kernel/nested.h"
 #include "kernel/percpu.h"
 #include "kernel/time.h"
 #include "kernel/vcpu.h"
@@ -76,7 +77,7 @@ static int map_stretch(struct vm *vm, uint64_t guest, uint64_t size)
         for (uint32_t i = 0; i < vm->extent_count; start += vm->extents[i++].size)
             if (index >= start && index < start + vm->extents[i].size)
                 piece = MIN(size, start + vm->extents[i].size - index);
-        int err = backend->map(vm, gpa(guest), at, piece);
+        int err = nested_map(vm->nested, backend->nested, gpa(guest), at, piece);
         err = err ? err : pt_map(vm->world->pt, WORLD_RAM_BASE + guest, at, piece, PT_USER | PT_WRITE);
         if (err)
             return err;
@@ -129,8 +130,7 @@ static void vm_free(struct vm *vm)
     for (uint32_t i = 0; i < vm->config.vcpus; i++)
         if (vm->vcpus[i])
             vcpu_destroy(vm->vcpus[i]);
-    if (vm->backend)
-        backend->vm_destroy(vm);
+    nested_destroy(vm->nested);
     world_destroy(vm->world);
     frames_free(vm->extents, vm->extent_count);
     page_free(vm, VM_ORDER);
@@ -154,8 +154,8 @@ static int build(struct vm *vm)
         return n;
     vm->extent_count = (uint32_t)n;
     vm->world = world_create(vm, 1 + vm->config.vcpus);
-    int err = vm->world ? OK : E_NOMEM;
-    err = err ? err : backend->vm_create(vm);
+    vm->nested = page_alloc(0);
+    int err = vm->world && vm->nested ? OK : E_NOMEM;
     err = err ? err : map_memory(vm);
     err = err ? err : map_modules(vm);
     for (uint32_t i = 0; i < vm->config.vcpus && !err; i++)

@@ -22,7 +22,7 @@ struct vm {
     struct vcpu *vcpus[ABI_MAX_VCPUS];
     struct lapic *lapics[ABI_MAX_VCPUS];
     struct lapic_domain domain;
-    void *backend; /* the back end's own */
+    uint64_t *nested; /* top table: guest-physical to host-physical; final before the first entry */
 
     _Atomic uint32_t state;  /* enum abi_vm_state */
     _Atomic uint32_t ending; /* 1: its end is decided; end_* are written by who set it */

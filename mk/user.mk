@@ -3,7 +3,7 @@
 WORLD_CFLAGS := $(freestanding) -fno-stack-protector
 
 control_sources := $(sort $(wildcard user/control/*.c user/lib/*.c)) lib/string.c lib/format.c
-device_sources  := $(sort $(wildcard user/devices/*.c user/emul/*.c user/loader/*.c user/lib/*.c)) lib/string.c \
+device_sources  := $(sort $(wildcard user/devices/*.c user/emul/*.c user/vmx/*.c user/loader/*.c user/lib/*.c)) lib/string.c \
 	lib/format.c lib/timerq.c lib/rbtree.c
 world_asm       := user/lib/start.asm
 

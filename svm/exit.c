@@ -45,7 +45,6 @@ static void window(struct exit *e, struct vmcb *c)
     e->kind = ABI_EXIT_WINDOW;
     c->virtual_interrupt &= ~(uint64_t)V_IRQ;
     c->intercept1 &= ~(uint32_t)I1_VINTR;
-    c->clean = 0;
 }
 
 /* What was on its way into the guest and did not arrive, goes in again (15.7.2). */

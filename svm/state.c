@@ -1,38 +1,28 @@
 #include "svm/svm.h"
 
 #include "kernel/msr.h"
+#include "lib/string.h"
 
 enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12 };
 #define CR0_PG BIT(31)
 
-static struct abi_segment out_segment(const struct vmcb_segment *s)
-{
-    return (struct abi_segment){.selector = s->selector, .attr = s->attr, .limit = s->limit, .base = s->base};
-}
-
-static struct vmcb_segment in_segment(const struct abi_segment *s)
-{
-    return (struct vmcb_segment){.selector = s->selector, .attr = s->attr, .limit = s->limit, .base = s->base};
-}
-
 /* The VMCB's segments in the order of enum abi_seg. */
-static struct vmcb_segment *segment(struct vmcb *c, unsigned i)
+static struct abi_segment *segment(struct vmcb *c, unsigned i)
 {
-    struct vmcb_segment *const segments[ABI_SEGS] = {&c->es, &c->cs, &c->ss, &c->ds, &c->fs, &c->gs};
+    struct abi_segment *const segments[ABI_SEGS] = {&c->es, &c->cs, &c->ss, &c->ds, &c->fs, &c->gs};
     return segments[i];
 }
 
 void svm_get_regs(struct vcpu *v, struct abi_regs *out)
 {
     struct vmcb *c = svm_of(v)->vmcb;
-    for (unsigned i = 0; i < ABI_GPRS; i++)
-        out->gpr[i] = v->gpr[i];
+    memcpy(out->gpr, v->gpr, sizeof out->gpr);
     for (unsigned i = 0; i < ABI_SEGS; i++)
-        out->seg[i] = out_segment(segment(c, i));
-    out->gdtr = out_segment(&c->gdtr);
-    out->idtr = out_segment(&c->idtr);
-    out->ldtr = out_segment(&c->ldtr);
-    out->tr = out_segment(&c->tr);
+        out->seg[i] = *segment(c, i);
+    out->gdtr = c->gdtr;
+    out->idtr = c->idtr;
+    out->ldtr = c->ldtr;
+    out->tr = c->tr;
     out->rip = c->rip;
     out->rflags = c->rflags;
     out->cr0 = c->cr0;
@@ -47,14 +37,13 @@ void svm_get_regs(struct vcpu *v, struct abi_regs *out)
 void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
 {
     struct vmcb *c = svm_of(v)->vmcb;
-    for (unsigned i = 0; i < ABI_GPRS; i++)
-        v->gpr[i] = r->gpr[i];
+    memcpy(v->gpr, r->gpr, sizeof v->gpr);
     for (unsigned i = 0; i < ABI_SEGS; i++)
-        *segment(c, i) = in_segment(&r->seg[i]);
-    c->gdtr = in_segment(&r->gdtr);
-    c->idtr = in_segment(&r->idtr);
-    c->ldtr = in_segment(&r->ldtr);
-    c->tr = in_segment(&r->tr);
+        *segment(c, i) = r->seg[i];
+    c->gdtr = r->gdtr;
+    c->idtr = r->idtr;
+    c->ldtr = r->ldtr;
+    c->tr = r->tr;
     c->rip = r->rip;
     c->rflags = r->rflags | 2;
     c->cr0 = r->cr0;
@@ -66,7 +55,6 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     c->dr6 = 0xffff0ff0;
     c->dr7 = 0x400;
     c->interrupt_shadow = 0;
-    c->clean = 0;
 }
 
 uint64_t svm_get_efer(struct vcpu *v)
@@ -82,7 +70,6 @@ void svm_set_efer(struct vcpu *v, uint64_t efer)
     if ((efer & EFER_LME) && (c->cr0 & CR0_PG))
         efer |= EFER_LMA;
     c->efer = efer | EFER_SVME;
-    c->clean = 0;
 }
 
 /* Where the VMCB keeps an MSR that it switches; NULL: nowhere. */
@@ -131,6 +118,5 @@ int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
     if (!s)
         return E_NOENT;
     *s = value;
-    svm_of(v)->vmcb->clean = 0;
     return OK;
 }

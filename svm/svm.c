@@ -7,20 +7,16 @@
 
 enum { EFER = 0xc0000080, EFER_SVME = 1 << 12, VM_CR = 0xc0010114, VM_CR_SVMDIS = 1 << 4, VM_HSAVE_PA = 0xc0010117 };
 /* CPUID 8000_000A EDX */
-enum {
-    HAS_NPT = 1,
-    HAS_NRIP = 8,
-    HAS_CLEAN_BITS = 32,
-    HAS_DECODE_ASSISTS = 128,
-    HAS_PAUSE_FILTER = 1 << 10,
-    HAS_PAUSE_THRESHOLD = 1 << 12
-};
+enum { HAS_NPT = 1, HAS_NRIP = 8, HAS_DECODE_ASSISTS = 128, HAS_PAUSE_FILTER = 1 << 10, HAS_PAUSE_THRESHOLD = 1 << 12 };
 /* So many PAUSEs, each less than so many cycles after the one before, are a wait for somebody who does not run. */
 enum { PAUSE_COUNT = 3000, PAUSE_THRESHOLD = 128 };
 enum { MSRPM_ORDER = 1, IOPM_ORDER = 2 };
 
 struct svm_caps svm_caps;
 static uint8_t *msrpm, *iopm;
+/* Every access by way of nested tables is a user access. */
+enum { P = 1, W = 2, U = 4 };
+static struct nested_format nested = {.table = P | W | U, .leaf = P | W | U, .large = true};
 
 static bool present(void)
 {
@@ -45,10 +41,10 @@ static const char *probe(void)
         return "this CPU's SVM has no nested paging (CPUID 8000_000A EDX.NP), which Lapwing needs: use a newer CPU";
     svm_caps = (struct svm_caps){.asids = MAX(a.ebx, 2u),
                                  .nrip = a.edx & HAS_NRIP,
-                                 .clean_bits = a.edx & HAS_CLEAN_BITS,
                                  .decode_assists = a.edx & HAS_DECODE_ASSISTS,
                                  .pause_filter = a.edx & HAS_PAUSE_FILTER,
                                  .pause_threshold = a.edx & HAS_PAUSE_THRESHOLD};
+    nested.huge = cpuid(0x80000001, 0).edx >> 26 & 1;
     msrpm = page_alloc(MSRPM_ORDER);
     iopm = page_alloc(IOPM_ORDER);
     if (!msrpm || !iopm)
@@ -81,40 +77,8 @@ static int cpu_enable(void)
     return OK;
 }
 
-static int svm_vm_create(struct vm *vm)
-{
-    struct svm_vm *s = page_alloc(0);
-    uint64_t *npt = s ? page_alloc(0) : NULL;
-    if (!npt) {
-        page_free(s, 0);
-        return E_NOMEM;
-    }
-    s->npt = npt;
-    vm->backend = s;
-    return OK;
-}
-
-static void svm_vm_destroy(struct vm *vm)
-{
-    struct svm_vm *s = vm->backend;
-    nested_destroy(s->npt);
-    page_free(s, 0);
-    vm->backend = NULL;
-}
-
-/* Every access by way of nested tables is a user access. */
-static int svm_map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size)
-{
-    enum { P = 1, W = 2, U = 4 };
-    const struct svm_vm *s = vm->backend;
-    bool huge = cpuid(0x80000001, 0).edx >> 26 & 1;
-    const struct nested_format f = {.table = P | W | U, .leaf = P | W | U, .large = true, .huge = huge};
-    return nested_map(s->npt, &f, guest, to, size); /* vm_destroy frees what is there */
-}
-
 static int svm_vcpu_create(struct vcpu *v)
 {
-    const struct svm_vm *vm = v->vm->backend;
     struct svm_vcpu *s = page_alloc(0);
     struct vmcb *c = s ? page_alloc(0) : NULL;
     if (!c) {
@@ -140,7 +104,7 @@ static int svm_vcpu_create(struct vcpu *v)
     c->tsc_offset = v->vm->tsc_offset;
     c->virtual_interrupt = V_INTR_MASKING;
     c->nested_control = 1;
-    c->nested_cr3 = page_to_pa(vm->npt).v;
+    c->nested_cr3 = page_to_pa(v->vm->nested).v;
     c->g_pat = 0x0007040600070406;
     c->efer = EFER_SVME;
     return OK;
@@ -160,17 +124,6 @@ static void release(struct vcpu *v)
     (void)v;
 }
 
-/* Neither VMRUN nor VMLOAD switches DR0-3; root uses none, and leaves none of a guest's behind. */
-static void swap_debug_registers(uint64_t dr[4], bool load)
-{
-    if (load)
-        __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(dr[0]), "r"(dr[1]),
-                         "r"(dr[2]), "r"(dr[3]));
-    else
-        __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3"
-                         : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]));
-}
-
 static void run(struct vcpu *v)
 {
     struct svm_vcpu *s = svm_of(v);
@@ -178,7 +131,6 @@ static void run(struct vcpu *v)
     struct vmcb *c = s->vmcb;
     c->tlb_control = asid_use(&cpu->asids, &s->asid, this_cpu()->index) ? TLB_FLUSH_ALL : TLB_NOTHING;
     c->asid = s->asid.number;
-    c->clean = 0;
     c->event_injection = 0;
     if (v->event.valid)
         c->event_injection = v->event.vector | (uint64_t)v->event.type << 8 | EVENT_VALID |
@@ -187,9 +139,9 @@ static void run(struct vcpu *v)
     c->rsp = v->gpr[ABI_RSP];
     struct svm_step step;
     svm_step_begin(v, &step);
-    swap_debug_registers(s->dr, true);
+    load_breakpoints(s->dr);
     svm_enter(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v);
-    swap_debug_registers(s->dr, false);
+    save_breakpoints(s->dr);
     v->gpr[ABI_RAX] = c->rax;
     v->gpr[ABI_RSP] = c->rsp;
     svm_decode_exit(v);
@@ -277,9 +229,7 @@ static const struct backend svm = {.name = "svm",
                                    .present = present,
                                    .probe = probe,
                                    .cpu_enable = cpu_enable,
-                                   .vm_create = svm_vm_create,
-                                   .vm_destroy = svm_vm_destroy,
-                                   .map = svm_map,
+                                   .nested = &nested,
                                    .vcpu_create = svm_vcpu_create,
                                    .vcpu_destroy = svm_vcpu_destroy,
                                    .release = release,

@@ -6,10 +6,6 @@
 #include "kernel/vcpu.h"
 #include "svm/vmcb.h"
 
-struct svm_vm {
-    uint64_t *npt; /* top level */
-};
-
 struct svm_vcpu {
     struct vmcb *vmcb;
     struct asid asid;
@@ -25,7 +21,7 @@ struct svm_cpu {
 
 struct svm_caps {
     uint32_t asids;
-    bool nrip, clean_bits, decode_assists, pause_filter, pause_threshold;
+    bool nrip, decode_assists, pause_filter, pause_threshold;
 };
 extern struct svm_caps svm_caps;
 

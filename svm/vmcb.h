@@ -2,13 +2,7 @@
 #ifndef SVM_VMCB_H
 #define SVM_VMCB_H
 
-#include "abi/types.h"
-
-struct vmcb_segment {
-    uint16_t selector, attr;
-    uint32_t limit;
-    uint64_t base;
-};
+#include "abi/regs.h"
 
 struct vmcb {
     /* Control area */
@@ -27,12 +21,12 @@ struct vmcb {
     uint64_t event_injection;
     uint64_t nested_cr3;
     uint64_t lbr_control;
-    uint32_t clean, reserved3;
+    uint32_t clean, reserved3; /* clean stays 0: VMRUN loads everything */
     uint64_t next_rip;
     uint8_t fetched, bytes[15];
     uint8_t reserved4[0x400 - 0xe0];
     /* State save area */
-    struct vmcb_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+    struct abi_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
     uint8_t reserved5[0x4cb - 0x4a0];
     uint8_t cpl;
     uint32_t reserved6;
@@ -87,7 +81,6 @@ enum {
     I2_STGI = 16,
     I2_CLGI = 32,
     I2_SKINIT = 64,
-    I2_ICEBP = 256,
     I2_WBINVD = 512,
     I2_MONITOR = 1024,
     I2_MWAIT = 2048,
@@ -121,8 +114,7 @@ enum {
     EXIT_STGI,
     EXIT_CLGI,
     EXIT_SKINIT,
-    EXIT_ICEBP = 0x88,
-    EXIT_WBINVD,
+    EXIT_WBINVD = 0x89,
     EXIT_MONITOR,
     EXIT_MWAIT,
     EXIT_MWAIT_ARMED,

@@ -1,5 +1,4 @@
 /* From an exit reason (SDM Vol. 3, appendix C) to root's neutral words. */
-#include "kernel/log.h"
 #include "vmx/vmx.h"
 
 enum reason {
@@ -188,13 +187,10 @@ static void entry_failed(struct vcpu *v, enum reason reason)
     v->exit.kind = ABI_EXIT_OTHER;
     if (reason == ENTRY_FAILED_MACHINE_CHECK)
         __asm__ volatile("int $18" ::: "memory");
-    if (reason != ENTRY_FAILED_STATE)
-        return;
-    struct vmx_guest_state s;
-    vmx_get_guest_state(v, &s);
-    const char *rule = vmx_check_guest(&s);
-    log_line(LOG_WARNING, "guest %s: vCPU %u: VM entry failed, SDM Vol. 3, %s", v->vm->config.name, v->index,
-             rule ? rule : "27.3.1: by a rule that Lapwing does not know");
+    if (reason == ENTRY_FAILED_STATE) {
+        v->exit.kind = ABI_EXIT_REFUSED;
+        v->exit.u.fields = vmx_get_fields(v, v->page->fields);
+    }
 }
 
 void vmx_decode_exit(struct vcpu *v)

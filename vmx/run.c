@@ -33,11 +33,11 @@ static void use_address_space(struct vcpu *v)
 {
     struct vmx_cpu *c = this_cpu()->backend;
     struct vmx_vcpu *s = vmx_of(v);
-    struct vmx_vm *vm = v->vm->backend;
-    bool *clean = &vm->clean_on[this_cpu()->index];
+    bool *clean = &s->clean_on[this_cpu()->index];
     if (!*clean) { /* tables that were at the same address before may have left something (SDM Vol. 3, 29.4.3.3) */
-        if (!invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_ONE ? INVALIDATE_ONE : INVALIDATE_ALL, vm->ept_pointer))
-            vmcs_failed("INVEPT", vm->ept_pointer);
+        uint64_t pointer = read64(EPT_POINTER);
+        if (!invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_ONE ? INVALIDATE_ONE : INVALIDATE_ALL, pointer))
+            vmcs_failed("INVEPT", pointer);
         *clean = true;
     }
     if (!(vmx_caps.control[PROC2] & PROC2_VPID))
@@ -97,16 +97,16 @@ static void set_pending_step(void)
 
 static void load_registers(const struct vmx_vcpu *s)
 {
-    __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3; mov %4, %%dr6" ::"r"(s->dr[0]),
-                     "r"(s->dr[1]), "r"(s->dr[2]), "r"(s->dr[3]), "r"(s->dr6));
+    load_breakpoints(s->dr);
+    __asm__ volatile("mov %0, %%dr6" ::"r"(s->dr6));
     write_cr2(s->cr2);
 }
 
 static void save_registers(struct vmx_vcpu *s)
 {
     s->cr2 = read_cr2();
-    __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3; mov %%dr6, %4"
-                     : "=r"(s->dr[0]), "=r"(s->dr[1]), "=r"(s->dr[2]), "=r"(s->dr[3]), "=r"(s->dr6));
+    save_breakpoints(s->dr);
+    __asm__ volatile("mov %%dr6, %0" : "=r"(s->dr6));
 }
 
 /* An exit leaves the GDT's limit at 64 KiB, which ring 3 could use (SDM Vol. 3, 28.5.2); the IDT needs no more. */

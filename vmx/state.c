@@ -80,8 +80,7 @@ void vmx_set_efer(struct vcpu *v, uint64_t efer)
 void vmx_get_regs(struct vcpu *v, struct abi_regs *out)
 {
     vmx_load(v);
-    for (unsigned i = 0; i < ABI_GPRS; i++)
-        out->gpr[i] = v->gpr[i];
+    memcpy(out->gpr, v->gpr, sizeof out->gpr);
     for (unsigned i = 0; i < ABI_SEGS; i++)
         out->seg[i] = read_segment(i);
     out->ldtr = read_segment(LDTR);
@@ -119,8 +118,7 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
 {
     struct vmx_vcpu *s = vmx_of(v);
     vmx_load(v);
-    for (unsigned i = 0; i < ABI_GPRS; i++)
-        v->gpr[i] = r->gpr[i];
+    memcpy(v->gpr, r->gpr, sizeof v->gpr);
     write_segments(r);
     writen(GUEST_GDTR_BASE, r->gdtr.base);
     write32(GUEST_GDTR_LIMIT, r->gdtr.limit & 0xffff);
@@ -159,113 +157,80 @@ void vmx_switch_task(struct vcpu *v, const struct abi_regs *r, const uint64_t pd
     vmx_of(v)->vpid.generation = 0;
 }
 
-int vmx_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
+/* Where an MSR is kept that the VMCS switches; 0, which is no guest's: not there. */
+static uint16_t field_of(uint32_t msr)
 {
-    struct vmx_vcpu *s = vmx_of(v);
-    vmx_load(v);
     switch (msr) {
     case MSR_PAT:
-        *value = read64(GUEST_PAT);
-        return OK;
+        return GUEST_PAT;
     case MSR_SYSENTER_CS:
-        *value = read32(GUEST_SYSENTER_CS);
-        return OK;
+        return GUEST_SYSENTER_CS;
     case MSR_SYSENTER_ESP:
-        *value = readn(GUEST_SYSENTER_ESP);
-        return OK;
+        return GUEST_SYSENTER_ESP;
     case MSR_SYSENTER_EIP:
-        *value = readn(GUEST_SYSENTER_EIP);
-        return OK;
+        return GUEST_SYSENTER_EIP;
     case MSR_FS_BASE:
-        *value = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_FS));
-        return OK;
+        return SEGMENT(GUEST_ES_BASE, ABI_FS);
     case MSR_GS_BASE:
-        *value = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_GS));
-        return OK;
-    case MSR_CSTAR:
-        *value = s->cstar;
-        return OK;
+        return SEGMENT(GUEST_ES_BASE, ABI_GS);
     default:
-        for (unsigned i = 0; i < SWITCHED; i++)
-            if (s->msrs[i].msr == msr) {
-                *value = s->msrs[i].value;
-                return OK;
-            }
-        return E_NOENT;
+        return 0;
     }
+}
+
+/* The same for one that is kept in memory; NULL: not there. */
+static uint64_t *slot(struct vmx_vcpu *s, uint32_t msr)
+{
+    for (unsigned i = 0; i < SWITCHED; i++)
+        if (s->msrs[i].msr == msr)
+            return &s->msrs[i].value;
+    return msr == MSR_CSTAR ? &s->cstar : NULL;
+}
+
+int vmx_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    const uint64_t *s = slot(vmx_of(v), msr);
+    uint16_t field = field_of(msr);
+    if (!s && !field)
+        return E_NOENT;
+    vmx_load(v);
+    *value = s ? *s : vmcs_get(field);
+    return OK;
 }
 
 int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    struct vmx_vcpu *s = vmx_of(v);
-    vmx_load(v);
+    uint64_t *s = slot(vmx_of(v), msr);
+    uint16_t field = field_of(msr);
+    if (!s && !field)
+        return E_NOENT;
     if (msr == MSR_SFMASK && value >> 32)
         return E_INVAL; /* reserved bits, with which the next entry would fail */
-    switch (msr) {
-    case MSR_PAT:
-        write64(GUEST_PAT, value);
-        return OK;
-    case MSR_SYSENTER_CS:
-        write32(GUEST_SYSENTER_CS, (uint32_t)value);
-        return OK;
-    case MSR_SYSENTER_ESP:
-        writen(GUEST_SYSENTER_ESP, value);
-        return OK;
-    case MSR_SYSENTER_EIP:
-        writen(GUEST_SYSENTER_EIP, value);
-        return OK;
-    case MSR_FS_BASE:
-        writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_FS), value);
-        return OK;
-    case MSR_GS_BASE:
-        writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_GS), value);
-        return OK;
-    case MSR_CSTAR:
-        s->cstar = value;
-        return OK;
-    default:
-        for (unsigned i = 0; i < SWITCHED; i++)
-            if (s->msrs[i].msr == msr) {
-                s->msrs[i].value = value;
-                return OK;
-            }
-        return E_NOENT;
-    }
+    vmx_load(v);
+    if (s)
+        *s = value;
+    else
+        vmcs_set(field, value);
+    return OK;
 }
 
-void vmx_get_guest_state(const struct vcpu *v, struct vmx_guest_state *s)
+unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out)
 {
-    *s = (struct vmx_guest_state){.cr0 = readn(GUEST_CR0),
-                                  .cr3 = readn(GUEST_CR3),
-                                  .cr4 = readn(GUEST_CR4),
-                                  .dr7 = readn(GUEST_DR7),
-                                  .debugctl = read64(GUEST_DEBUGCTL),
-                                  .efer = read64(GUEST_EFER),
-                                  .pat = read64(GUEST_PAT),
-                                  .sysenter_esp = readn(GUEST_SYSENTER_ESP),
-                                  .sysenter_eip = readn(GUEST_SYSENTER_EIP),
-                                  .gdtr_base = readn(GUEST_GDTR_BASE),
-                                  .idtr_base = readn(GUEST_IDTR_BASE),
-                                  .rip = readn(GUEST_RIP),
-                                  .rflags = readn(GUEST_RFLAGS),
-                                  .pending_debug = readn(GUEST_PENDING_DEBUG),
-                                  .vmcs_link = read64(VMCS_LINK),
-                                  .gdtr_limit = read32(GUEST_GDTR_LIMIT),
-                                  .idtr_limit = read32(GUEST_IDTR_LIMIT),
-                                  .activity = read32(GUEST_ACTIVITY),
-                                  .interruptibility = read32(GUEST_INTERRUPTIBILITY),
-                                  .entry_controls = read32(ENTRY_CONTROLS),
-                                  .event = v->event.valid,
-                                  .event_type = v->event.type,
-                                  .cr0_fixed = {vmx_caps.cr0_fixed[0], vmx_caps.cr0_fixed[1]},
-                                  .cr4_fixed = {vmx_caps.cr4_fixed[0], vmx_caps.cr4_fixed[1]},
-                                  .physical_bits = cpuid(0x80000008, 0).eax & 0xff};
-    for (unsigned i = 0; i < VMX_SEGMENTS; i++) {
-        s->segment[i].selector = read16((enum vmcs16)SEGMENT(GUEST_ES, i));
-        s->segment[i].limit = read32((enum vmcs32)SEGMENT(GUEST_ES_LIMIT, i));
-        s->segment[i].rights = read32((enum vmcs32)SEGMENT(GUEST_ES_RIGHTS, i));
-        s->segment[i].base = readn((enum vmcsn)SEGMENT(GUEST_ES_BASE, i));
+    /* Of guests' state, what every CPU has; each run is of fields 2 apart. */
+    static const struct {
+        uint16_t first, last;
+    } runs[] = {
+        {ENTRY_CONTROLS, ENTRY_CONTROLS}, {GUEST_ES, SEGMENT(GUEST_ES, TR)},   {VMCS_LINK, GUEST_EFER},
+        {GUEST_PDPTE0, GUEST_PDPTE0 + 6}, {GUEST_ES_LIMIT, GUEST_SYSENTER_CS}, {GUEST_CR0, GUEST_SYSENTER_EIP},
+    };
+    unsigned n = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(runs); i++)
+        for (unsigned field = runs[i].first; field <= runs[i].last; field += 2)
+            out[n++] = (struct abi_field){field, vmcs_get(field)};
+    for (unsigned i = 0; i < 2; i++) {
+        out[n++] = (struct abi_field){IA32_VMX_CR0_FIXED0 + i, vmx_caps.cr0_fixed[i]};
+        out[n++] = (struct abi_field){IA32_VMX_CR4_FIXED0 + i, vmx_caps.cr4_fixed[i]};
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(s->pdpte); i++)
-        s->pdpte[i] = read64((enum vmcs64)SEGMENT(GUEST_PDPTE0, i));
+    out[n++] = (struct abi_field){ENTRY_EVENT, v->event.valid ? EVENT_VALID | (uint32_t)v->event.type << 8 : 0};
+    return n;
 }

@@ -15,6 +15,9 @@ enum { PLE_GAP_TICKS = 128, PLE_WINDOW_TICKS = 4096 };
 static const uint32_t switched[SWITCHED] = {MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR, MSR_SFMASK};
 
 static uint8_t *msr_bitmap, *io_bitmap;
+/* SDM Vol. 3, tables 29-2 to 29-7. */
+enum { READ_WRITE_EXECUTE = 7, LEAF_WRITE_BACK = 6 << 3 };
+static struct nested_format nested = {.table = READ_WRITE_EXECUTE, .leaf = READ_WRITE_EXECUTE | LEAF_WRITE_BACK};
 
 void vmcs_failed(const char *what, uint64_t field)
 {
@@ -44,6 +47,8 @@ static const char *probe(void)
     const char *problem = vmx_probe(rdmsr, read_cr0(), read_cr4());
     if (problem)
         return problem;
+    nested.large = vmx_caps.ept_vpid & EPT_CAP_2M;
+    nested.huge = vmx_caps.ept_vpid & EPT_CAP_1G;
     msr_bitmap = page_alloc(0);
     io_bitmap = page_alloc(IO_BITMAP_ORDER);
     if (!msr_bitmap || !io_bitmap)
@@ -81,41 +86,6 @@ static int cpu_enable(void)
     c->vmxon_region = region;
     this_cpu()->backend = c;
     return OK;
-}
-
-static int vmx_vm_create(struct vm *vm)
-{
-    static_assert(sizeof(struct vmx_vm) <= PAGE_SIZE, "fits a page");
-    enum { WRITE_BACK = 6, WALK_4 = 3 << 3 };
-    struct vmx_vm *s = page_alloc(0);
-    uint64_t *ept = s ? page_alloc(0) : NULL;
-    if (!ept) {
-        page_free(s, 0);
-        return E_NOMEM;
-    }
-    s->ept = ept;
-    s->ept_pointer = page_to_pa(ept).v | WRITE_BACK | WALK_4;
-    vm->backend = s;
-    return OK;
-}
-
-static void vmx_vm_destroy(struct vm *vm)
-{
-    struct vmx_vm *s = vm->backend;
-    nested_destroy(s->ept);
-    page_free(s, 0);
-    vm->backend = NULL;
-}
-
-static int vmx_map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size)
-{
-    enum { RWX = 7, WRITE_BACK = 6 << 3 };
-    const struct vmx_vm *s = vm->backend;
-    const struct nested_format f = {.table = RWX,
-                                    .leaf = RWX | WRITE_BACK,
-                                    .large = vmx_caps.ept_vpid & EPT_CAP_2M,
-                                    .huge = vmx_caps.ept_vpid & EPT_CAP_1G};
-    return nested_map(s->ept, &f, guest, to, size); /* vm_destroy frees what is there */
 }
 
 /* What of root the CPU has to find again after an exit. */
@@ -178,8 +148,8 @@ static void write_controls(struct vcpu *v)
         HOST_GS,       HOST_FS_BASE,   HOST_SYSENTER_CS,  HOST_SYSENTER_ESP,  HOST_SYSENTER_EIP};
     for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
         vmcs_set(zero[i], 0);
-    const struct vmx_vm *vm = v->vm->backend;
-    struct vmx_vcpu *s = vmx_of(v);
+    enum { EPT_WRITE_BACK = 6, EPT_WALK_4 = 3 << 3 }; /* 25.6.11 */
+    const struct vmx_vcpu *s = vmx_of(v);
     write32(PIN_CONTROLS, vmx_caps.control[PIN]);
     write32(PROC_CONTROLS, s->proc_controls);
     write32(PROC2_CONTROLS, vmx_caps.control[PROC2]);
@@ -192,7 +162,7 @@ static void write_controls(struct vcpu *v)
     write64(MSR_BITMAP, page_to_pa(msr_bitmap).v);
     write64(TSC_OFFSET, v->vm->tsc_offset);
     write64(VIRTUAL_APIC, page_to_pa(s->virtual_apic).v);
-    write64(EPT_POINTER, vm->ept_pointer);
+    write64(EPT_POINTER, page_to_pa(v->vm->nested).v | EPT_WRITE_BACK | EPT_WALK_4);
     write64(ENTRY_MSR_LOAD, page_to_pa(s).v);
     write32(ENTRY_MSR_LOAD_COUNT, SWITCHED);
     write64(EXIT_MSR_STORE, page_to_pa(s).v);
@@ -267,9 +237,7 @@ static const struct backend vmx = {.name = "vmx",
                                    .present = present,
                                    .probe = probe,
                                    .cpu_enable = cpu_enable,
-                                   .vm_create = vmx_vm_create,
-                                   .vm_destroy = vmx_vm_destroy,
-                                   .map = vmx_map,
+                                   .nested = &nested,
                                    .vcpu_create = vmx_vcpu_create,
                                    .vcpu_destroy = vmx_vcpu_destroy,
                                    .release = release,

@@ -5,7 +5,6 @@
 #include "kernel/asid.h"
 #include "kernel/vcpu.h"
 #include "vmx/caps.h"
-#include "vmx/check.h"
 #include "vmx/vmcs.h"
 
 /* Event fields (25.8.3), interruptibility (25.4.2), access rights (25.4.1). */
@@ -18,13 +17,6 @@ enum {
     BLOCKED_BY_NMI = 8,
     RIGHTS_LONG = 1 << 13,
     RIGHTS_UNUSABLE = 1 << 16
-};
-
-struct vmx_vm {
-    uint64_t *ept; /* top level */
-    uint64_t ept_pointer;
-    /* CPUs that have dropped what another VM's tables of the same address may have left. */
-    bool clean_on[ABI_MAX_CPUS];
 };
 
 /* MSRs that VMX does not switch by itself are loaded from here at entries; the first one is stored at exits. */
@@ -41,7 +33,9 @@ struct vmx_vcpu {
     bool launched;         /* since the last VMCLEAR */
     struct asid vpid;
     uint64_t dr[4], dr6, cr2; /* the guest's, while it does not run */
-    uint64_t cstar;           /* nothing in 64-bit mode uses it on these CPUs */
+    /* CPUs that have dropped what other tables at the same address may have left. */
+    bool clean_on[ABI_MAX_CPUS];
+    uint64_t cstar; /* nothing in 64-bit mode uses it on these CPUs */
     uint32_t proc_controls, tpr_threshold;
     uint8_t class; /* of the interrupt whose window is wanted; 0: none */
     bool nmi_window;
@@ -76,7 +70,7 @@ uint64_t vmx_get_cr0(struct vcpu *v);
 uint64_t vmx_get_cr4(struct vcpu *v);
 uint64_t vmx_get_efer(struct vcpu *v);
 void vmx_set_efer(struct vcpu *v, uint64_t efer);
-void vmx_get_guest_state(const struct vcpu *v, struct vmx_guest_state *s); /* v's VMCS is current */
+unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out); /* v's VMCS is current; how many */
 /* vmx/run.c */
 void vmx_run(struct vcpu *v);
 uint64_t vmx_get_rip(struct vcpu *v);

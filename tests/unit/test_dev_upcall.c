@@ -6,7 +6,7 @@
 // links: user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c user/emul/decode.c user/emul/tables.c user/emul/alu.c
 // links: user/emul/memory.c user/emul/operands.c user/emul/walk.c user/emul/stack.c user/emul/one_byte.c
 // links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c user/emul/task.c
-// links: user/emul/descriptor.c
+// links: user/emul/descriptor.c user/vmx/check.c user/vmx/fields.c
 #include <stdarg.h>
 
 #include "tests/unit/test.h"
@@ -325,6 +325,26 @@ TEST(halted)
         if (cases[i].over)
             CHECK_EQ(fake.end_reason, ABI_END_HALTED);
     }
+}
+
+/* Only a line in the log: root ends the guest by itself. */
+TEST(refused_entry)
+{
+    setup();
+    page.fields[0] = (struct abi_field){0x6800, 0x80000000}; /* guest's CR0 */
+    page.fields[1] = (struct abi_field){0x487, 0xffffffff};  /* IA32_VMX_CR0_FIXED1 */
+    page.upcall.kind = ABI_UPCALL_REFUSED;
+    page.upcall.vcpu = 3;
+    page.upcall.u.refused.count = 2;
+    upcall_serve(&page, SLOT);
+    CHECK_STR(logged, "vcpu 3: VM entry failed, SDM Vol. 3, 27.3.1.1: CR0.PG without CR0.PE");
+    CHECK_EQ(page.reply.flags, 0);
+    CHECK_EQ(fake.ends, 0);
+
+    memset(page.fields, 0, sizeof(page.fields));
+    page.upcall.u.refused.count = UINT32_MAX; /* no more than there is room for */
+    upcall_serve(&page, SLOT);
+    CHECK_STR(logged, "vcpu 3: VM entry failed, SDM Vol. 3, 27.3.1.2: ES: its type is not allowed there");
 }
 
 TEST(interrupt_acknowledge_and_eoi)

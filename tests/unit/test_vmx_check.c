@@ -2,13 +2,13 @@
  * The checks on guest state at VM entries (SDM Vol. 3, 27.3.1): states of each mode pass; each rule that is broken
  * alone is the one that is named.
  */
-// links: vmx/check.c lib/format.c
-#include "vmx/check.h"
+// links: user/vmx/check.c user/vmx/fields.c lib/format.c
+#include "user/vmx/check.h"
 
 #include "lib/format.h"
 #include "tests/unit/test.h"
-#include "vmx/caps.h"
 
+#define IA_32E   0x200u /* VM-entry control */
 #define G        0x8000u
 #define DB       0x4000u
 #define L        0x2000u
@@ -89,7 +89,7 @@ static void long_mode(void)
     s.cr3 = 0x7ffffff000;
     s.cr4 |= 0x20;
     s.efer = 0xd01;
-    s.entry_controls = ENTRY_LONG_MODE;
+    s.entry_controls = IA_32E;
     s.rip = 0xffffffff81000000;
     s.segment[VMX_CS].rights = 0x9b | G | L;
     s.segment[VMX_DS].rights = s.segment[VMX_ES].rights = s.segment[VMX_SS].rights = UNUSABLE;
@@ -305,7 +305,7 @@ TEST(rip_and_rflags) /* 27.3.1.4 */
         else if (bit != 17)
             BROKEN(long_mode, NULL, s.rflags |= BIT(bit));
     BROKEN(v8086, vm, s.cr0 &= ~1ull);
-    BROKEN(v8086, vm, s.cr0 |= PG; s.cr4 |= 0x20; s.efer = 0x500; s.entry_controls = ENTRY_LONG_MODE);
+    BROKEN(v8086, vm, s.cr0 |= PG; s.cr4 |= 0x20; s.efer = 0x500; s.entry_controls = IA_32E);
     BROKEN(protected_32, "27.3.1.4: an interrupt is injected, and RFLAGS.IF is 0", s.event = true);
 }
 
@@ -351,4 +351,71 @@ TEST(pdptes) /* 27.3.1.6 */
             BROKEN(pae, good ? NULL : text, s.pdpte[i] = 1 | BIT(bit));
         BROKEN(protected_32, NULL, s.pdpte[0] = 1 | BIT(bit));
     }
+}
+
+/* Each value from its own field (appendix B) or MSR (A.7, A.8), each in turn the only one that is given. */
+TEST(fields)
+{
+    static struct vmx_guest_state zero;
+    const struct {
+        uint32_t number;
+        void *at;
+        size_t size;
+    } members[] = {
+#define M(number, member) {number, &s.member, sizeof s.member}
+        M(0x2800, vmcs_link),
+        M(0x2802, debugctl),
+        M(0x2804, pat),
+        M(0x2806, efer),
+        M(0x280a, pdpte[0]),
+        M(0x280c, pdpte[1]),
+        M(0x280e, pdpte[2]),
+        M(0x2810, pdpte[3]),
+        M(0x4012, entry_controls),
+        M(0x4810, gdtr_limit),
+        M(0x4812, idtr_limit),
+        M(0x4824, interruptibility),
+        M(0x4826, activity),
+        M(0x6800, cr0),
+        M(0x6802, cr3),
+        M(0x6804, cr4),
+        M(0x6816, gdtr_base),
+        M(0x6818, idtr_base),
+        M(0x681a, dr7),
+        M(0x681e, rip),
+        M(0x6820, rflags),
+        M(0x6822, pending_debug),
+        M(0x6824, sysenter_esp),
+        M(0x6826, sysenter_eip),
+        M(0x486, cr0_fixed[0]),
+        M(0x487, cr0_fixed[1]),
+        M(0x488, cr4_fixed[0]),
+        M(0x489, cr4_fixed[1]),
+#define SEGMENT(i)                                                                                                     \
+    M(0x800 + 2 * (i), segment[i].selector), M(0x4800 + 2 * (i), segment[i].limit),                                    \
+        M(0x4814 + 2 * (i), segment[i].rights), M(0x6806 + 2 * (i), segment[i].base)
+        SEGMENT(0),
+        SEGMENT(1),
+        SEGMENT(2),
+        SEGMENT(3),
+        SEGMENT(4),
+        SEGMENT(5),
+        SEGMENT(6),
+        SEGMENT(7),
+#undef SEGMENT
+#undef M
+    };
+    const uint64_t value = 0x0123456789abcdef;
+    for (unsigned i = 0; i < ARRAY_SIZE(members); i++) {
+        struct abi_field one = {members[i].number, value};
+        vmx_guest_state(&one, 1, 0, &s);
+        CHECK(!memcmp(members[i].at, &value, members[i].size));
+        memset(members[i].at, 0, members[i].size);
+        CHECK(!memcmp(&s, &zero, sizeof s));
+    }
+    const struct abi_field event = {0x4016, 0x80000202}, no_event = {0x4016, 0x202};
+    vmx_guest_state(&no_event, 1, 46, &s);
+    CHECK(!s.event && s.physical_bits == 46);
+    vmx_guest_state(&event, 1, 46, &s);
+    CHECK(s.event && s.event_type == 2);
 }

@@ -8,6 +8,7 @@
 #include "user/emul/emul.h"
 #include "user/lib/env.h"
 #include "user/lib/log.h"
+#include "user/vmx/check.h"
 
 #include "lib/string.h"
 
@@ -167,6 +168,19 @@ static void serve_length(struct abi_page *page, unsigned slot)
     }
 }
 
+/* Only VMX leaves the reason to be found out. The log's line goes by way of the buffer, where the fields are. */
+static void serve_refused(const struct abi_page *page)
+{
+    struct vmx_guest_state state;
+    const char *rule;
+
+    vmx_guest_state(page->fields, MIN(page->upcall.u.refused.count, (uint32_t)ABI_MAX_FIELDS), env_physical_bits(),
+                    &state);
+    rule = vmx_check_guest(&state);
+    world_log("vcpu %u: VM entry failed, SDM Vol. 3, %s", page->upcall.vcpu,
+              rule ? rule : "27.3.1: by a rule that Lapwing does not know");
+}
+
 void upcall_serve(struct abi_page *page, unsigned slot)
 {
     struct abi_reply *reply = &page->reply;
@@ -194,6 +208,9 @@ void upcall_serve(struct abi_page *page, unsigned slot)
         break;
     case ABI_UPCALL_HALTED:
         serve_halted(slot);
+        break;
+    case ABI_UPCALL_REFUSED:
+        serve_refused(page);
         break;
     }
 }

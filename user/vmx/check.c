@@ -1,7 +1,7 @@
 /* Which rule a failed VM entry broke. Only run then, so each table's conditions are all worked out. */
-#include "vmx/check.h"
+#include "user/vmx/check.h"
 
-#include "vmx/caps.h"
+#define ENTRY_LONG_MODE BIT(9) /* VM-entry control "IA-32e mode guest" */
 
 enum {
     CR0_PE = 1,

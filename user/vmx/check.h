@@ -1,8 +1,8 @@
 /* The checks on guest state at VM entries (SDM Vol. 3, 27.3.1), as pure logic. */
-#ifndef VMX_CHECK_H
-#define VMX_CHECK_H
+#ifndef USER_VMX_CHECK_H
+#define USER_VMX_CHECK_H
 
-#include "abi/types.h"
+#include "abi/abi.h"
 
 enum vmx_segment { VMX_ES, VMX_CS, VMX_SS, VMX_DS, VMX_FS, VMX_GS, VMX_LDTR, VMX_TR, VMX_SEGMENTS };
 
@@ -19,9 +19,12 @@ struct vmx_guest_state {
     uint32_t entry_controls;
     bool event; /* one is injected, */
     uint8_t event_type;
-    uint64_t cr0_fixed[2], cr4_fixed[2]; /* as in struct vmx_caps */
+    uint64_t cr0_fixed[2], cr4_fixed[2]; /* bits that have to be 1 (of a guest: PE and PG aside); that may be 1 */
     unsigned physical_bits;              /* CPUID 80000008H: EAX[7:0] */
 };
+
+/* From what root gives with ABI_UPCALL_REFUSED; a field that is missing is 0. */
+void vmx_guest_state(const struct abi_field *fields, unsigned count, unsigned physical_bits, struct vmx_guest_state *s);
 
 /* The first rule that the state breaks, in words, behind the manual's subsection; NULL: none that is known. It is for
  * controls as Lapwing sets them: unrestricted guest, EPT, virtual NMIs; debug controls, IA32_PAT and IA32_EFER are
