@@ -163,7 +163,8 @@ static void compare(const struct mode *m)
         }
     check("INT", 1, blob->ints);
     check("#GP", guest_option("gp", 1), blob->faults);
-    check("timer interrupts", TICKS, blob->ticks);
+    if (blob->ticks < TICKS) /* one more may come before the loop turns interrupts off */
+        fail("timer interrupts", TICKS, blob->ticks);
     check("EFER.LMA", EFER_LMA, rdmsr(MSR_EFER) & EFER_LMA);
 }
 
