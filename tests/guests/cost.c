@@ -261,7 +261,7 @@ static void settle(const char *what, const volatile uint32_t *value, uint32_t wa
 {
     if (!wait_for(value, wanted, WAIT_MS))
         fail(what, wanted, *value);
-    delay_us(200000);
+    delay_us(20000);
 }
 
 static void report(unsigned states_measured)
@@ -277,7 +277,7 @@ static void with_aps(unsigned cpus)
     uint64_t sent, last = 0;
 
     lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_INIT);
-    delay_us(200000);
+    delay_us(20000);
     measure(WAIT_FOR_SIPI);
     sent = rdtsc();
     lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_STARTUP | AP_CODE >> 12);
@@ -316,7 +316,7 @@ void guest_main(void)
     out8(COM1 + 4, MCR);
     irq_on();
     smp_prepare(ap);
-    delay_us(200000);
+    delay_us(20000);
     measure(UNINITIALIZED);
     if (cpus > 1)
         with_aps(cpus);
