@@ -1,8 +1,9 @@
 """vCPUs that are parked: what wakes them, and that they cost the others nothing."""
 
 import re
+import typing
 
-from harness import Failure, boot_test
+from harness import BOTH, HYPERVISOR_LINES, Failure, boot_test
 from test_own import own
 
 # One clock tick for each instruction, and two runs are the same (docs/architecture.md, "Parking"). QEMU 10 ends with "Bad icount
@@ -31,3 +32,135 @@ def table(one, many):
     for row, ticks in one.items():
         lines.append(f"{row:26} {ticks[STATES[0]]:12}" + "".join(f" {many[row][state]:14}" for state in STATES))
     return lines
+
+
+class Vcpu(typing.NamedTuple):
+    """What the hypervisor counted of a vCPU."""
+    state: str
+    place: str
+    ran: int  # in milliseconds
+    entries: int
+    parks: int
+    wakes: int
+    exits: str
+
+
+NEW = Vcpu("uninitialized", "parked", 0, 0, 0, 0, "none")
+
+VCPU = re.compile(r"^park/\d+: (\S+), in (\S+), CPU \d+, APIC id \d+, ran (\d+) ms, (\d+) entries, (\d+) parks, (\d+) wakes, .*\n"
+                  r"(?:.*\n)*?park/\d+: exits: (.*?)\s*$", re.MULTILINE)
+
+
+def aps(session, vcpus):
+    """The APs of the guest, by its prompt's command."""
+    begin = len(session.transcript.text(HYPERVISOR_LINES))
+    session.command("vcpus park", rf"^park/{vcpus - 1}: exits: .*\n", limit=60)
+    found = [Vcpu(state, place, *map(int, numbers), exits) for state, place, *numbers, exits
+             in VCPU.findall(session.transcript.text(HYPERVISOR_LINES)[begin:])]
+    if len(found) != vcpus:
+        raise Failure(f"{len(found)} vCPUs are listed, not {vcpus}")
+    return found[1:]
+
+
+class Parked:
+    """The guest `park`, step by step."""
+
+    def __init__(self, session, vcpus):
+        self.session = session
+        self.vcpus = vcpus
+        self.before = []
+
+    def step(self, name):
+        """Wait for that step; the APs then."""
+        found = self.session.expect("park", r"^park: (?:step (\S+)|FAILED.*)\r?\n")
+        if found[1] != name:
+            raise Failure(f"step {name}: {found[0]}")
+        return aps(self.session, self.vcpus)
+
+    def go(self):
+        self.session.focus(1)
+        self.session.send("\r")
+
+    def expect(self, name, state, wakes, entries=0):
+        """At that step each AP is parked in that state; since the last step it was woken so often (least, most), and parked again
+        each time, and the guest entered at most so often."""
+        now = self.step(name)
+        for number, ap in enumerate(now, 1):
+            was = self.before[number - 1]
+            if (ap.state, ap.place) != (state, "parked"):
+                raise Failure(f"step {name}: vCPU {number} is {ap.state} in {ap.place}")
+            woken, entered, parked = ap.wakes - was.wakes, ap.entries - was.entries, ap.parks - was.parks
+            if not wakes[0] <= woken <= wakes[1] or parked != woken:
+                raise Failure(f"step {name}: vCPU {number} was woken {woken} times and parked {parked} times, not {wakes}")
+            if entered > entries or (not entries and ap.exits != was.exits):
+                raise Failure(f"step {name}: vCPU {number} entered the guest {entered} times: {ap.exits}")
+            if wakes[1] == 0 and ap != was:
+                raise Failure(f"step {name}: vCPU {number} was {was} and is {ap}")
+        self.before = now
+
+    def outside(self):
+        """What the prompt can do to a guest reaches no parked AP."""
+        for _ in range(3):
+            self.session.command("pause park", r"^park: paused")
+            self.session.command("guests", r"\bpark +paused")
+            self.session.command("resume park", r"^park: resumed")
+        self.session.command("memory", r"of the hypervisor's for it")
+        self.same()
+
+    def same(self):
+        now = aps(self.session, self.vcpus)
+        for number, (was, ap) in enumerate(zip(self.before, now), 1):
+            if ap != was:
+                raise Failure(f"vCPU {number} was {was} and is {ap}")
+
+    def sends(self):
+        """From the guest's creation to INIT, and what is sent there."""
+        self.before = [NEW] * (self.vcpus - 1)
+        self.expect("created", "uninitialized", (0, 0))
+        self.go()
+        self.expect("created-sent", "uninitialized", (0, 0))
+        self.outside()
+        self.go()
+        self.expect("init", "wait-for-SIPI", (1, 1))
+        self.go()
+        self.expect("init-sent", "wait-for-SIPI", (0, 0))
+        self.outside()
+
+    def starts(self):
+        """INITs among NMIs, SIPIs, and a life of APs."""
+        self.go()
+        self.expect("inits", "wait-for-SIPI", (3, 4))
+        self.go()
+        self.expect("real-mode", "halted", (2, 2), 10)
+        self.go()
+        self.expect("real-mode-sent", "halted", (0, 0))
+        self.outside()
+        self.go()
+        self.expect("halted", "halted", (2, 1000), 10000)
+        self.outside()
+        self.go()
+        self.expect("woken", "halted", (1, 1), 10)
+        self.go()
+        self.expect("masked", "halted", (1, 1), 10)
+        self.go()
+        self.expect("masked-sent", "halted", (0, 0))
+        self.outside()
+        self.go()
+        self.expect("unmasked", "halted", (1, 2), 20)
+        self.go()
+
+
+def park(session, vcpus, cmdline, **machine):
+    session.boot(own("park", vcpus, f"cpus={vcpus} {cmdline}"), **machine)
+    return Parked(session, vcpus)
+
+
+@boot_test(limit=90, machines=BOTH)
+def parked_requests(session):
+    """Whatever is sent to a parked AP: nothing but what the table says wakes it, and behind an INIT it works as new."""
+    parked = park(session, 5, "", cpus=2)
+    parked.sends()
+    session.command("reset park", r"^park: stopped")
+    parked.sends()
+    parked.starts()
+    session.ended(park=("EXIT", 0))
