@@ -70,6 +70,14 @@ static void do_nothing(void)
     __asm__ volatile("nop");
 }
 
+/* No exit at all: what a wake-up now and then would make longer. */
+static void do_compute(void)
+{
+    uint64_t n = 20000;
+
+    __asm__ volatile("1: dec %0; jnz 1b" : "+r"(n));
+}
+
 static void do_cpuid(void)
 {
     (void)cpuid(0, 0);
@@ -188,6 +196,7 @@ static const struct row {
     bool lateness;
 } rows[] = {
     {"an-empty-loop", do_nothing, NULL, false},
+    {"computing", do_compute, NULL, false},
     {"CPUID", do_cpuid, NULL, false},
     {"RDMSR", do_rdmsr, NULL, false},
     {"EOI", do_eoi, NULL, false},

@@ -14,13 +14,14 @@ const char guest_name[] = "park";
 #define LSR_DATA  1
 #define PIN_COM1  4
 #define RTE_LEVEL 0x8000
+#define PIC1      0x20
 #define REAL_CODE 0x7000
 #define REAL_NMIS 0x7100
 #define IVT_NMI   8
 #define WAIT_MS   60000
 #define SETTLE_US 20000 /* for who was woken to be parked again */
 
-enum { VECTOR_STRAY = 0x50, VECTOR_PIN = 0x51, VECTOR_WORK = 0x60 };
+enum { VECTOR_STRAY = 0x50, VECTOR_PIN = 0x51, VECTOR_WORK = 0x60, VECTOR_PIC = 0x70 };
 
 static unsigned cpus;
 static volatile uint32_t nmis[MAX_CPUS], strays[MAX_CPUS], had_id[MAX_CPUS];
@@ -232,6 +233,20 @@ static void await(const char *what, const volatile uint32_t *value, uint32_t wan
         fail(what, wanted, *value);
 }
 
+/* The 8259s have an interrupt that no LINT0 lets through: an ExtINT message that an INIT did not clear would fetch it.
+ */
+static void offer_extint(bool on)
+{
+    static const uint8_t init[] = {VECTOR_PIC, 4, 1};
+
+    lapic_write(APIC_LINT0, LVT_MASKED);
+    out8(PIC1, 0x11); /* ICW1, and ICW2 to ICW4 (8259A) */
+    for (unsigned i = 0; i < ARRAY_SIZE(init); i++)
+        out8(PIC1 + 1, init[i]);
+    out8(PIC1 + 1, on ? (uint8_t)~BIT(PIN_COM1) : 0xff);
+    out8(COM1 + 1, on ? IER_THRE : 0);
+}
+
 /* SDM Vol. 3, 9.4.4.1. */
 static void start(void)
 {
@@ -239,6 +254,7 @@ static void start(void)
 
     send_init();
     smp_prepare(ap);
+    offer_extint(true);
     sent = rdtsc();
     for (unsigned i = 0; i < 2; i++) {
         lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_STARTUP | AP_CODE >> 12);
@@ -246,6 +262,8 @@ static void start(void)
     }
     await("APs that came", smp_started(), cpus - 1);
     await("APs that did their work", &began, cpus - 1);
+    offer_extint(false);
+    check("NMIs of APs before their first instruction", cpus - 1, read_word(REAL_NMIS));
     for (unsigned i = 1; i < cpus; i++)
         last = cpu_began(i) > last ? cpu_began(i) : last;
     check("APIC ids that two have", 0, ids_twice);
@@ -286,6 +304,7 @@ void guest_main(void)
     tsc_hz();
     trap_set(VECTOR_NMI, on_nmi);
     trap_set(VECTOR_STRAY, on_stray);
+    trap_set(VECTOR_PIC + PIN_COM1, on_stray);
     trap_set(VECTOR_PIN, on_pin);
     trap_set(VECTOR_WORK, on_work);
     cpus = (unsigned)guest_option("cpus", 0);
