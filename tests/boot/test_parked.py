@@ -212,7 +212,7 @@ def parked_requests(session):
 
 
 def many(session, vcpus, cmdline):
-    parked = park(session, vcpus, f"few=1 {cmdline}", cpus=2)
+    parked = park(session, vcpus, f"few=1 {cmdline}", cpus=2 if session.machine == "svm" else 1)
     parked.sends()
     parked.starts()
     session.ended(park=("EXIT", 0))
@@ -230,7 +230,7 @@ def parked_255_xapic(session):
     many(session, 255, "")
 
 
-@boot_test(limit=60, machines=("vmx",))
+@boot_test(limit=100, machines=("vmx",))
 def parked_64(session):
     """What the tests with 254 are for QEMU, in a number that Bochs has the time for."""
     many(session, 64, "x2apic=1")
