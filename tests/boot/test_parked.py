@@ -83,6 +83,7 @@ class Vcpu(typing.NamedTuple):
 
 
 FEW = 8
+RUNS = 100000  # entries of an AP that works: how many is up to the host's interrupts
 
 NEW = Vcpu("uninitialized", "parked", 0.0, 0, 0, 0, "none")
 
@@ -176,22 +177,22 @@ class Parked:
         self.go()
         self.expect("inits", "wait-for-SIPI", (1, 4))  # those that come before the last one was served are one with it
         self.go()
-        self.expect("real-mode", "halted", (1, 2), 10)
+        self.expect("real-mode", "halted", (1, 2), RUNS)
         self.go()
         self.expect("real-mode-sent", "halted", (0, 0))
         self.outside()
         self.go()
-        self.expect("halted", "halted", (1, 1000), 10000)
+        self.expect("halted", "halted", (1, 1000), RUNS)
         self.outside()
         self.go()
-        self.expect("woken", "halted", (1, 1), 10)
+        self.expect("woken", "halted", (1, 1), RUNS)
         self.go()
-        self.expect("masked", "halted", (1, 1), 10)
+        self.expect("masked", "halted", (1, 1), RUNS)
         self.go()
         self.expect("masked-sent", "halted", (0, 0))
         self.outside()
         self.go()
-        self.expect("unmasked", "halted", (1, 2), 20)
+        self.expect("unmasked", "halted", (1, 2), RUNS)
         self.go()
 
 
