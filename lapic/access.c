@@ -111,6 +111,8 @@ static void write_lvt(struct lapic *l, uint32_t offset, uint32_t value, uint64_t
     value &= ~(STATUS | (offset >= APIC_LVT_LINT0 ? LVT_REMOTE_IRR : 0));
     if (!(l->svr & SVR_ENABLE))
         value |= LVT_MASKED;
+    if (offset == APIC_LVT_LINT0 && !(value & LVT_MASKED))
+        lapic_set_special(l);
     if (offset == APIC_LVT_TIMER)
         timer_write_lvt(l, value, now);
     else
@@ -145,6 +147,8 @@ static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uin
         lapic_eoi(l);
         break;
     case APIC_LDR:
+        if (value)
+            lapic_set_special(l);
         l->ldr = value;
         break;
     case APIC_DFR:
@@ -226,6 +230,8 @@ static int write_base(struct lapic *l, uint64_t value)
     if (value & reserved || new == LAPIC_INVALID || (old == LAPIC_X2APIC && new == LAPIC_XAPIC) ||
         (old == LAPIC_DISABLED && new == LAPIC_X2APIC))
         return E_INVAL;
+    if (new == LAPIC_DISABLED)
+        lapic_set_special(l);
     l->base = (value & ~APIC_BASE_BSP) | (l->base & APIC_BASE_BSP);
     if ((old == LAPIC_DISABLED) != (new == LAPIC_DISABLED)) {
         lapic_reset(l);

@@ -17,6 +17,7 @@ static inline enum lapic_mode lapic_mode(const struct lapic *l)
 }
 
 /* lapic.c */
+void lapic_set_special(struct lapic *l); /* before what makes it so is stored: lapic_domain.special */
 void lapic_reset(struct lapic *l); /* all registers but ID and base to their power-up state, nothing posted left */
 void lapic_drain(struct lapic *l); /* posted vectors into IRR and TMR */
 void lapic_eoi(struct lapic *l);

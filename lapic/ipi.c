@@ -118,11 +118,16 @@ static int route(struct lapic_domain *d, const struct message *m, const struct l
         if (l && matches(l, m))
             return deliver(l, m);
     }
+    uint32_t end = d->count;
+    if (m->dest != BROADCAST) { /* behind the special ones only x2APICs match, and those by their cluster */
+        uint32_t special = atomic_load(&d->special), cluster_end = m->logical ? (m->dest >> 12 & ~0xfu) + 16 : 0;
+        end = MIN(end, MAX(cluster_end, special));
+    }
     uint32_t start = lowest ? atomic_load_explicit(&d->next, memory_order_relaxed) : 0;
-    if (start >= d->count)
+    if (start >= end)
         start = 0;
-    for (uint32_t n = 0; n < d->count; n++) {
-        struct lapic *l = lapic_at(d, start + n < d->count ? start + n : start + n - d->count);
+    for (uint32_t n = 0; n < end; n++) {
+        struct lapic *l = lapic_at(d, start + n < end ? start + n : start + n - end);
         if (!l || l == except || !matches(l, m))
             continue;
         if (!lowest)
@@ -207,14 +212,15 @@ void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i)
 }
 
 /*
- * Here INTR is written and then LINT0 and the mode are read; the LAPIC's own thread writes LINT0 or the mode and then
- * reads INTR in lapic_pending(). All four are sequentially consistent, so that one of the two sees the other.
+ * Here INTR is written and then `special`, LINT0 and the mode are read; the LAPIC's own thread writes `special`, then
+ * LINT0 or the mode, and then reads INTR in lapic_pending(). All are sequentially consistent, so that one of the two
+ * sees the other.
  */
 void lapic_extint(struct lapic_domain *d, bool level)
 {
     if (atomic_exchange(&d->intr, level) || !level)
         return;
-    for (uint32_t i = 0; i < d->count; i++) {
+    for (uint32_t i = 0; i < atomic_load(&d->special); i++) {
         struct lapic *l = lapic_at(d, i);
         if (!l)
             continue;

@@ -38,11 +38,20 @@ bool lapic_in_place(const struct lapic *l)
     return lapic_mode(l) == LAPIC_X2APIC || lapic_mmio_base(l) == APIC_BASE_DEFAULT;
 }
 
+void lapic_set_special(struct lapic *l)
+{
+    uint32_t end = atomic_load(&l->domain->special);
+    while (end <= l->index && !atomic_compare_exchange_weak(&l->domain->special, &end, l->index + 1))
+        ;
+}
+
 void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_t apic_id, bool bsp)
 {
     l->domain = d;
     l->index = index;
     l->id = apic_id;
+    if (apic_id != index)
+        lapic_set_special(l);
     l->base = APIC_BASE_DEFAULT | APIC_BASE_EN | (bsp ? APIC_BASE_BSP : 0);
     for (int w = 0; w < 4; w++)
         l->pir_level[w] = 0;

@@ -7,8 +7,8 @@
  *
  * Who may call: a struct lapic belongs to its own vCPU's thread, and every function that takes one is that thread's
  * alone, except lapic_apic_id(). Functions that take a struct lapic_domain may be called from any CPU at any time; what
- * they touch in a LAPIC is atomic. Nothing blocks, nothing fails on what a guest does, and the longest path is linear
- * in the number of vCPUs.
+ * they touch in a LAPIC is atomic. Nothing blocks, nothing fails on what a guest does, and the longest path,
+ * that of a broadcast, is linear in the number of vCPUs.
  *
  * When to call lapic_pending(): after LAPIC_SIGNAL_EVENT, and after any register, MSR or CR8 write, lapic_accept() and
  * lapic_timer_expire(); or simply before every entry, which is cheap.
@@ -49,6 +49,9 @@ struct lapic_domain {
 
     atomic_bool intr;      /* level of the 8259s' INTR */
     _Atomic uint32_t next; /* vCPU index where the next arbitration of equals starts */
+    /* Only grows: from this index on all have their index as APIC ID, and never had an LDR that is not 0 in xAPIC mode,
+     * an unmasked LINT0, or a disabled LAPIC. So parked APs are not looked at for messages to others. */
+    _Atomic uint32_t special;
 };
 
 enum lapic_lvt {

@@ -6,7 +6,16 @@
  */
 #include "svm/svm.h"
 
-enum { RFLAGS_TF = 1 << 8, RFLAGS_NT = 1 << 14, EFER_LMA = 1 << 10, DR6_BS = 1 << 14, DR6_BREAKPOINTS = 15 };
+enum { RFLAGS_TF = 1 << 8, RFLAGS_NT = 1 << 14, EFER_LMA = 1 << 10 };
+
+/* Those that are not enabled are reported, too, where their address matches: 0 mostly (SDM Vol. 3, 18.2.3). */
+static uint64_t enabled_breakpoints(uint64_t dr7)
+{
+    uint64_t enabled = 0;
+    for (unsigned n = 0; n < 4; n++)
+        enabled |= (dr7 >> 2 * n & 3) ? BIT(n) : 0;
+    return enabled;
+}
 
 void svm_step_begin(struct vcpu *v, struct svm_step *before)
 {
@@ -41,8 +50,9 @@ void svm_step_end(struct vcpu *v, const struct svm_step *before)
     v->nmi_blocked = false;
     v->exit.kind = ABI_EXIT_WINDOW;
     bool stepped = before->rflags & RFLAGS_TF; /* by the guest, too */
-    if (!stepped)
-        c->dr6 = (c->dr6 & ~(uint64_t)DR6_BS) | (before->dr6 & DR6_BS);
-    if (stepped || (c->dr6 & ~before->dr6 & DR6_BREAKPOINTS))
+    uint64_t hit = c->dr6 & ~before->dr6 & enabled_breakpoints(c->dr7);
+    if (stepped || hit)
         v->event = (struct event){.valid = true, .vector = VECTOR_DB, .type = EVENT_EXCEPTION};
+    if (!stepped)
+        c->dr6 = before->dr6 | hit;
 }

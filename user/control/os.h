@@ -24,10 +24,17 @@ struct abi_console *os_console(unsigned vm);
 /* The content of a boot module. */
 const char *os_module(const struct abi_module *module);
 
-/* TSC ticks for milliseconds, and the other way. */
+/* TSC ticks for milliseconds, and the other way for those and microseconds. */
 static inline uint64_t os_ticks(uint64_t ms)
 {
     return os_info()->tsc_hz / 1000 * ms;
+}
+
+static inline uint64_t os_us(uint64_t ticks)
+{
+    uint64_t ms = os_info()->tsc_hz / 1000;
+
+    return ticks / ms * 1000 + ticks % ms * 1000 / ms;
 }
 
 static inline uint64_t os_ms(uint64_t ticks)

@@ -80,12 +80,14 @@ void show_vcpus(struct mux *mux, const struct guest *guest)
         memcpy(&info, os_buffer(), sizeof(info));
         exits_text(&info, exits, sizeof(exits));
         mux_say(mux,
-                "%s/%u: %s, in %s, CPU %u, APIC id %u, ran %llu ms, %llu entries, %llu parks, %llu wakes, last exit at "
+                "%s/%u: %s, in %s, CPU %u, APIC id %u, ran %llu.%03llu ms, %llu entries, %llu parks, %llu wakes, last "
+                "exit at "
                 "rip %#llx",
                 guest->config->vm.name, n, info.mp_state < ARRAY_SIZE(states) ? states[info.mp_state] : "?",
                 info.where < ARRAY_SIZE(places) ? places[info.where] : "?", info.cpu, info.apic_id,
-                (unsigned long long)os_ms(info.run_ticks), (unsigned long long)info.entries,
-                (unsigned long long)info.parks, (unsigned long long)info.wakes, (unsigned long long)info.rip);
+                (unsigned long long)os_ms(info.run_ticks), (unsigned long long)os_us(info.run_ticks) % 1000,
+                (unsigned long long)info.entries, (unsigned long long)info.parks, (unsigned long long)info.wakes,
+                (unsigned long long)info.rip);
         mux_say(mux, "%s/%u: exits: %s", guest->config->vm.name, n, exits[0] ? exits : "none");
     }
 }

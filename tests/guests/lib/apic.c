@@ -4,11 +4,11 @@
 #define IOREGSEL        0x00
 #define IOWIN           0x10
 #define IOREDTBL        0x10
-#define TRAMPOLINE      0x8000
 #define LEAF_TOPOLOGY   0xb
 #define LEVEL_CORE      2
 
 extern volatile uint32_t ap_ticket;
+extern uint64_t ap_began[MAX_CPUS];
 extern const char ap_code[], ap_code_end[];
 
 void ap_start(unsigned index);
@@ -142,18 +142,28 @@ static unsigned cpus_by_cpuid(void)
     }
 }
 
+void smp_prepare(ap_function *f)
+{
+    function = f;
+    ids[0] = lapic_id();
+    memcpy((void *)(uintptr_t)AP_CODE, ap_code, (size_t)(ap_code_end - ap_code));
+}
+
+const volatile uint32_t *smp_started(void)
+{
+    return &started;
+}
+
 /* SDM Vol. 3, 9.4.4.1: INIT, 10 ms, SIPI, 200 us, SIPI. APs that know neither number come within a second. */
 unsigned smp_start(ap_function *f)
 {
     unsigned expected = cpus_by_cpuid();
 
-    function = f;
-    ids[0] = lapic_id();
-    memcpy((void *)(uintptr_t)TRAMPOLINE, ap_code, (size_t)(ap_code_end - ap_code));
+    smp_prepare(f);
     lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_INIT);
     delay_us(10000);
     for (unsigned i = 0; i < 2; i++) {
-        lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_STARTUP | TRAMPOLINE >> 12);
+        lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_STARTUP | AP_CODE >> 12);
         delay_us(200);
     }
     if (expected)
@@ -167,4 +177,9 @@ unsigned smp_start(ap_function *f)
 uint32_t cpu_apic_id(unsigned index)
 {
     return ids[index];
+}
+
+uint64_t cpu_began(unsigned index)
+{
+    return ap_began[index];
 }

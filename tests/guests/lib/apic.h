@@ -11,6 +11,7 @@
 #define APIC_LVR   0x030
 #define APIC_TPR   0x080
 #define APIC_EOI   0x0b0
+#define APIC_LDR   0x0d0
 #define APIC_SVR   0x0f0
 #define APIC_ISR   0x100
 #define APIC_IRR   0x200
@@ -32,11 +33,17 @@
 #define TDCR_1         0xb
 
 #define ICR_FIXED      0x000
+#define ICR_LOWEST     0x100
+#define ICR_SMI        0x200
+#define ICR_RESERVED   0x300
 #define ICR_NMI        0x400
 #define ICR_INIT       0x500
 #define ICR_STARTUP    0x600
+#define ICR_EXTINT     0x700
+#define ICR_LOGICAL    0x800
 #define ICR_BUSY       0x1000
 #define ICR_ASSERT     0x4000
+#define ICR_LEVEL      0x8000
 #define ICR_SELF       0x40000
 #define ICR_ALL        0x80000
 #define ICR_ALL_BUT_ME 0xc0000
@@ -46,6 +53,8 @@
 #define APICBASE_ENABLE BIT(11)
 
 #define SPURIOUS_VECTOR 0xff
+
+#define AP_CODE 0x8000 /* where a SIPI has to start an AP */
 
 /* The CPU has a LAPIC; it has x2APIC mode (CPUID 1). */
 bool lapic_offered(void);
@@ -75,10 +84,16 @@ void ioapic_entry(unsigned n, uint64_t value);
  * mode of the BSP. Returning halts it. */
 typedef void ap_function(unsigned index);
 
+/* For who sends INIT and SIPI himself: a SIPI to AP_CODE starts an AP at f. *smp_started() is how many have come. Once.
+ */
+void smp_prepare(ap_function *f);
+const volatile uint32_t *smp_started(void);
+
 /* Start all APs at f; how many CPUs there are, the BSP included. Once. */
 unsigned smp_start(ap_function *f);
 
-/* The LAPIC id of a CPU that smp_start() found. */
+/* The LAPIC id of a CPU that was started, and the TSC at its first instruction (APs only). */
 uint32_t cpu_apic_id(unsigned index);
+uint64_t cpu_began(unsigned index);
 
 #endif

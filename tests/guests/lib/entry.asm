@@ -12,7 +12,7 @@ MULTIBOOT_MAGIC equ 0x1badb002
 MULTIBOOT_FLAGS equ 3 ; modules on page boundaries, memory information
 
 extern guest_start, cpu_stacks, ap_start
-global entry, gdt, gdt_pointer, page_tables, ap_code, ap_code_end, ap_ticket, boot_magic, boot_info
+global entry, gdt, gdt_pointer, page_tables, ap_code, ap_code_end, ap_ticket, ap_began, boot_magic, boot_info
 
 CODE64 equ 0x08
 DATA   equ 0x10
@@ -43,7 +43,8 @@ entry:
     call to_long_mode
     jmp CODE64:long_mode
 
-; An AP, in protected mode, with a flat CS. Its number is the order in which APs come here.
+; An AP, in protected mode, with a flat CS; EBX:ESI: the TSC at its first instruction. Its number is the order in which
+; APs come here.
 ap_protected:
     mov ax, DATA
     mov ds, ax
@@ -99,6 +100,8 @@ ap_long_mode:
     inc edi ; the BSP is 0
     cmp edi, MAX_CPUS
     jae stop
+    mov [ap_began + rdi * 8], esi
+    mov [ap_began + rdi * 8 + 4], ebx
     mov eax, edi
     inc eax
     imul eax, eax, STACK_SIZE
@@ -110,6 +113,9 @@ ap_long_mode:
 ; Copied to where a SIPI starts an AP: CS:IP = vector << 8 : 0.
 bits 16
 ap_code:
+    rdtsc
+    mov esi, eax
+    mov ebx, edx
     cli
     cld
     mov ax, cs
@@ -144,6 +150,8 @@ gdt_pointer:
 boot_magic: dd 0
 boot_info:  dd 0
 ap_ticket:  dd 0
+align 8
+ap_began: times MAX_CPUS dq 0
 
 ; The first 4 GiB, as they are, in 2 MiB pages; user mode may, too. Devices are in the last GiB: not cached there.
 align 4096
