@@ -169,4 +169,5 @@ build/check/%.tidy: % .clang-tidy $(checked_headers)
 	@touch $@
 
 .SECONDARY:
+include mk/core.mk
 -include $(shell find build/host build/unit build/fuzz -name '*.d' 2>/dev/null)

@@ -1,4 +1,6 @@
 /* CPUs, interrupts and the switch between stacks. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kernel/apic.h"
@@ -29,6 +31,7 @@ __asm__(".text\n"
         ".globl thread_start_stub\n"
         "thread_start_stub:\n"
         "  mov %rbx, %rdi\n"
+        "  sub $8, %rsp\n" /* root uses no SSE, and needs no such alignment */
         "  xor %ebp, %ebp\n"
         "  call core_thread_begin\n"
         "  ud2\n");
