@@ -92,7 +92,7 @@ static bool only(uint64_t bits)
 }
 
 /* What is wrong with a state, whoever made it; NULL: nothing. */
-static const char *bad_state(uint64_t w)
+static const char *bad_state(uint64_t w, bool bsp)
 {
     uint64_t r = w & WORD_REQUESTS & ~WORD_ACK;
     enum mp_state mp = word_mp(w);
@@ -104,7 +104,8 @@ static const char *bad_state(uint64_t w)
         return "in the guest, not runnable";
     if (word_where(w) != WHERE_GUEST && (w & WORD_ACK || word_cpu(w)))
         return "somebody waits for a vCPU outside of the guest, or it names a CPU";
-    if ((r & BIT(REQ_SIPI)) && word_mp_behind(w) != MP_WAIT_FOR_SIPI && !(r & BIT(REQ_INIT)))
+    /* The BSP is in WAIT_FOR_SIPI while it serves an INIT; what comes then it drops afterwards. */
+    if ((r & BIT(REQ_SIPI)) && word_mp_behind(w) != MP_WAIT_FOR_SIPI && !(r & BIT(REQ_INIT)) && !bsp)
         return "a SIPI for one that does not wait for it";
     if ((r & BIT(REQ_PAUSE) && mp == MP_PAUSED) || (r & BIT(REQ_RESUME) && mp != MP_PAUSED))
         return "a PAUSE of a paused one, or a RESUME of one that is not";
@@ -233,7 +234,7 @@ void ghost_word(const volatile void *address, uint64_t old, uint64_t new)
     }
     if (waits && !(new &WORD_ACK) && word_where(new) != WHERE_ROOT)
         bad = "an acknowledgement is lost";
-    bad = bad ? bad : bad_state(new);
+    bad = bad ? bad : bad_state(new, g->v->index == 0);
     if (bad)
         core_fail("vCPU %u's word 0x%lx became 0x%lx: %s", g->v->index, old, new, bad);
 }

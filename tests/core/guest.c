@@ -103,7 +103,11 @@ static void mode_exit(struct vcpu *v)
 
 static void lapic_op(struct vcpu *v)
 {
-    switch (core_random() % 10) {
+    if (!(v->lapic->svr & SVR_ENABLE) && lapic_mode(v->lapic) != LAPIC_DISABLED && one_in(2)) {
+        lapic_exit(v, APIC_SVR, SVR_ENABLE | 0xff);
+        return;
+    }
+    switch (core_random() % 12) {
     case 0:
         mode_exit(v);
         break;
@@ -123,6 +127,8 @@ static void lapic_op(struct vcpu *v)
         lapic_exit(v, APIC_LVT_LINT0, one_in(3) ? LVT_MASKED | DELIVERY_EXTINT : DELIVERY_EXTINT);
         break;
     case 5:
+    case 10:
+    case 11:
         lapic_exit(v, APIC_EOI, 0);
         break;
     case 6:
