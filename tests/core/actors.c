@@ -10,13 +10,20 @@ struct thread *control_thread;
 
 void device_world(struct vm *vm)
 {
-    static const uint32_t modes[] = {0x000, 0x000, 0x100, 0x400, 0x400, 0x500, 0x700, 0x8000};
+    static const uint32_t modes[] = {0x000, 0x000, 0x100, 0x400, 0x400, 0x000, 0x700, 0x8000};
     struct abi_regs regs = {.rflags = 2};
     if (one_in(8)) /* slow: it is paused, or stopped, before it has booted */
         (void)thread_park_until(tsc_now() + core_random() % 4000);
     (void)!vm_boot(vm, &regs);
+    bool aps = !one_in(4);
     while (!atomic_load(&vm->ending)) {
         uint64_t random = core_random();
+        /* As the BSP starts its APs. Else most of them would wait most of the time. */
+        for (uint32_t i = 1; aps && vm->config.lapic && i < vm->config.vcpus; i++) {
+            vcpu_ask(vm->vcpus[i], REQ_INIT, 0);
+            vcpu_ask(vm->vcpus[i], REQ_SIPI, 8);
+        }
+        aps = one_in(16);
         if (!vm->config.lapic) {
             if (!atomic_exchange(&vm->extint, 1))
                 vcpu_ask(vm->vcpus[0], REQ_EVENT, 0);
@@ -24,7 +31,7 @@ void device_world(struct vm *vm)
             lapic_extint(&vm->domain, random & 16);
         } else {
             uint64_t to = random >> 8 & 1 ? 0xff : core_random() % vm->config.vcpus;
-            uint32_t data = modes[random >> 16 & 7] | (0x70 + (uint32_t)(random >> 20 & 3));
+            uint32_t data = (one_in(32) ? 0x500 : modes[random >> 16 & 7]) | (0x70 + (uint32_t)(random >> 20 & 3));
             (void)!lapic_message(&vm->domain, 0xfee00000 | to << 12, data);
         }
         if (one_in(400))

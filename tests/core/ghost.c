@@ -19,6 +19,7 @@ struct ghost {
     _Atomic uint32_t asked;   /* requests that have been asked since they were last taken */
     _Atomic bool paused;      /* vm_pause() has returned, vm_resume() has not been called */
     _Atomic uint64_t entries; /* ROOT to GUEST */
+    bool start;               /* a SIPI has been taken where it counts; own thread */
 };
 static struct ghost ghosts[GHOSTS];
 static struct thread *threads[THREADS];
@@ -92,7 +93,7 @@ static bool only(uint64_t bits)
 }
 
 /* What is wrong with a state, whoever made it; NULL: nothing. */
-static const char *bad_state(uint64_t w, bool bsp)
+static const char *bad_state(uint64_t w)
 {
     uint64_t r = w & WORD_REQUESTS & ~WORD_ACK;
     enum mp_state mp = word_mp(w);
@@ -104,8 +105,8 @@ static const char *bad_state(uint64_t w, bool bsp)
         return "in the guest, not runnable";
     if (word_where(w) != WHERE_GUEST && (w & WORD_ACK || word_cpu(w)))
         return "somebody waits for a vCPU outside of the guest, or it names a CPU";
-    /* The BSP is in WAIT_FOR_SIPI while it serves an INIT; what comes then it drops afterwards. */
-    if ((r & BIT(REQ_SIPI)) && word_mp_behind(w) != MP_WAIT_FOR_SIPI && !(r & BIT(REQ_INIT)) && !bsp)
+    /* In root there may be one: it came while an INIT or a SIPI was being served, and will be dropped. */
+    if ((r & BIT(REQ_SIPI)) && word_where(w) == WHERE_PARKED && mp != MP_PAUSED && mp != MP_WAIT_FOR_SIPI)
         return "a SIPI for one that does not wait for it";
     if ((r & BIT(REQ_PAUSE) && mp == MP_PAUSED) || (r & BIT(REQ_RESUME) && mp != MP_PAUSED))
         return "a PAUSE of a paused one, or a RESUME of one that is not";
@@ -140,6 +141,8 @@ static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
         may_remove |= word_mp(old) == MP_PAUSED ? BIT(REQ_RESUME) : BIT(REQ_PAUSE);
     if (added && !only(added))
         return "two requests at once";
+    if ((added & BIT(REQ_INIT)) && (new &(BIT(REQ_SIPI) | BIT(REQ_NMI))))
+        return "an INIT leaves a SIPI or an NMI behind";
     if (removed & ~may_remove)
         return "asking takes a request away";
     if ((old ^ new) & ~may_change)
@@ -156,7 +159,7 @@ static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
 }
 
 /* By the vCPU's own thread, the request r. */
-static const char *taking(uint64_t old, uint64_t new, enum request r)
+static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum request r)
 {
     uint64_t may = BIT(r), mp = 7ull << WORD_MP_SHIFT | 7ull << WORD_BEHIND_SHIFT;
     uint64_t allowed = word_mp(old) == MP_PAUSED ? BIT(REQ_TEARDOWN) | BIT(REQ_RESUME) : BIT(REQUESTS) - 1;
@@ -165,6 +168,8 @@ static const char *taking(uint64_t old, uint64_t new, enum request r)
         may |= mp;
     if (r == REQ_SIPI)
         may |= SIPI_BITS;
+    if (r == REQ_SIPI || r == REQ_INIT)
+        g->start = r == REQ_SIPI && word_mp(old) == MP_WAIT_FOR_SIPI;
     if (r == REQ_PAUSE)
         after = MP_PAUSED;
     if (r == REQ_RESUME)
@@ -196,6 +201,10 @@ static const char *moving(struct ghost *g, uint64_t old, uint64_t new)
         return (old ^ new) & ~(WHERE_BITS | CPU_BITS | WORD_ACK) ? "leaving changes something else" : NULL;
     if (from != WHERE_ROOT || to == WHERE_GUEST)
         return "it moves in a way that does not exist";
+    if (word_mp(old) != word_mp(new) && word_mp(old) == MP_WAIT_FOR_SIPI && !g->start && g->v->index > 0)
+        return "it starts without a SIPI";
+    if (word_mp(old) != word_mp(new) && (word_mp(old) == MP_UNINITIALIZED || word_mp(old) == MP_PAUSED))
+        return "it begins or goes on without being asked to";
     return (old ^ new) & ~(WHERE_BITS | 7ull << WORD_MP_SHIFT) ? "parking changes something else" : NULL;
 }
 
@@ -228,13 +237,13 @@ void ghost_word(const volatile void *address, uint64_t old, uint64_t new)
     } else if (!own) {
         bad = "another thread changes it without asking";
     } else if (removed) {
-        bad = only(removed) ? taking(old, new, (enum request)__builtin_ctzll(removed)) : "two taken at once";
+        bad = only(removed) ? taking(g, old, new, (enum request)__builtin_ctzll(removed)) : "two taken at once";
     } else {
         bad = moving(g, old, new);
     }
     if (waits && !(new &WORD_ACK) && word_where(new) != WHERE_ROOT)
         bad = "an acknowledgement is lost";
-    bad = bad ? bad : bad_state(new, g->v->index == 0);
+    bad = bad ? bad : bad_state(new);
     if (bad)
         core_fail("vCPU %u's word 0x%lx became 0x%lx: %s", g->v->index, old, new, bad);
 }

@@ -72,12 +72,13 @@ static void lapic_exit(struct vcpu *v, uint32_t offset, uint32_t value)
 static void ipi_exit(struct vcpu *v)
 {
     static const uint32_t modes[] = {DELIVERY_FIXED, DELIVERY_FIXED,  DELIVERY_LOWEST, DELIVERY_NMI,
-                                     DELIVERY_INIT,  DELIVERY_SIPI,   DELIVERY_SIPI,   DELIVERY_SIPI};
-    uint32_t icr = modes[core_random() % ARRAY_SIZE(modes)] | ICR_ASSERT | (0x40 + (uint32_t)(core_random() % 8));
+                                     DELIVERY_SIPI,  DELIVERY_SIPI,   DELIVERY_SIPI,   DELIVERY_SIPI};
+    uint32_t mode = one_in(16) ? DELIVERY_INIT : modes[core_random() % ARRAY_SIZE(modes)];
+    uint32_t icr = mode | ICR_ASSERT | (0x40 + (uint32_t)(core_random() % 8));
     uint64_t to = core_random() % v->vm->config.vcpus;
     if (one_in(2))
         icr |= ICR_ALL_BUT_SELF;
-    else if ((icr & APIC_DELIVERY_MODE) != DELIVERY_INIT && one_in(8))
+    else if (mode != DELIVERY_INIT && one_in(8))
         icr |= ICR_SELF;
     if (lapic_mode(v->lapic) == LAPIC_X2APIC) {
         wrmsr_exit(v, MSR_X2APIC_ICR, to << 32 | icr);
