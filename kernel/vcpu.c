@@ -100,7 +100,7 @@ static bool all_halted(const struct vm *vm)
                 (mp != MP_HALTED_MASKED && mp != MP_WAIT_FOR_SIPI && mp != MP_UNINITIALIZED) ||
                 (v->lapic && lapic_lint0_wakes(v->lapic)))
                 return false;
-            entries[look] += v->entries;
+            entries[look] += __atomic_load_n(&v->entries, __ATOMIC_RELAXED);
         }
     return entries[0] == entries[1];
 }
@@ -126,7 +126,7 @@ static void enter_guest(struct vcpu *v)
     if (!word_enter(&v->word, this_cpu()->index))
         return;
     inhibit_check(v);
-    v->entries++;
+    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted() */
     backend->run(v);
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {
         struct thread *waiter = atomic_load(&v->vm->waiter);

@@ -25,3 +25,28 @@ core_objects := $(core_root:%.c=build/core/root/%.o) $(core_made:%.c=build/core/
 build/core/core: $(core_objects) build/core/made/tests/core/by_turns.o
 	@echo "  CORE  $@"
 	@$(HOST_CC) -no-pie $(core_wraps) -o $@ $^ -lpthread
+
+core_atomics := $(foreach bits,8 32 64,$(foreach f,load store exchange fetch_add fetch_sub fetch_and fetch_or \
+	compare_exchange_strong compare_exchange_weak,-Wl$(comma)--wrap=__tsan_atomic$(bits)_$(f)))
+
+build/core/soak: $(core_objects) build/core/made/tests/core/by_threads.o
+	@echo "  CORE  $@"
+	@$(HOST_CC) -no-pie -fsanitize=thread $(core_wraps) $(core_atomics) -o $@ $^ -lpthread
+
+# ---- Running them ------------------------------------------------------------------------------------------------
+
+SEED       ?= 1
+CORE_RUNS  ?= 20000
+OPERATIONS ?= 100000000
+core_tsan  := TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 history_size=4"
+
+.PHONY: test-core soak core-breaks
+test-core: build/core/core build/core/soak
+	@tests/core/run $(CORE_RUNS) 2000000
+
+# With SEED=N and OPERATIONS=N. Takes many minutes.
+soak: build/core/soak
+	@$(core_tsan) build/core/soak --seed $(SEED) --operations $(OPERATIONS)
+
+core-breaks: build/core/core
+	@tests/core/breaks.py

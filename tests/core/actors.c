@@ -4,6 +4,7 @@
 #include "tests/core/core.h"
 
 _Atomic bool control_done;
+_Atomic uint64_t control_turns;
 struct thread *control_thread;
 
 /* ---- A device world's worker: boots the guest, and then is its devices */
@@ -122,6 +123,7 @@ void control_main(void *arg)
     (void)arg;
     while (core_steps() < plan.steps) {
         change(&vms[core_random() % CORE_VMS]);
+        control_turns++;
         thread_preempt_point();
         if (one_in(2))
             (void)thread_park_until(tsc_now() + 1 + core_random() % 10000);
@@ -129,5 +131,7 @@ void control_main(void *arg)
     for (unsigned i = 0; i < CORE_VMS; i++)
         if (vms[i])
             vm_destroy(vms[i]);
+    if (vm_count())
+        core_fail("%u VMs are left", vm_count());
     control_done = true;
 }

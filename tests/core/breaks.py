@@ -15,7 +15,7 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(TOP, "build/core/breaks")
-RUNS, STEPS = 20000, 2000
+RUNS, STEPS = 60000, 2000
 
 # (name, is it one of the few, file, text, what it becomes)
 BREAKS = [

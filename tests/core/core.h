@@ -23,18 +23,18 @@ enum { IRQ_TIMER, IRQ_RESCHEDULE, IRQ_KICK, IRQS };
 struct core_cpu {
     struct percpu percpu;
     uint64_t random;
-    _Atomic uint32_t irqs;           /* pending: bits of IRQ_* */
-    _Atomic uint64_t timer;          /* when this CPU's timer interrupts; 0: never */
-    struct thread *switched_from;    /* its context is not saved before the next one runs */
-    bool waits;                      /* for an interrupt */
-    uint64_t held_until;             /* core: this CPU does not run before that step */
-    uint64_t host_rsp;               /* core: while another CPU has the host thread */
-    struct vcpu *in_guest;           /* whose guest it runs */
-    struct vcpu *owed;               /* whoever asked it must now deliver: */
-    enum asked owes;                 /* what */
-    uint32_t owed_cpu;               /* KICK: where */
-    struct vcpu *starts;             /* word_start() runs here */
-    bool pokes;                      /* thread_poke() runs here */
+    _Atomic uint32_t irqs;        /* pending: bits of IRQ_* */
+    _Atomic uint64_t timer;       /* when this CPU's timer interrupts; 0: never */
+    struct thread *switched_from; /* its context is not saved before the next one runs */
+    bool waits;                   /* for an interrupt */
+    uint64_t held_until;          /* core: this CPU does not run before that step */
+    uint64_t host_rsp;            /* core: while another CPU has the host thread */
+    struct vcpu *in_guest;        /* whose guest it runs */
+    struct vcpu *owed;            /* whoever asked it must now deliver: */
+    enum asked owes;              /* what */
+    uint32_t owed_cpu;            /* KICK: where */
+    struct vcpu *starts;          /* word_start() runs here */
+    bool pokes;                   /* thread_poke() runs here */
     uint64_t operations;
 };
 
@@ -49,10 +49,10 @@ extern struct core_cpu cpus[CORE_CPUS];
 
 /* ---- by_turns.c, by_threads.c */
 struct core_cpu *me(void);
-uint64_t core_steps(void);   /* of this run, all CPUs */
-void core_point(void);       /* other CPUs may run now */
-void core_wait_irq(void);    /* returns when an interrupt is pending on this CPU */
-bool core_exact(void);       /* all CPUs stand still while the caller looks */
+uint64_t core_steps(void);        /* of this run, all CPUs */
+void core_point(void);            /* other CPUs may run now */
+void core_wait_irq(void);         /* returns when an interrupt is pending on this CPU */
+bool core_exact(void);            /* all CPUs stand still while the caller looks */
 void core_be(struct core_cpu *c); /* before the CPUs run: the caller is that one */
 void core_switch_fiber(struct thread *from, struct thread *to);
 /* The first bytes of a thread's stack. */
@@ -71,9 +71,9 @@ static inline bool one_in(uint64_t n)
 {
     return core_random() % n == 0;
 }
-void machine_init(void);                   /* of a run; all CPUs stand still */
+void machine_init(void); /* of a run; all CPUs stand still */
 void context_switch(uint64_t *save, uint64_t rsp);
-bool irq_pending(struct core_cpu *c);      /* looks at the clock too */
+bool irq_pending(struct core_cpu *c); /* looks at the clock too */
 
 /* ---- memory.c */
 void memory_init(void);
@@ -92,8 +92,8 @@ void ghost_enters(struct vcpu *v);
 void ghost_in_guest(struct vcpu *v);
 void ghost_leaves(struct vcpu *v);
 void ghost_kick(uint32_t cpu);
-void ghost_settled(void);  /* this CPU owes nobody a kick or a wake */
-void ghost_idle(void);     /* no CPU can go on without an interrupt: nothing may be left to do */
+void ghost_settled(void); /* this CPU owes nobody a kick or a wake */
+void ghost_idle(void);    /* no CPU can go on without an interrupt: nothing may be left to do */
 void ghost_paused(struct vm *vm, bool paused);
 const char *core_thread_name(const struct thread *t);
 
@@ -105,6 +105,7 @@ uint64_t guest_interrupts(void); /* that guests have taken, in all */
 void control_main(void *arg);
 void device_world(struct vm *vm);
 extern _Atomic bool control_done;
+extern _Atomic uint64_t control_turns;
 extern struct thread *control_thread;
 
 #endif

@@ -133,7 +133,7 @@ static void owe(struct ghost *g, enum asked what, uint32_t cpu)
 /* By anybody; NULL: it is right. */
 static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
 {
-    uint64_t added = new &~old & WORD_REQUESTS & ~WORD_ACK, removed = old & ~new & WORD_REQUESTS;
+    uint64_t added = new & ~old &WORD_REQUESTS & ~WORD_ACK, removed = old & ~new &WORD_REQUESTS;
     bool parked = word_where(old) == WHERE_PARKED, wakes = parked && (added & wakes_in(word_mp(old)));
     uint64_t may_change = WORD_REQUESTS | SIPI_BITS | (wakes ? WHERE_BITS : 0);
     uint64_t may_remove = new &BIT(REQ_INIT) ? BIT(REQ_SIPI) | BIT(REQ_NMI) : 0;
@@ -147,7 +147,7 @@ static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
         return "asking takes a request away";
     if ((old ^ new) & ~may_change)
         return "asking changes what is the vCPU's own";
-    if ((new &~old & WORD_ACK) && (word_where(old) != WHERE_GUEST || !(new &(BIT(REQ_PAUSE) | BIT(REQ_APIC)))))
+    if ((new & ~old &WORD_ACK) && (word_where(old) != WHERE_GUEST || !(new &(BIT(REQ_PAUSE) | BIT(REQ_APIC)))))
         return "an acknowledgement that will not come";
     if (wakes != (parked && word_where(new) == WHERE_ROOT))
         return "not woken by what wakes";
@@ -224,7 +224,7 @@ void ghost_word(const volatile void *address, uint64_t old, uint64_t new)
     if (!g || old == new)
         return;
     const char *bad;
-    uint64_t removed = old & ~new & WORD_REQUESTS & ~WORD_ACK, added = new &~old & WORD_REQUESTS;
+    uint64_t removed = old & ~new &WORD_REQUESTS & ~WORD_ACK, added = new & ~old &WORD_REQUESTS;
     bool own = me()->percpu.current == g->v->thread, waits = old & WORD_ACK;
     if (me()->starts == g->v) {
         bad = removed || added || word_where(old) != WHERE_PARKED || word_mp(old) != MP_UNINITIALIZED ||

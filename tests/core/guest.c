@@ -71,8 +71,8 @@ static void lapic_exit(struct vcpu *v, uint32_t offset, uint32_t value)
 
 static void ipi_exit(struct vcpu *v)
 {
-    static const uint32_t modes[] = {DELIVERY_FIXED, DELIVERY_FIXED,  DELIVERY_LOWEST, DELIVERY_NMI,
-                                     DELIVERY_SIPI,  DELIVERY_SIPI,   DELIVERY_SIPI,   DELIVERY_SIPI};
+    static const uint32_t modes[] = {DELIVERY_FIXED, DELIVERY_FIXED, DELIVERY_LOWEST, DELIVERY_NMI,
+                                     DELIVERY_SIPI,  DELIVERY_SIPI,  DELIVERY_SIPI,   DELIVERY_SIPI};
     uint32_t mode = one_in(16) ? DELIVERY_INIT : modes[core_random() % ARRAY_SIZE(modes)];
     uint32_t icr = mode | ICR_ASSERT | (0x40 + (uint32_t)(core_random() % 8));
     uint64_t to = core_random() % v->vm->config.vcpus;
