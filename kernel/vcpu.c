@@ -75,7 +75,7 @@ void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu)
     if (asked == ASKED_KICK && cpu != this_cpu()->index)
         apic_ipi(cpu, VECTOR_KICK);
     if (asked == ASKED_WAKE) {
-        v->wakes++;
+        __atomic_fetch_add(&v->wakes, 1, __ATOMIC_RELAXED); /* an earlier waker may be slower */
         thread_wake(v->thread);
     }
 }

@@ -104,7 +104,7 @@ BREAKS = [
     ("the last acknowledgement wakes nobody", True, "kernel/vcpu.c",
      "        if (waiter)\n            thread_wake(waiter);", "        (void)waiter;"),
     ("a wake is not delivered", False, "kernel/vcpu.c",
-     "        v->wakes++;\n        thread_wake(v->thread);", "        v->wakes++;"),
+     "        thread_wake(v->thread);\n    }\n}", "    }\n}"),
     ("a kick goes to the CPU that sends it", False, "kernel/vcpu.c",
      "apic_ipi(cpu, VECTOR_KICK);", "apic_ipi(this_cpu()->index, VECTOR_KICK);"),
     ("park is left after any wake", False, "kernel/vcpu.c",
