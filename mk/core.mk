@@ -6,7 +6,7 @@ core_root  := kernel/word.c kernel/inhibit.c kernel/mutex.c kernel/vcpu.c kernel
 core_made  := tests/core/machine.c tests/core/memory.c tests/core/guest.c tests/core/actors.c tests/core/ghost.c
 core_flags := -std=gnu11 -g -O1 -Itests/core/shadow -I. $(host_warnings) -MMD -MP -fno-omit-frame-pointer -fno-pie \
 	-Wno-address-of-packed-member
-core_seen  := $(core_flags) -fsanitize=thread
+core_seen  := $(core_flags) -fsanitize=thread -fsanitize=undefined -fsanitize-undefined-trap-on-error
 comma      := ,
 core_wraps := $(foreach f,thread_wake thread_poke thread_create thread_destroy word_start word_ask word_ask_wait \
 	word_take vm_broadcast,-Wl$(comma)--wrap=$(f))

@@ -3,6 +3,7 @@
  * runtime: each memory access of theirs calls here, and at each atomic one, and some others, the host thread may go to
  * another CPU. The order is sequentially consistent: what the hardware may reorder, `soak` looks for.
  */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -429,6 +430,21 @@ void core_fail(const char *fmt, ...)
     _exit(EXIT_FAILURE);
 }
 
+/* A bad pointer, or what the undefined-behaviour sanitizer traps. */
+static void on_signal(int number)
+{
+    core_fail("signal %d: %s", number, strsignal(number));
+}
+
+static void catch_signals(void)
+{
+    static uint8_t stack[64 << 10];
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
+    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++)
+        sigaction(numbers[i], &(struct sigaction){.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_NODEFER}, NULL);
+}
+
 static void cpu_main(void)
 {
     schedule_start();
@@ -479,6 +495,7 @@ int main(int argc, char **argv)
             runs = value, i++;
     }
     stacks = mmap(NULL, CORE_CPUS * CPU_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    catch_signals();
     uint64_t first = plan.seed;
     for (uint64_t n = 0; n < runs; n++) {
         plan.seed = first + n;

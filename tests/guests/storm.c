@@ -8,7 +8,6 @@
 
 const char guest_name[] = "storm";
 
-#define APS      (MAX_CPUS - 1)
 #define PATIENCE 60000 /* ms; a guest may be paused meanwhile */
 
 enum { VECTOR_IPI = 0x40, VECTOR_TIMER = 0x41 };
@@ -219,5 +218,5 @@ void guest_main(void)
             fail("an AP that has done something", i, 0);
     print("storm: %u IPIs, %u NMIs, %u timer ticks, %u restarts, %u LAPICs off and on\n", ipis, nmis, ticks, restarts,
           offs);
-    check("some of each", 1, (uint64_t)(ipis && nmis && ticks && restarts && offs));
+    check("some of each", 1, (uint64_t)(ipis && nmis && ticks && (restarts || cpus < 3) && offs));
 }
