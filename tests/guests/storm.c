@@ -8,7 +8,9 @@
 
 const char guest_name[] = "storm";
 
-#define PATIENCE 60000 /* ms; a guest may be paused meanwhile */
+/* Rounds of the BSP in which an AP gets on. Not a time: a guest may be paused. Each takes some milliseconds where CPUs
+ * are shared, and one in eight wakes those that halt with interrupts off. */
+#define PATIENCE 200
 
 enum { VECTOR_IPI = 0x40, VECTOR_TIMER = 0x41 };
 
@@ -179,7 +181,7 @@ static void rouse(void)
 void guest_main(void)
 {
     static uint32_t last[MAX_CPUS];
-    static uint64_t moved[MAX_CPUS];
+    static uint64_t moved[MAX_CPUS]; /* round */
     uint64_t ms = guest_option("ms", 5000), random = guest_option("seed", 1);
 
     trap_set(VECTOR_IPI, on_ipi);
@@ -192,10 +194,8 @@ void guest_main(void)
         memcpy((void *)(uintptr_t)(REAL_PAGE(i) << 12), real_code, sizeof real_code);
     cpus = found;
     print("storm: %u CPUs\n", cpus);
-    uint64_t start = milliseconds();
-    for (unsigned i = 1; i < cpus; i++)
-        moved[i] = start;
-    for (uint64_t now = start, round = 0; now < start + ms; now = milliseconds(), round++) {
+    uint64_t end = milliseconds() + ms, round = 0;
+    for (; milliseconds() < end || round < 2 * PATIENCE; round++) {
         unsigned index = 1 + (unsigned)(random_of(&random) % (cpus - 1));
 
         if (!in_real_mode(index))
@@ -207,16 +207,13 @@ void guest_main(void)
         delay_us(200);
         for (unsigned i = 1; i < cpus; i++) {
             if (progress(i) != last[i])
-                moved[i] = now;
+                moved[i] = round;
             last[i] = progress(i);
-            if (now > moved[i] + PATIENCE)
+            if (round > moved[i] + PATIENCE)
                 fail("an AP that gets on", i, progress(i));
         }
     }
-    for (unsigned i = 1; i < cpus; i++)
-        if (progress(i) == 0)
-            fail("an AP that has done something", i, 0);
-    print("storm: %u IPIs, %u NMIs, %u timer ticks, %u restarts, %u LAPICs off and on\n", ipis, nmis, ticks, restarts,
-          offs);
+    print("storm: %lu rounds, %u IPIs, %u NMIs, %u timer ticks, %u restarts, %u LAPICs off and on\n", round, ipis, nmis,
+          ticks, restarts, offs);
     check("some of each", 1, (uint64_t)(ipis && nmis && ticks && (restarts || cpus < 3) && offs));
 }
