@@ -157,8 +157,6 @@ BREAKS = [
      "        if (lapic_mode(l) == LAPIC_DISABLED)\n            d->signal(d->ctx, i, LAPIC_SIGNAL_EVENT, 0);\n"
      "        else\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0);",
      "        if (lapic_mode(l) != LAPIC_DISABLED)\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0);"),
-    ("INTR is looked at before it is set", False, "lapic/lapic.c",
-     "    l->extint = false;\n}\n\n/* 11.8.3.1", "    (void)l;\n}\n\n/* 11.8.3.1"),
     ("serving an EVENT leaves ON set", False, "kernel/serve.c",
      "        lapic_pending(v->lapic); /* drains what was posted, so that the next post signals again */",
      "        (void)lapic_posted(v->lapic);"),
