@@ -42,7 +42,7 @@ core_tsan  := TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 history_size
 
 .PHONY: test-core soak core-breaks
 test-core: build/core/core build/core/soak
-	@tests/core/run $(CORE_RUNS) 2000000
+	@tests/core/run $(CORE_RUNS) 1000000
 
 # With SEED=N and OPERATIONS=N. Takes many minutes.
 soak: build/core/soak

@@ -19,7 +19,7 @@ RUNS, STEPS = 60000, 2000
 
 # (name, is it one of the few, file, text, what it becomes)
 BREAKS = [
-    ("enter without looking", True, "kernel/word.h",
+    ("enter without looking", False, "kernel/word.h",
      "uint64_t old = word_make(WHERE_ROOT, MP_RUNNABLE);",
      "uint64_t old = atomic_load(w);"),
     ("park without looking at requests", True, "kernel/word.c",
@@ -40,7 +40,7 @@ BREAKS = [
      "    return old & WORD_ACK;\n}\n\nbool word_park", "    return false;\n}\n\nbool word_park"),
     ("asking does not ask for an acknowledgement", False, "kernel/word.c",
      "if (ack && word_where(old) == WHERE_GUEST)", "if (ack && word_where(old) == WHERE_PARKED)"),
-    ("waking is decided before the exchange", True, "kernel/word.c",
+    ("waking is decided before the exchange", False, "kernel/word.c",
      "        wakes = (new &BIT(r) & ~old) && word_where(old) == WHERE_PARKED && (wakes_in[r] >> word_mp(old) & 1);",
      "        static _Thread_local uint64_t first;\n        first = first ? first : old;\n"
      "        wakes = word_where(first) == WHERE_PARKED && word_where(old) == WHERE_PARKED && "
@@ -88,7 +88,7 @@ BREAKS = [
     ("the mutex has no inner lock", False, "kernel/mutex.c",
      "    spin_lock(&m->lock);\n    if (!atomic_load(&m->owner)) {",
      "    m->lock.next++;\n    if (!atomic_load(&m->owner)) {"),
-    ("the broadcast does not wait", True, "kernel/vm.c",
+    ("the broadcast does not wait", False, "kernel/vm.c",
      "    while (atomic_load(&vm->acks))\n        thread_park();\n    atomic_store(&vm->waiter, NULL);",
      "    atomic_store(&vm->acks, 0);\n    atomic_store(&vm->waiter, NULL);"),
     ("the broadcast waits for one look only", False, "kernel/vm.c",
@@ -115,7 +115,7 @@ BREAKS = [
      "        atomic_store(&t->state, THREAD_RUNNING);",
      "    if (atomic_load(&t->state) == running)\n        atomic_store(&t->state, THREAD_BLOCKED), schedule(false);\n"
      "    else\n        atomic_store(&t->state, THREAD_RUNNING);"),
-    ("waking forgets the permit", True, "kernel/thread.c",
+    ("waking forgets the permit", False, "kernel/thread.c",
      "        new = old == THREAD_BLOCKED ? THREAD_RUNNING : THREAD_PERMIT;", "        new = THREAD_RUNNING;"),
     ("waking does not exchange", False, "kernel/thread.c",
      "    } while (!atomic_compare_exchange_weak(&t->state, &old, new));\n    if (old == THREAD_BLOCKED)",
@@ -141,7 +141,7 @@ BREAKS = [
      "    }\n}",
      "        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);\n"
      "    }\n    l->on = false;\n}"),
-    ("a reset clears ON last", True, "lapic/lapic.c",
+    ("a reset clears ON last", False, "lapic/lapic.c",
      "    l->extint = false;\n    l->svr = 0xff;", "    l->extint = false;\n    l->on = false;\n    l->svr = 0xff;"),
     ("ON is set before the bit", False, "lapic/ipi.c",
      "    atomic_fetch_or_explicit(&l->pir[w], bit, memory_order_release);\n"
