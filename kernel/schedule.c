@@ -51,7 +51,8 @@ static void set_slice(struct schedule *s, uint64_t now)
 static void enqueue(struct schedule *s, struct thread *t, uint64_t now)
 {
     t->cpu = this_cpu()->index;
-    sched_enqueue(&s->rq, now, &t->se, t->why);
+    /* The waker cannot tell: the CPU that the thread sleeps on may be just leaving it. */
+    sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
     if (sched_should_preempt(&s->rq, now))
         s->resched = true;
     else
@@ -81,9 +82,9 @@ static void take_woken(struct schedule *s, uint64_t now)
     }
 }
 
-void schedule_wake(struct thread *t, enum sched_why why)
+void schedule_wake(struct thread *t)
 {
-    t->why = why;
+    t->why = SCHED_WAKE;
     t->ready_since = tsc_now();
     uint32_t self = this_cpu()->index;
     /* Still on its stack: only the CPU that is about to leave it may queue it. */
@@ -156,7 +157,7 @@ void schedule(bool runnable)
     if (next->cr3 != before->cr3)
         write_cr3(next->cr3);
     next->cpu = cpu->index;
-    atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
+    atomic_store_explicit(&next->on_cpu, true, memory_order_release);
     cpu->current = next;
     cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
     switched_from[cpu->index] = before;

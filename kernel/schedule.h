@@ -7,7 +7,7 @@
 /* The current thread gives the CPU up: it stays runnable, or sleeps. Returns when it runs again. */
 void schedule(bool runnable);
 /* A thread that was blocked or is new becomes runnable somewhere. */
-void schedule_wake(struct thread *t, enum sched_why why);
+void schedule_wake(struct thread *t);
 /* From the timer's interrupt. */
 void schedule_tick(uint64_t now);
 void schedule_init(void);

@@ -36,7 +36,6 @@ struct thread *thread_create(void (*main)(void *), void *arg, uint32_t weight, c
     t->kstack = top;
     t->cr3 = paging_root().v;
     t->state = THREAD_BLOCKED;
-    t->why = SCHED_NEW;
     t->deadline.fired = deadline_fired;
     t->main = main;
     t->arg = arg;
@@ -88,7 +87,7 @@ void thread_wake(struct thread *t)
         /* Pairs with thread_park: it sees the permit, or we see it blocked. */
     } while (!atomic_compare_exchange_weak(&t->state, &old, new));
     if (old == THREAD_BLOCKED)
-        schedule_wake(t, t->se.home ? SCHED_WAKE : SCHED_NEW);
+        schedule_wake(t);
 }
 
 void thread_park(void)
@@ -147,10 +146,10 @@ uint64_t thread_user_stack(void)
 void user_return(void)
 {
     struct thread *t = current_thread();
+    if (thread_should_yield())
+        schedule(true); /* first: who is poked while it waits gets no kick */
     if (t->leave || (t->world && t->world->vm && atomic_load(&t->world->vm->ending)))
         user_leave(E_INTR);
-    if (thread_should_yield())
-        schedule(true);
 }
 
 void thread_gone(_Atomic uint32_t *alive)

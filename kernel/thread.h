@@ -15,7 +15,7 @@ struct thread {
     uint64_t cr3;
     _Atomic uint32_t state; /* enum thread_state */
     _Atomic bool on_cpu;
-    uint32_t cpu; /* where it runs, or ran last */
+    _Atomic uint32_t cpu; /* where it runs, or ran last */
     struct thread *_Atomic wake_next;
     struct thread *mutex_next;
     enum sched_why why; /* it is on its way to a run queue */

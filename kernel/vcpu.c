@@ -81,7 +81,7 @@ void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu)
     if (asked == ASKED_KICK && cpu != this_cpu()->index)
         apic_ipi(cpu, VECTOR_KICK);
     if (asked == ASKED_WAKE) {
-        v->wakes++;
+        __atomic_fetch_add(&v->wakes, 1, __ATOMIC_RELAXED); /* an earlier waker may be slower */
         thread_wake(v->thread);
     }
 }
@@ -106,7 +106,7 @@ static bool all_halted(const struct vm *vm)
                 (mp != MP_HALTED_MASKED && mp != MP_WAIT_FOR_SIPI && mp != MP_UNINITIALIZED) ||
                 (vcpu_has_lapic(v) && lapic_lint0_wakes(v->lapic)))
                 return false;
-            entries[look] += v->entries;
+            entries[look] += __atomic_load_n(&v->entries, __ATOMIC_RELAXED);
         }
     return entries[0] == entries[1];
 }
@@ -132,7 +132,7 @@ static void enter_guest(struct vcpu *v)
     if (!word_enter(&v->word, this_cpu()->index))
         return;
     inhibit_check(v);
-    v->entries++;
+    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted() */
     backend->run(v);
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {
         struct thread *waiter = atomic_load(&v->vm->waiter);

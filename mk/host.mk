@@ -136,11 +136,11 @@ check-format:
 	esac
 
 check-scripts:
-	@for script in tools/setup tools/fetch-deb tools/check-rules tests/run tests/unit/run tests/fuzz/run; do \
+	@for script in tools/setup tools/fetch-deb tools/check-rules tests/run tests/core/run tests/unit/run tests/fuzz/run; do \
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
-		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/tools/*.py))
+		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/core/*.py tests/tools/*.py))
 
 cppcheck_flags := --quiet --std=c11 --platform=unix64 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=comparePointers --suppress=arrayIndexOutOfBoundsCond \
@@ -169,4 +169,5 @@ build/check/%.tidy: % .clang-tidy $(checked_headers)
 	@touch $@
 
 .SECONDARY:
+include mk/core.mk
 -include $(shell find build/host build/unit build/fuzz -name '*.d' 2>/dev/null)

@@ -43,10 +43,11 @@ void svm_step_end(struct vcpu *v, const struct svm_step *before)
         v->nmi_blocked = v->nmi_blocked && c->rip == before->rip;
         return;
     }
-    if ((uint32_t)c->exit_code != EXIT_EXCEPTION0 + VECTOR_DB) {
+    bool trapped = (uint32_t)c->exit_code == EXIT_EXCEPTION0 + VECTOR_DB;
+    if (!trapped || !v->nmi_blocked) /* else it was the IRET, which has loaded RFLAGS */
         c->rflags = (c->rflags & ~(uint64_t)RFLAGS_TF) | (before->rflags & RFLAGS_TF);
+    if (!trapped)
         return;
-    }
     v->nmi_blocked = false;
     v->exit.kind = ABI_EXIT_WINDOW;
     bool stepped = before->rflags & RFLAGS_TF; /* by the guest, too */

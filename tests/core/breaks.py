@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Can the test of the vCPU core fail? Breaks root's code in one place at a time, builds build/core/core with it, and
+expects a run that fails.
+
+    tests/core/breaks.py [--few] [NAME ...]     --few: those of a usual test run
+
+Each break names a file, a text that stands in it exactly once, and what it becomes. `make core-breaks` runs all.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OUT = os.path.join(TOP, "build/core/breaks")
+RUNS, STEPS = 60000, 2000
+
+# (name, is it one of the few, file, text, what it becomes)
+BREAKS = [
+    ("enter without looking", False, "kernel/word.h",
+     "uint64_t old = word_make(WHERE_ROOT, MP_RUNNABLE);",
+     "uint64_t old = atomic_load(w);"),
+    ("park without looking at requests", True, "kernel/word.c",
+     "        if (!(old & wakes))\n            new = set_where(new, WHERE_PARKED);",
+     "        (void)wakes;\n        new = set_where(new, WHERE_PARKED);"),
+    ("park looks once", False, "kernel/word.c",
+     "    uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new, wakes = word_wakes(mp);\n    do {\n"
+     "        new = set_mp(old, mp);\n        if (!(old & wakes))",
+     "    uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new, wakes = word_wakes(mp), first = old;\n"
+     "    do {\n        new = set_mp(old, mp);\n        if (!(first & wakes))"),
+    ("set_mp is a store", True, "kernel/word.c",
+     "    while (!atomic_compare_exchange_weak(w, &old, set_mp(old, mp)))\n        ;",
+     "    atomic_store(w, set_mp(old, mp));"),
+    ("take is a store", False, "kernel/word.c",
+     "        if (atomic_compare_exchange_weak(w, &old, without_request(old, first))) {",
+     "        *(volatile uint64_t *)w = without_request(old, first);\n        {"),
+    ("leaving loses the acknowledgement", True, "kernel/word.c",
+     "    return old & WORD_ACK;\n}\n\nbool word_park", "    return false;\n}\n\nbool word_park"),
+    ("asking does not ask for an acknowledgement", False, "kernel/word.c",
+     "if (ack && word_where(old) == WHERE_GUEST)", "if (ack && word_where(old) == WHERE_PARKED)"),
+    ("waking is decided before the exchange", False, "kernel/word.c",
+     "        wakes = (new &BIT(r) & ~old) && word_where(old) == WHERE_PARKED && (wakes_in[r] >> word_mp(old) & 1);",
+     "        static _Thread_local uint64_t first;\n        first = first ? first : old;\n"
+     "        wakes = word_where(first) == WHERE_PARKED && word_where(old) == WHERE_PARKED && "
+     "(wakes_in[r] >> word_mp(first) & 1);"),
+    ("INIT does not take the SIPI back", False, "kernel/word.c",
+     "return (w & ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | SIPI_MASK)) | BIT(REQ_INIT);",
+     "return w | BIT(REQ_INIT);"),
+    ("INIT's state comes after it is taken", True, "kernel/word.c",
+     "    if (r == REQ_INIT)\n        return set_mp(w, MP_WAIT_FOR_SIPI);\n", ""),
+    ("a second PAUSE counts", False, "kernel/word.c",
+     "    if (r == REQ_PAUSE && word_mp(w) == MP_PAUSED)\n        return w & ~BIT(REQ_RESUME);\n", ""),
+    ("a paused vCPU serves everything", False, "kernel/word.c",
+     "old & (word_mp(old) == MP_PAUSED ? while_paused : BIT(REQUESTS) - 1)",
+     "old & (word_mp(old) == MP_PAUSED ? while_paused | BIT(REQ_NMI) : BIT(REQUESTS) - 1)"),
+    ("a kick is sent to whoever asks first only if its bit was new anywhere", False, "kernel/word.c",
+     "return word_where(old) == WHERE_GUEST && (new &BIT(r) & ~old) ? ASKED_KICK : ASKED_NOTHING;",
+     "return word_where(old) == WHERE_GUEST && !(old & WORD_REQUESTS) && r != REQ_EVENT ? ASKED_KICK : ASKED_NOTHING;"),
+    ("every ask kicks", False, "kernel/word.c",
+     "return word_where(old) == WHERE_GUEST && (new &BIT(r) & ~old) ? ASKED_KICK : ASKED_NOTHING;",
+     "return word_where(old) != WHERE_PARKED ? ASKED_KICK : ASKED_NOTHING;"),
+    ("start is a store", False, "kernel/word.c",
+     "    } while (!atomic_compare_exchange_weak(w, &old, set_mp(set_where(old, WHERE_ROOT), MP_RUNNABLE)));",
+     "    } while (atomic_exchange(w, set_mp(set_where(old, WHERE_ROOT), MP_RUNNABLE)) == 1);"),
+    ("an NMI wakes nobody", False, "kernel/requests.h",
+     "X(NMI, IN(HALTED) | IN(HALTED_MASKED), UNWAITED)", "X(NMI, IN(HALTED), UNWAITED)"),
+    ("an EVENT wakes HLT without IF", False, "kernel/requests.h",
+     "X(EVENT, IN(HALTED), UNWAITED)", "X(EVENT, IN(HALTED) | IN(HALTED_MASKED), UNWAITED)"),
+    ("the mask is written first", True, "kernel/inhibit.c",
+     "    if (!mask != !before)\n        vm_broadcast(vm, REQ_APIC);\n    atomic_store(&i->mask, mask);",
+     "    atomic_store(&i->mask, mask);\n    if (!mask != !before)\n        vm_broadcast(vm, REQ_APIC);"),
+    ("the mask is applied without the lock", True, "kernel/inhibit.c",
+     "    mutex_lock(&v->vm->broadcast);\n    v->accelerated = !atomic_load(&v->vm->inhibits.mask);\n"
+     "    mutex_unlock(&v->vm->broadcast);",
+     "    v->accelerated = !atomic_load(&v->vm->inhibits.mask);"),
+    ("nobody is asked when the mask changes", False, "kernel/inhibit.c",
+     "    if (!mask != !before)\n", "    if (!mask != !before && by < 0)\n"),
+    ("a mode counts twice", False, "kernel/inhibit.c", "    v->odd_mode = odd;\n", ""),
+    ("the mutex is handed over without a wake", True, "kernel/mutex.c",
+     "    if (next)\n        thread_wake(next);\n", ""),
+    ("the mutex forgets who waits", False, "kernel/mutex.c",
+     "    if (next)\n        m->first = next->mutex_next;", "    m->first = NULL;"),
+    ("the mutex is taken after one look", False, "kernel/mutex.c",
+     "    while (atomic_load(&m->owner) != t)\n        thread_park();",
+     "    if (atomic_load(&m->owner) != t)\n        thread_park();"),
+    ("the mutex has no inner lock", False, "kernel/mutex.c",
+     "    spin_lock(&m->lock);\n    if (!atomic_load(&m->owner)) {",
+     "    m->lock.next++;\n    if (!atomic_load(&m->owner)) {"),
+    ("the broadcast does not wait", False, "kernel/vm.c",
+     "    while (atomic_load(&vm->acks))\n        thread_park();\n    atomic_store(&vm->waiter, NULL);",
+     "    atomic_store(&vm->acks, 0);\n    atomic_store(&vm->waiter, NULL);"),
+    ("the broadcast waits for one look only", False, "kernel/vm.c",
+     "    while (atomic_load(&vm->acks))\n        thread_park();\n    atomic_store(&vm->waiter, NULL);",
+     "    if (atomic_load(&vm->acks))\n        thread_park();\n    atomic_store(&vm->waiter, NULL);"),
+    ("the broadcast counts those that are outside", False, "kernel/vm.c",
+     "        if (!must_wait)\n            atomic_fetch_sub(&vm->acks, 1);\n", ""),
+    ("pause without the lock", False, "kernel/vm.c",
+     "    mutex_lock(&vm->broadcast);\n    vm_broadcast(vm, REQ_PAUSE);\n    mutex_unlock(&vm->broadcast);",
+     "    vm_broadcast(vm, REQ_PAUSE);"),
+    ("the VM is freed before its threads are gone", True, "kernel/vm.c",
+     "    while (atomic_load(&vm->world->alive))\n        thread_park();\n", ""),
+    ("the last acknowledgement wakes nobody", True, "kernel/vcpu.c",
+     "        if (waiter)\n            thread_wake(waiter);", "        (void)waiter;"),
+    ("a wake is not delivered", False, "kernel/vcpu.c",
+     "        thread_wake(v->thread);\n    }\n}", "    }\n}"),
+    ("a kick goes to the CPU that sends it", False, "kernel/vcpu.c",
+     "apic_ipi(cpu, VECTOR_KICK);", "apic_ipi(this_cpu()->index, VECTOR_KICK);"),
+    ("park is left after any wake", False, "kernel/vcpu.c",
+     "    while (word_where(atomic_load(&v->word)) == WHERE_PARKED)\n        thread_park();",
+     "    if (word_where(atomic_load(&v->word)) == WHERE_PARKED)\n        thread_park();"),
+    ("park blocks without looking for a permit", True, "kernel/thread.c",
+     "    if (atomic_compare_exchange_strong(&t->state, &running, THREAD_BLOCKED))\n        schedule(false);\n    else\n"
+     "        atomic_store(&t->state, THREAD_RUNNING);",
+     "    if (atomic_load(&t->state) == running)\n        atomic_store(&t->state, THREAD_BLOCKED), schedule(false);\n"
+     "    else\n        atomic_store(&t->state, THREAD_RUNNING);"),
+    ("waking forgets the permit", False, "kernel/thread.c",
+     "        new = old == THREAD_BLOCKED ? THREAD_RUNNING : THREAD_PERMIT;", "        new = THREAD_RUNNING;"),
+    ("waking does not exchange", False, "kernel/thread.c",
+     "    } while (!atomic_compare_exchange_weak(&t->state, &old, new));\n    if (old == THREAD_BLOCKED)",
+     "        atomic_store(&t->state, new);\n    } while (false);\n    if (old == THREAD_BLOCKED)"),
+    ("a woken thread is queued while its stack is in use", True, "kernel/schedule.c",
+     "    uint32_t cpu = atomic_load(&t->on_cpu) ? t->cpu : sched_wake_cpu(&t->se, t->cpu, loads, online);",
+     "    uint32_t cpu = sched_wake_cpu(&t->se, t->cpu, loads, online);"),
+    ("on_cpu ends before the switch", False, "kernel/schedule.c",
+     "    switched_from[cpu->index] = before;\n",
+     "    switched_from[cpu->index] = before;\n    atomic_store(&before->on_cpu, false);\n"),
+    ("handing over rings only sometimes", False, "kernel/schedule.c",
+     "    if (!head)\n        apic_ipi(cpu, VECTOR_RESCHEDULE);", "    if (head)\n        apic_ipi(cpu, VECTOR_RESCHEDULE);"),
+    ("handing over is a store", False, "kernel/schedule.c",
+     "    while (!atomic_compare_exchange_weak(&s->woken, &head, t));", "    while (false);\n    atomic_store(&s->woken, t);"),
+    ("a timer may fire while it is cancelled", False, "kernel/timer.c",
+     "    take_out(timer);\n    while (atomic_load_explicit(&timer->busy, memory_order_acquire))\n        cpu_pause();",
+     "    take_out(timer);"),
+    ("a timer is busy only once it is out", False, "kernel/timer.c",
+     "    if (timer)\n        timer->busy = true;\n    spin_unlock(&t->lock);",
+     "    spin_unlock(&t->lock);\n    if (timer)\n        timer->busy = true;"),
+    ("posted bits are looked at before ON is cleared", True, "lapic/lapic.c",
+     "        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);\n"
+     "    }\n}",
+     "        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);\n"
+     "    }\n    l->on = false;\n}"),
+    ("a reset clears ON last", False, "lapic/lapic.c",
+     "    l->extint = false;\n    l->svr = 0xff;", "    l->extint = false;\n    l->on = false;\n    l->svr = 0xff;"),
+    ("ON is set before the bit", False, "lapic/ipi.c",
+     "    atomic_fetch_or_explicit(&l->pir[w], bit, memory_order_release);\n"
+     "    if (!atomic_exchange_explicit(&l->on, true, memory_order_acq_rel))\n"
+     "        l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);",
+     "    if (!atomic_exchange_explicit(&l->on, true, memory_order_acq_rel))\n"
+     "        l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);\n"
+     "    atomic_fetch_or_explicit(&l->pir[w], bit, memory_order_release);"),
+    ("a post signals only the vCPU that sleeps", False, "lapic/ipi.c",
+     "    if (!atomic_exchange_explicit(&l->on, true, memory_order_acq_rel))\n        l->domain->signal",
+     "    if (atomic_exchange_explicit(&l->on, true, memory_order_acq_rel))\n        l->domain->signal"),
+    ("INTR does not rise for a LAPIC that is disabled", False, "lapic/ipi.c",
+     "        if (lapic_mode(l) == LAPIC_DISABLED)\n            d->signal(d->ctx, i, LAPIC_SIGNAL_EVENT, 0);\n"
+     "        else\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0);",
+     "        if (lapic_mode(l) != LAPIC_DISABLED)\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0);"),
+    ("serving an EVENT leaves ON set", False, "kernel/serve.c",
+     "        lapic_pending(v->lapic); /* drains what was posted, so that the next post signals again */",
+     "        (void)lapic_posted(v->lapic);"),
+]
+
+
+def run(words, **more):
+    return subprocess.run(words, capture_output=True, text=True, cwd=TOP, check=False, **more)
+
+
+def commands():
+    """What make would do for each object, and for the program: {source: words}, words."""
+    text = run(["make", "-n", "-B", "--no-print-directory", "build/core/core"]).stdout
+    compiles, link = {}, None
+    for line in text.splitlines():
+        words = shlex.split(line) if re.match(r"\s*@?\S*(gcc|clang|cc)\S* ", line) else []
+        if "-c" in words:
+            compiles[words[words.index("-c") + 1]] = words
+        elif words and "build/core/core" in words:
+            link = words
+    return compiles, link
+
+
+def broken(number, file, text, becomes, compiles, link):
+    """Builds the program with this break: its path, or a line that says what is wrong with the break."""
+    with open(os.path.join(TOP, file)) as f:
+        source = f.read()
+    if source.count(text) != 1:
+        return None, f"its text is {source.count(text)} times in {file}"
+    out = os.path.join(OUT, str(number))
+    patched = os.path.join(out, file)
+    os.makedirs(os.path.dirname(patched), exist_ok=True)
+    with open(patched, "w") as f:
+        f.write(source.replace(text, becomes))
+    link = list(link)
+    for name, words in compiles.items():
+        if name != file and not file.endswith(".h"):
+            continue
+        words, object_file = list(words), os.path.join(out, name.replace("/", "_") + ".o")
+        link[link.index(words[words.index("-o") + 1])] = object_file
+        words[words.index("-o") + 1] = object_file
+        if name == file:
+            words[words.index("-c") + 1] = patched
+        words.insert(words.index("-Itests/core/shadow") + 1, "-I" + out)
+        made = run([w for w in words if w not in ("-MMD", "-MP")])
+        if made.returncode:
+            return None, "does not build: " + made.stderr.strip()[:300]
+    program = os.path.join(out, "core")
+    link[link.index("-o") + 1] = program
+    made = run(link)
+    return (program, None) if made.returncode == 0 else (None, "does not link: " + made.stderr.strip()[:300])
+
+
+def last_line(text):
+    lines = [line for line in text.splitlines() if line.startswith("core: ")]
+    return re.sub(r"^core: ", "", lines[-1]) if lines else text.strip()[-200:]
+
+
+def main():
+    few, names = "--few" in sys.argv, [a for a in sys.argv[1:] if not a.startswith("--")]
+    compiles, link = commands()
+    passed = failed = 0
+    for number, (name, usual, file, text, becomes) in enumerate(BREAKS):
+        if (few and not usual) or (names and name not in names):
+            continue
+        program, bad = broken(number, file, text, becomes, compiles, link)
+        if program:
+            try:
+                done = run([program, "--runs", str(RUNS), "--steps", str(STEPS)], timeout=120)
+                bad = None if done.returncode else f"{RUNS} runs do not notice it"
+                seen = last_line(done.stdout) if done.returncode == 1 else f"crashes ({done.returncode})"
+            except subprocess.TimeoutExpired:
+                seen = "it does not come to an end"
+        passed, failed = passed + (not bad), failed + bool(bad)
+        print(f"{'FAIL' if bad else '  ok'} {file}: {name}: {bad or seen}", flush=True)
+    print(f"core-breaks: {passed} found, {failed} not")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
