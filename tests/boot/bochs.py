@@ -9,6 +9,7 @@ from debugger import Debugger
 from harness import Failure
 
 PROMPT = re.compile(r"<bochs:\d+> ")
+LINE_TAKEN = re.compile(r"\n")
 ESCAPES = re.compile(r"\x1b\[[?0-9;]*[a-z]")
 
 
@@ -27,30 +28,35 @@ class Bochs(Debugger):
     def close(self):
         self.go()
 
-    def _reply(self):
-        """What comes before the next prompt, which stands at the end: Bochs asks for one command at a time."""
-        text, end = "", time.monotonic() + self._limit
+    def _receive(self, pattern, limit):
+        """What comes before a match, which ends what comes: Bochs asks for one command at a time. None: it does not come."""
+        text, end = "", time.monotonic() + limit
         while True:
-            found = PROMPT.search(text)
+            found = pattern.search(text)
             if found:
                 return text[:found.start()]
             if not select.select([self._terminal], [], [], max(end - time.monotonic(), 0))[0]:
-                raise Failure(f"Bochs' debugger does not answer: {text[-200:]!r}")
+                return None
             text = ESCAPES.sub("", text + os.read(self._terminal, 65536).decode(errors="replace"))
 
-    def _send(self, line):
+    def _ask(self, line, until=PROMPT):
         os.write(self._terminal, line.encode() + b"\n")
-
-    def _ask(self, line):
-        self._send(line)
-        return self._reply()
+        reply = self._receive(until, self._limit)
+        if reply is None:
+            raise Failure(f"Bochs' debugger does not answer to {line!r}")
+        return reply
 
     def go(self):
-        self._send("c")
+        # A SIGINT before the line was taken would only throw it away.
+        self._ask("c", LINE_TAKEN)
 
     def halt(self):
-        self._interrupt()
-        self._reply()
+        # One that comes when Bochs is just about to go on is lost.
+        for _ in range(self._limit):
+            self._interrupt()
+            if self._receive(PROMPT, 1) is not None:
+                return
+        raise Failure("Bochs does not stop")
 
     def stop_at(self, address, code, tries=200):
         for _ in range(tries):
@@ -87,8 +93,9 @@ class Bochs(Debugger):
         return data
 
     def write(self, address, data):
-        for i, byte in enumerate(data):
-            self._ask(f"setpmem 0x{address + i:x} 1 0x{byte:x}")
+        size = 4 if len(data) % 4 == 0 else 1
+        for i in range(0, len(data), size):
+            self._ask(f"setpmem 0x{address + i:x} {size} 0x{int.from_bytes(data[i:i + size], 'little'):x}")
         if self.read(address, len(data)) != data:
             raise Failure(f"physical memory at 0x{address:x} cannot be written")
 

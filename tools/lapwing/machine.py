@@ -23,6 +23,7 @@ DEFAULT_CPUS = {"vmx": 1}
 OTHER_CPUS = 2
 MIN_MEMORY = 512 << 20
 BOCHS_CPU = "corei7_skylake_x"
+BOCHS_HOST_MEGABYTES = 2048  # most that it takes of the host's; it keeps what does not fit in a file
 
 
 def default_cpus(kind):
@@ -97,7 +98,8 @@ class Machine:
         rom = os.path.join(ROOT, "usr", "share", "seabios", "bios.bin") if self.firmware == "seabios" else \
             os.path.join(share, "BIOS-bochs-latest")
         with open(os.path.join(folder, "bochsrc"), "w", encoding="utf-8") as file:
-            file.write(BOCHSRC.format(megabytes=self.memory >> 20, cpu=self.cpu, cpus=self.cpus, share=share, rom=rom, image=image,
+            file.write(BOCHSRC.format(megabytes=self.memory >> 20,
+                                      host_megabytes=min(self.memory >> 20, BOCHS_HOST_MEGABYTES), cpu=self.cpu, cpus=self.cpus, share=share, rom=rom, image=image,
                                       serial=serial, log=os.path.join(folder, "bochs.log")))
         with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
             file.write("c\nquit\n")
@@ -117,7 +119,7 @@ BOCHSRC = """\
 config_interface: textconfig
 display_library: term
 plugin_ctrl: iodebug=true, e1000=false, es1370=false, sb16=false, gameport=false, voodoo=false, busmouse=false
-megs: {megabytes}
+memory: guest={megabytes}, host={host_megabytes}
 cpu: model={cpu}, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
 romimage: file={rom}
 vgaromimage: file={share}/VGABIOS-lgpl-latest
