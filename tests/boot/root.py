@@ -36,6 +36,23 @@ class Root:
         self._debugger.write(physical(elf.symbol(IMAGE, "mem_fail_in")), n.to_bytes(4, "little"))
         self._debugger.go()
 
+    def stop_at(self, name):
+        """Of a machine that stands still: run until a CPU comes to a function of root's."""
+        self._debugger.stop_at(*elf.function(IMAGE, name))
+
+    def change(self, variable, field, value, size):
+        """Write a field, "structure.field", of a variable of root's, with the machine stopped; then let it run."""
+        address = elf.symbol(IMAGE, variable) + elf.offset(IMAGE, field)
+        self._debugger.write(physical(address), (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
+        self._debugger.go()
+
+    def vms(self):
+        """How many there are."""
+        self._debugger.halt()
+        count = self._vms()
+        self._debugger.go()
+        return count
+
     def snapshot(self):
         """{what: how much, or which} for everything that guests are made of. Of no use while a guest is alive."""
         self._debugger.halt()
@@ -62,7 +79,7 @@ class Root:
             "pages free": self._field(elf.symbol(IMAGE, "pool"), "buddy.free"),
             "guest frames free": self._field(elf.symbol(IMAGE, "frames"), "framemap.free"),
             "kernel stacks": sum(word.bit_count() for word in self._numbers(elf.symbol(IMAGE, "used"), 512)),
-            "VMs": sum(vm != 0 for vm in self._numbers(elf.symbol(IMAGE, "vms"), MAX_VMS)),
+            "VMs": self._vms(),
             "console pages in control": self._consoles(control),
             "timers": self._timers(worker),
             "runnable threads": sum((self._runnable(cpu, worker) for cpu in cpus), []),
@@ -78,6 +95,9 @@ class Root:
             if not svm:
                 state["VMCSs in CPUs"].append(self._field(own, "vmx_cpu.current"))
         return state
+
+    def _vms(self):
+        return sum(vm != 0 for vm in self._numbers(elf.symbol(IMAGE, "vms"), MAX_VMS))
 
     def _consoles(self, control):
         """How many pages of guests' consoles control's table maps."""

@@ -21,7 +21,7 @@ def every_allocation(session, keys, memory="16M", ready=r"spin: \d CPUs spin", m
     """ready: what the guest prints in the end; None: it is stopped at once."""
     session.boot(f"[lapwing]\non-end = stay\n[guest g]\nimage = spin.elf\nmemory = {memory}\n{keys}\n", debugger=True,
                  memory=machine_memory)
-    session.expect("lapwing", r"keyboard: g")
+    session.expect("lapwing", r"keyboard: g", limit=60)
     debugger = session.debugger()
     debugger.go()
     root = Root(debugger)
@@ -29,6 +29,8 @@ def every_allocation(session, keys, memory="16M", ready=r"spin: \d CPUs spin", m
     before = root.snapshot()
     for _ in range(ROUNDS):
         count = fail_in_turn(session, root, "g")
+        if root.vms() != 1:
+            raise Failure(f"{root.vms()} VMs after one was created")
         if ready:
             session.expect("g", ready)
         session.command("stop g", r"g: stopped")
@@ -42,6 +44,65 @@ def every_allocation(session, keys, memory="16M", ready=r"spin: \d CPUs spin", m
     session.command("poweroff")
     session.ended(g="STOPPED")
     return count
+
+
+# What control's parser would never let through: field of struct abi_vm_config, its size, what control may ask of root.
+REFUSED = [
+    ("vcpus", 4, (0, 256, 257, 0x7fffffff, 0xffffffff)),
+    ("weight", 4, (0, 10001, 0xffffffff)),
+    ("memory", 8, (0, (2 << 20) - 4096, (2 << 20) + 1, (512 << 30) + 4096, 1 << 63, (1 << 64) - 4096)),
+    ("module_count", 4, (17, 0xffffffff)),
+    ("image", 4, (64, 0x7fffffff)),
+    ("initrd", 4, (64,)),
+]
+
+
+@boot_test(limit=60, machines=BOTH)
+def creation_refused(session):
+    """Root refuses what no config may say, and nothing is left behind; what it then creates is one VM."""
+    session.boot("[lapwing]\non-end = stay\n[guest g]\nimage = spin.elf\nmemory = 16M\n", debugger=True)
+    session.expect("g", r"spin: 1 CPUs spin")
+    debugger = session.debugger()
+    debugger.go()
+    root = Root(debugger)
+    session.command("stop g", r"g: stopped")
+    before = root.snapshot()
+    for field, size, values in REFUSED:
+        for value in values:
+            debugger.halt()
+            session.command("start g")
+            session.sleep(0.1)  # it is in the serial port now, and root stands still
+            root.stop_at("vm_create")
+            root.change("config", f"abi_vm_config.{field}", value, size)
+            found = session.expect("lapwing", r"g: (not started: .*\(|started)", limit=20)
+            if found[1] != "not started: invalid argument (":
+                raise Failure(f"with {field} = {value}: {found[0]}")
+            compare(before, root.snapshot())
+    session.command("start g", r"g: started")
+    if root.vms() != 1:
+        raise Failure(f"{root.vms()} VMs after one was created")
+    session.command("poweroff")
+    session.ended(g="STOPPED")
+
+
+@boot_test(limit=60, machines=BOTH)
+def most_vcpus(session):
+    """A guest with as many vCPUs as there can be is created, and again; memory is the same afterwards."""
+    session.boot("[lapwing]\non-end = stay\n[guest g]\nimage = spin.elf\nmemory = 16M\nvcpus = 255\n", memory="1G",
+                 debugger=True)
+    session.expect("lapwing", r"keyboard: g", limit=30)
+    debugger = session.debugger()
+    debugger.go()
+    root = Root(debugger)
+    session.command("stop g", r"g: stopped")
+    before = root.snapshot()
+    for _ in range(2):
+        session.command("start g", r"g: started")
+        session.command("vcpus g", r"g/254: .*, APIC id 254,")
+        session.command("stop g", r"g: stopped")
+        compare(before, root.snapshot(), but=("ASIDs",))
+    session.command("poweroff")
+    session.ended(g="STOPPED")
 
 
 @boot_test(limit=240, machines=BOTH)
@@ -59,4 +120,4 @@ def creation_fails_without_lapic(session):
 @boot_test(limit=240, machines=BOTH)
 def creation_fails_high(session):
     """A guest with RAM above 4 GiB."""
-    every_allocation(session, "weight = 200", memory="3088M", ready=None, machine_memory="4G")
+    every_allocation(session, "weight = 200", memory="3088M", ready=None, machine_memory="4608M")

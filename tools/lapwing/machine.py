@@ -98,9 +98,10 @@ class Machine:
         rom = os.path.join(ROOT, "usr", "share", "seabios", "bios.bin") if self.firmware == "seabios" else \
             os.path.join(share, "BIOS-bochs-latest")
         with open(os.path.join(folder, "bochsrc"), "w", encoding="utf-8") as file:
-            file.write(BOCHSRC.format(megabytes=self.memory >> 20,
-                                      host_megabytes=min(self.memory >> 20, BOCHS_HOST_MEGABYTES), cpu=self.cpu, cpus=self.cpus, share=share, rom=rom, image=image,
-                                      serial=serial, log=os.path.join(folder, "bochs.log")))
+            megabytes = self.memory >> 20
+            file.write(BOCHSRC.format(megabytes=megabytes, host_megabytes=min(megabytes, BOCHS_HOST_MEGABYTES), cpu=self.cpu,
+                                      cpus=self.cpus, share=share, rom=rom, image=image, serial=serial,
+                                      log=os.path.join(folder, "bochs.log")))
         with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
             file.write("c\nquit\n")
         first = ["-debugger"] if self.debugger else ["-rc", os.path.join(folder, "go")]
