@@ -53,6 +53,11 @@ def _structures(elf):
     return structures
 
 
+def fields(elf, structure):
+    """{field: offset} of a structure."""
+    return _structures(elf)[structure]
+
+
 def offset(elf, path):
     """Of a field in its structure: path is "structure.field"."""
     structure, _, field = path.partition(".")
