@@ -9,7 +9,10 @@ FEWEST = 40  # allocations that a guest with two vCPUs needs at least
 
 def fail_in_turn(session, root, name):
     """Start a guest with its first, second, ... allocation failing, until it starts; how many there were."""
+    before = root.snapshot()
     for n in range(1, 1000):
+        if n == FEWEST:
+            compare(before, root.snapshot())
         root.fail_allocation(n)
         if session.command(f"start {name}", rf"{name}: (not )?started")[1] is None:
             root.fail_allocation(0)
