@@ -145,7 +145,7 @@ check-scripts:
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
-		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/tools/*.py))
+		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/soak/*.py tests/tools/*.py))
 
 cppcheck_flags := --quiet --std=c11 --platform=unix64 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=comparePointers --suppress=arrayIndexOutOfBoundsCond \
