@@ -11,7 +11,7 @@ host_flags    := -std=gnu11 -g -I. $(host_warnings) -MMD -MP
 # The value of a `// KEY: ...` line of a C file: what to link a test with.
 links = $(shell sed -n 's|^// $(2): ||p' $(1))
 
-.PHONY: bench setup images host guests unit fuzz test test-boot test-slow run iso check check-rules check-format check-scripts check-cppcheck check-tidy
+.PHONY: bench setup images host guests unit fuzz test test-boot test-slow soak-vms run iso check check-rules check-format check-scripts check-cppcheck check-tidy
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ unit: $(unit_names:%=build/unit/%)
 # ---- Tests of the host's tools: tests/tools/test_NAME.py ------------------------------------------------------------
 
 .PHONY: test-tools
-test-tools:
+test-tools: build/lapwing.elf
 	@tests/tools/run.py $(T)
 
 # ---- Fuzzers: tests/fuzz/fuzz_NAME.c, for a short time each ----------------------------------------------------------
@@ -96,6 +96,11 @@ test-boot: build/lapwing.elf build/host/lapwing-check images guests
 # Boot tests that take too long for each run.
 test-slow: build/lapwing.elf build/host/lapwing-check images guests
 	@tests/boot/run.py --slow
+
+# N guests live from their creation to their end; M=vmx: on Bochs.
+N ?= 10000
+soak-vms: build/lapwing.elf build/host/lapwing-check guests
+	@tests/soak/vms.py $(if $(M),--machine $(M)) $(N)
 
 test:
 	+@tests/run
@@ -140,7 +145,7 @@ check-scripts:
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
-		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/core/*.py tests/tools/*.py))
+		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/*/*.py))
 
 cppcheck_flags := --quiet --std=c11 --platform=unix64 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=comparePointers --suppress=arrayIndexOutOfBoundsCond \

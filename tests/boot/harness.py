@@ -16,6 +16,7 @@ in build/test-logs.
 
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -195,6 +196,17 @@ class Session:
         self.results = Results()
         self._over = False
         self._emulator = Emulator(host, image, self._log, modules, kernel_args)
+
+    def debugger(self):
+        """Attach to the machine, which stops; it was started with debugger=True."""
+        # Here, because they take Failure from this module.
+        from bochs import Bochs
+        from gdb import Gdb
+
+        where = self._emulator.debugger
+        if self.machine == "vmx":
+            return Bochs(where, lambda: self._emulator.process.send_signal(signal.SIGINT))
+        return Gdb(where)
 
     def path(self, name):
         """Of a file in this test's own folder."""

@@ -2,7 +2,7 @@
 
 import os
 
-from gdb import RIP, Debugger, function, illegal_instruction
+from elf import function, illegal_instruction
 from harness import BOTH, BUILD, Failure, boot_test
 from test_linux import guest
 
@@ -60,18 +60,14 @@ def restart_linux(session):
 
 def crash(session, elf, name, rip):
     """Send the next CPU that comes to a function somewhere else; where it went wrong is Lapwing's to find out."""
-    debugger = Debugger(session.path("gdb"))
+    debugger = session.debugger()
     debugger.stop_at(*function(os.path.join(BUILD, elf), name))
-    debugger.set_register(RIP, rip)
+    debugger.set_register("rip", rip)
     debugger.close()
 
 
-def boot_with_debugger(session, text):
-    session.boot(text, memory="1G", extra=["-gdb", f"unix:{session.path('gdb')},server=on,wait=off"])
-
-
 def world_crash(session, rip, exception):
-    boot_with_debugger(session, guest("a") + guest("b"))
+    session.boot(guest("a") + guest("b"), memory="1G", debugger=True)
     session.expect("a", r"guest a up")
     session.expect("b", r"guest b up")
     crash(session, "user/device.elf", "upcall_serve", rip)
@@ -85,22 +81,22 @@ def world_crash(session, rip, exception):
     session.ended(**{victim: "WORLD_CRASH", other: ("POWEROFF", 0)})
 
 
-@boot_test(limit=90)
+@boot_test(limit=90, machines=BOTH)
 def world_crash_pointer(session):
     """A device world that follows a bad pointer takes its own guest along, with a message, and no other."""
     world_crash(session, 0x10, 14)
 
 
-@boot_test(limit=90)
+@boot_test(limit=90, machines=BOTH)
 def world_crash_instruction(session):
     """The same with an illegal instruction."""
     world_crash(session, illegal_instruction(os.path.join(BUILD, "user/device.elf")), 6)
 
 
-@boot_test(limit=60)
+@boot_test(limit=60, machines=BOTH)
 def root_crash(session):
     """When root itself goes wrong, it says where, with the names of the functions that led there."""
-    boot_with_debugger(session, guest("a"))
+    session.boot(guest("a"), memory="1G", debugger=True)
     session.expect("a", r"guest a up")
     session.fatal = None
     crash(session, "lapwing.elf", "vcpu_exit", 0x10)

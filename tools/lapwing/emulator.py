@@ -21,11 +21,13 @@ class Emulator:
         self._unsent = b""
         self._closing = []
         self._kind = machine.kind
+        self.debugger = None  # path of the socket of QEMU's, descriptor of the terminal of Bochs'; None: there is none
         try:
             if machine.kind == "vmx":
                 self._start_bochs(machine, image)
             else:
-                self._start_qemu(machine.qemu(image, "stdio", modules, kernel_args))
+                self.debugger = self._path("gdb") if machine.debugger else None
+                self._start_qemu(machine.qemu(image, "stdio", modules, kernel_args, self.debugger))
         except FileNotFoundError as error:
             self._clean()
             raise LapwingError(f"{error.filename} is not there; run tools/setup") from error
@@ -44,7 +46,14 @@ class Emulator:
         self._closing += [ours, theirs]
         tty.setraw(theirs)
         command = machine.bochs(image, self._folder.name, os.ttyname(theirs))
-        self.process = self._spawn(command, subprocess.DEVNULL, subprocess.DEVNULL, {**os.environ, **BOCHS_ENVIRONMENT})
+        terminal = subprocess.DEVNULL
+        if machine.debugger:
+            self.debugger, terminal = pty.openpty()
+            self._closing += [self.debugger, terminal]
+            tty.setraw(terminal)
+        self.process = self._spawn(command, terminal, terminal, {**os.environ, **BOCHS_ENVIRONMENT})
+        if machine.debugger:
+            os.write(self.debugger, b"c\n")
         self.input = self.output = ours
 
     def _spawn(self, command, stdin, stdout, environment=None):

@@ -23,6 +23,7 @@ DEFAULT_CPUS = {"vmx": 1}
 OTHER_CPUS = 2
 MIN_MEMORY = 512 << 20
 BOCHS_CPU = "corei7_skylake_x"
+BOCHS_HOST_MEGABYTES = 2048  # most that it takes of the host's; it keeps what does not fit in a file
 
 
 def default_cpus(kind):
@@ -31,10 +32,11 @@ def default_cpus(kind):
 
 class Machine:
     """What to run on. boot is "cdrom" (an ISO), "usb" (the ISO as a stick) or "kernel" (by PVH). firmware is "bios" or "uefi",
-    for Bochs "bios" or "seabios" (which leaves IA32_FEATURE_CONTROL unlocked); cpu Bochs' CPU model."""
+    for Bochs "bios" or "seabios" (which leaves IA32_FEATURE_CONTROL unlocked); cpu Bochs' CPU model; debugger: it can be
+    stopped and looked into (Emulator.debugger)."""
 
     def __init__(self, kind="svm", cpus=None, memory=MIN_MEMORY, firmware="bios", boot="cdrom", extra=(),
-                 cpu=BOCHS_CPU, host=None):
+                 cpu=BOCHS_CPU, host=None, debugger=False):
         self._host = host or kvm.Host()
         self.kind = choose(kind, self._host)
         self.cpu = cpu
@@ -43,13 +45,15 @@ class Machine:
         self.firmware = firmware
         self.boot = boot
         self.extra = list(extra)
+        self.debugger = debugger
 
     def describe(self):
         emulator = "Bochs 3.0" if self.kind == "vmx" else "the system's QEMU" if self.kind == "svm72" else "QEMU 10"
         return f"{self.kind} on {emulator}, {self.cpus} CPUs, {self.memory >> 20}M"
 
-    def qemu(self, image, serial="stdio", modules=(), kernel_args=""):
-        """The command line of QEMU; image is the ISO, or for boot="kernel" the kernel (modules: its initrds)."""
+    def qemu(self, image, serial="stdio", modules=(), kernel_args="", debugger=None):
+        """The command line of QEMU; image is the ISO, or for boot="kernel" the kernel (modules: its initrds). debugger: path of
+        the socket for GDB's protocol, if the machine is to have a debugger."""
         if self.kind == "svm72":
             command = ["qemu-system-x86_64"]
         else:
@@ -71,6 +75,8 @@ class Machine:
                         "-device", "usb-storage,drive=stick,bootindex=0"]
         else:
             command += ["-cdrom", image]
+        if self.debugger:
+            command += ["-gdb", f"unix:{debugger},server=on,wait=off"]
         return command + self.extra
 
     def _kvm(self):
@@ -79,7 +85,8 @@ class Machine:
         return ["-accel", "kvm,kernel-irqchip=on", "-cpu", f"host,migratable=off,+{self._host.flag()}"]
 
     def bochs(self, image, folder, serial):
-        """Write Bochs' config files into a folder; its command line. serial is a terminal device."""
+        """Write Bochs' config files into a folder; its command line. serial is a terminal device. With a debugger, Bochs waits
+        for the first command."""
         need_emulators()
         if self.extra:
             raise LapwingError("--machine vmx takes no emulator arguments", EXIT_USAGE)
@@ -91,13 +98,15 @@ class Machine:
         rom = os.path.join(ROOT, "usr", "share", "seabios", "bios.bin") if self.firmware == "seabios" else \
             os.path.join(share, "BIOS-bochs-latest")
         with open(os.path.join(folder, "bochsrc"), "w", encoding="utf-8") as file:
-            file.write(BOCHSRC.format(megabytes=self.memory >> 20, cpu=self.cpu, cpus=self.cpus, share=share, rom=rom, image=image,
-                                      serial=serial, log=os.path.join(folder, "bochs.log")))
+            megabytes = self.memory >> 20
+            file.write(BOCHSRC.format(megabytes=megabytes, host_megabytes=min(megabytes, BOCHS_HOST_MEGABYTES), cpu=self.cpu,
+                                      cpus=self.cpus, share=share, rom=rom, image=image, serial=serial,
+                                      log=os.path.join(folder, "bochs.log")))
         with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
             file.write("c\nquit\n")
+        first = ["-debugger"] if self.debugger else ["-rc", os.path.join(folder, "go")]
         return [LOADER, "--library-path", LIBRARIES + ":" + os.path.join(LIBRARIES, "pulseaudio"),
-                os.path.join(ROOT, "usr", "bin", "bochs-bin"), "-q", "-f", os.path.join(folder, "bochsrc"),
-                "-rc", os.path.join(folder, "go")]
+                os.path.join(ROOT, "usr", "bin", "bochs-bin"), "-q", "-f", os.path.join(folder, "bochsrc"), *first]
 
 
 # What Bochs' libraries and its terminal front end look for in the environment.
@@ -111,7 +120,7 @@ BOCHSRC = """\
 config_interface: textconfig
 display_library: term
 plugin_ctrl: iodebug=true, e1000=false, es1370=false, sb16=false, gameport=false, voodoo=false, busmouse=false
-megs: {megabytes}
+memory: guest={megabytes}, host={host_megabytes}
 cpu: model={cpu}, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
 romimage: file={rom}
 vgaromimage: file={share}/VGABIOS-lgpl-latest
