@@ -10,6 +10,7 @@ OWN = [
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
     ("halt", 2, "nmi=1", ("EXIT", 0)),
     ("hammer", 1, "step=5", ("EXIT", 0)),
+    ("lapic", 4, "", ("EXIT", 0)),
     ("real", 1, "", ("EXIT", 0)),
     ("smp", 4, "cpus=4", ("EXIT", 0)),
     ("task", 1, "quirks=1", ("EXIT", 0)),

@@ -23,8 +23,8 @@ const struct lapic_case cases_regs[] = {
      STEPS(R(0, REG_ID, 0), R(1, REG_ID, 1), R(2, REG_ID, 2), R(3, REG_ID, 3))},
     {"the logical x2APIC ID follows from the ID", "11.12.10.2", MODE_X2, 4,
      STEPS(R(0, REG_LDR, 1), R(1, REG_LDR, 2), R(2, REG_LDR, 4), R(3, REG_LDR, 8))},
-    {"BSP flag", "9.4.2, 11.4.4", BOTH, 4,
-     STEPS(RM(0, 0x1b, 0xfee00900 | 0), WM(0, 0x1b, 0xfee00900), RM(0, 0x1b, 0xfee00900))},
+    {"BSP flag", "9.4.2, 11.4.4", MODE_X, 4,
+     STEPS(RM(0, 0x1b, 0xfee00900), RM(1, 0x1b, 0xfee00800), RM(2, 0x1b, 0xfee00800), RM(3, 0x1b, 0xfee00800))},
 
     {"reserved bits are dropped", "11.5.1, 11.6.2.2, 11.8.3.1, 11.9", MODE_X, 1,
      STEPS(W(0, REG_TPR, 0xffffffff), R(0, REG_TPR, 0xff), W(0, REG_TPR, 0), W(0, REG_LDR, 0xffffffff),

@@ -10,6 +10,7 @@
 #define MASKED       0x10000
 #define LONG         0xffffffffu
 #define DIVIDE_1     0xb
+#define SOON         60000000 /* but not before the guest has written some more registers */
 
 #define LVT(value)     W(0, REG_LVT_TIMER, value)
 #define DCR(value)     W(0, REG_DCR, value)
@@ -26,10 +27,10 @@ const struct lapic_case cases_timer[] = {
      STEPS(LVT(0x71), DCR(0xa), INITIAL(LONG), WAIT(256 * 1000), RANGE(0, REG_CURRENT, 1, LONG - 1000), NONE(0),
            INITIAL(0), R(0, REG_CURRENT, 0))},
     {"a write of 0 stops it", "11.5.4", BOTH, 1,
-     STEPS(LVT(0x71), DCR(DIVIDE_1), INITIAL(30000000), INITIAL(0), R(0, REG_CURRENT, 0), WAIT(31000000), NONE(0))},
+     STEPS(LVT(0x71), DCR(DIVIDE_1), INITIAL(SOON), INITIAL(0), R(0, REG_CURRENT, 0), WAIT(SOON + 1000000), NONE(0))},
     {"a write starts it anew", "11.5.4", BOTH, 1,
-     STEPS(LVT(0x71), DCR(DIVIDE_1), INITIAL(30000000), INITIAL(LONG), WAIT(31000000), NONE(0),
-           RANGE(0, REG_CURRENT, 1, LONG - 30000000), INITIAL(0))},
+     STEPS(LVT(0x71), DCR(DIVIDE_1), INITIAL(SOON), INITIAL(LONG), WAIT(SOON + 1000000), NONE(0),
+           RANGE(0, REG_CURRENT, 1, LONG - SOON), INITIAL(0))},
     {"periodic", "11.5.4", BOTH, 1,
      STEPS(LVT(PERIODIC | 0x72), DCR(DIVIDE_1), INITIAL(200000), WAIT(210000), TAKE(0, 0x72), EOI(0), WAIT(210000),
            TAKE(0, 0x72), EOI(0), WAIT(210000), TAKE(0, 0x72), EOI(0), R(0, REG_INITIAL, 200000), INITIAL(0),
@@ -44,9 +45,9 @@ const struct lapic_case cases_timer[] = {
      STEPS(LVT(MASKED | 0x73), DCR(DIVIDE_1), INITIAL(100000), WAIT(200000), R(0, REG_CURRENT, 0), NONE(0), LVT(0x73),
            NONE(0), INITIAL(100000), WAIT(110000), TAKE(0, 0x73), EOI(0))},
     {"unmasked while it counts", "11.5.1, 11.5.4", BOTH, 1,
-     STEPS(LVT(MASKED | 0x73), DCR(DIVIDE_1), INITIAL(30000000), LVT(0x73), WAIT(30000000), TAKE(0, 0x73), EOI(0))},
+     STEPS(LVT(MASKED | 0x73), DCR(DIVIDE_1), INITIAL(SOON), LVT(0x73), WAIT(SOON), TAKE(0, 0x73), EOI(0))},
     {"the vector is that at expiry", "11.5.1", BOTH, 1,
-     STEPS(LVT(0x73), DCR(DIVIDE_1), INITIAL(30000000), LVT(0x93), WAIT(30000000), TAKE(0, 0x93), EOI(0), NONE(0))},
+     STEPS(LVT(0x73), DCR(DIVIDE_1), INITIAL(SOON), LVT(0x93), WAIT(SOON), TAKE(0, 0x93), EOI(0), NONE(0))},
     {"the timer's interrupt is edge-triggered and minds the TPR", "11.5.1, 11.8.3.1", BOTH, 1,
      STEPS(LVT(0x74), DCR(DIVIDE_1), W(0, REG_TPR, 0x70), INITIAL(1000), WAIT(200000), NONE(0),
            R(0, REG_IRR + 0x30, 1 << 20), R(0, REG_TMR + 0x30, 0), W(0, REG_TPR, 0), TAKE(0, 0x74), EOI(0))},
@@ -54,8 +55,8 @@ const struct lapic_case cases_timer[] = {
      STEPS(W(1, REG_LVT_TIMER, 0x75), W(1, REG_DCR, DIVIDE_1), W(1, REG_INITIAL, 100000), WAIT(110000), TAKE(1, 0x75),
            EOI(1), NONE(0), R(0, REG_CURRENT, 0))},
     {"from one-shot to periodic while it counts", "11.5.4", BOTH, 1,
-     STEPS(LVT(0x76), DCR(DIVIDE_1), INITIAL(10000000), LVT(PERIODIC | 0x76), WAIT(10000000), TAKE(0, 0x76), EOI(0),
-           WAIT(10000000), TAKE(0, 0x76), EOI(0), INITIAL(0))},
+     STEPS(LVT(0x76), DCR(DIVIDE_1), INITIAL(SOON), LVT(PERIODIC | 0x76), WAIT(SOON), TAKE(0, 0x76), EOI(0), WAIT(SOON),
+           TAKE(0, 0x76), EOI(0), INITIAL(0))},
 
     /* So many ticks of the TSC are so many counts, at least: the divider. The first bound is of a count just written.
      */
@@ -81,19 +82,19 @@ const struct lapic_case cases_timer[] = {
      STEPS(LVT(TSC_DEADLINE | 0x77), WM(0, DEADLINE_MSR, 1ull << 62), RM(0, DEADLINE_MSR, 1ull << 62), NONE(0),
            WM(0, DEADLINE_MSR, 0), RM(0, DEADLINE_MSR, 0), WAIT(100000), NONE(0))},
     {"TSC deadline: a new one replaces the old one", "11.5.4.1", BOTH, 1,
-     STEPS(LVT(TSC_DEADLINE | 0x77), DEADLINE(0, 30000000), WM(0, DEADLINE_MSR, 1ull << 62), WAIT(31000000), NONE(0),
-           RM(0, DEADLINE_MSR, 1ull << 62), WM(0, DEADLINE_MSR, 0))},
+     STEPS(LVT(TSC_DEADLINE | 0x77), DEADLINE(0, SOON), WM(0, DEADLINE_MSR, 1ull << 62), WAIT(SOON + 1000000),
+           NONE(0), RM(0, DEADLINE_MSR, 1ull << 62), WM(0, DEADLINE_MSR, 0))},
     {"TSC deadline: the initial count is ignored", "11.5.4.1", BOTH, 1,
      STEPS(LVT(TSC_DEADLINE | 0x77), DCR(DIVIDE_1), INITIAL(1000), R(0, REG_CURRENT, 0), WAIT(200000), NONE(0))},
     {"TSC deadline: the MSR is ignored in other modes", "11.5.4.1", BOTH, 1,
      STEPS(LVT(0x77), WM(0, DEADLINE_MSR, 1), RM(0, DEADLINE_MSR, 0), WAIT(100000), NONE(0), LVT(PERIODIC | 0x77),
            WM(0, DEADLINE_MSR, 1), RM(0, DEADLINE_MSR, 0), NONE(0), LVT(TSC_DEADLINE | 0x77), NONE(0))},
     {"TSC deadline: leaving the mode disarms", "11.5.4.1", BOTH, 1,
-     STEPS(LVT(TSC_DEADLINE | 0x77), DEADLINE(0, 30000000), LVT(0x77), RM(0, DEADLINE_MSR, 0), WAIT(31000000), NONE(0),
-           LVT(TSC_DEADLINE | 0x77), RM(0, DEADLINE_MSR, 0), NONE(0))},
+     STEPS(LVT(TSC_DEADLINE | 0x77), DEADLINE(0, SOON), LVT(0x77), RM(0, DEADLINE_MSR, 0), WAIT(SOON + 1000000),
+           NONE(0), LVT(TSC_DEADLINE | 0x77), RM(0, DEADLINE_MSR, 0), NONE(0))},
     {"TSC deadline: entering the mode disarms", "11.5.4.1", BOTH, 1,
-     STEPS(LVT(0x77), DCR(DIVIDE_1), INITIAL(30000000), LVT(TSC_DEADLINE | 0x77), R(0, REG_CURRENT, 0), WAIT(31000000),
-           NONE(0))},
+     STEPS(LVT(0x77), DCR(DIVIDE_1), INITIAL(SOON), LVT(TSC_DEADLINE | 0x77), R(0, REG_CURRENT, 0),
+           WAIT(SOON + 1000000), NONE(0))},
     {"TSC deadline: masked, nothing comes", "11.5.1, 11.5.4.1", BOTH, 1,
      STEPS(LVT(TSC_DEADLINE | MASKED | 0x77), DEADLINE(0, 100000), WAIT(200000), NONE(0), RM(0, DEADLINE_MSR, 0),
            LVT(TSC_DEADLINE | 0x77), NONE(0))},

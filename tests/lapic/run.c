@@ -12,7 +12,7 @@
 
 struct run {
     const struct lapic_case *c;
-    unsigned mode, step, checks;
+    unsigned mode, step, checks, failed;
     uint32_t nmis[4];
 };
 
@@ -22,8 +22,10 @@ const struct lapic_case *const lapic_tables[] = {cases_regs,     cases_errors, c
 static void expect(struct run *r, const char *what, uint64_t expected, uint64_t got)
 {
     r->checks++;
-    if (expected != got)
-        machine_failed(r->c, r->step, what, expected, got);
+    if (expected == got)
+        return;
+    r->failed++;
+    machine_failed(r->c, r->step, what, expected, got);
 }
 
 static void write(struct run *r, unsigned cpu, uint32_t reg, uint32_t value)
@@ -35,12 +37,12 @@ static void reset_cpu(struct run *r, unsigned cpu)
 {
     uint64_t base = 0;
 
-    if (!machine_rdmsr(cpu, MSR_BASE, &base))
-        machine_failed(r->c, 0, "#GP of IA32_APIC_BASE", false, true);
+    expect(r, "#GP of IA32_APIC_BASE", false, !machine_rdmsr(cpu, MSR_BASE, &base));
     base = BASE_DEFAULT | (base & BASE_BSP);
-    if (!machine_wrmsr(cpu, MSR_BASE, base) || !machine_wrmsr(cpu, MSR_BASE, base | BASE_EN) ||
-        (r->mode == MODE_X2 && !machine_wrmsr(cpu, MSR_BASE, base | BASE_EN | BASE_EXTD)))
-        machine_failed(r->c, 0, "#GP on the way to the mode", false, true);
+    expect(r, "#GP of disabling", false, !machine_wrmsr(cpu, MSR_BASE, base));
+    expect(r, "#GP of enabling", false, !machine_wrmsr(cpu, MSR_BASE, base | BASE_EN));
+    if (r->mode == MODE_X2)
+        expect(r, "#GP of x2APIC mode", false, !machine_wrmsr(cpu, MSR_BASE, base | BASE_EN | BASE_EXTD));
     r->nmis[cpu] = machine_nmis(cpu, 0);
     if (r->c->modes & RAW)
         return;
@@ -170,7 +172,7 @@ static void step(struct run *r, const struct step *s)
     }
 }
 
-unsigned lapic_run(unsigned mode)
+unsigned lapic_run(unsigned mode, unsigned *failed)
 {
     struct run r = {.mode = mode};
 
@@ -179,6 +181,7 @@ unsigned lapic_run(unsigned mode)
             if (!(r.c->modes & mode))
                 continue;
             r.step = 0;
+            machine_use(r.c->cpus);
             for (unsigned cpu = 0; cpu < r.c->cpus; cpu++)
                 reset_cpu(&r, cpu);
             for (const struct step *s = r.c->steps; s->op != STEP_END; s++) {
@@ -186,5 +189,6 @@ unsigned lapic_run(unsigned mode)
                 step(&r, s);
             }
         }
+    *failed = r.failed;
     return r.checks;
 }

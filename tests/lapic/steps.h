@@ -132,6 +132,8 @@ extern const struct lapic_case cases_regs[], cases_errors[], cases_ipi[], cases_
 
 /* ---- What drives the steps: one on the host, one in the guest ---------------------------------------------------- */
 
+/* The next case needs the first n CPUs; the others get nothing until the next call. */
+void machine_use(unsigned n);
 /* A register in the CPU's present mode. False: #GP. */
 bool machine_read(unsigned cpu, uint32_t reg, uint32_t *value);
 bool machine_write(unsigned cpu, uint32_t reg, uint32_t value);
@@ -150,7 +152,8 @@ void machine_failed(const struct lapic_case *c, unsigned step, const char *what,
 
 /* ---- run.c ------------------------------------------------------------------------------------------------------ */
 
-/* Run all cases of one mode, MODE_X or MODE_X2: how many checks there were. CPUs are left as after such a case. */
-unsigned lapic_run(unsigned mode);
+/* Run all cases of one mode, MODE_X or MODE_X2: how many checks there were; *failed: how many of them failed. CPUs are
+ * left as after such a case. */
+unsigned lapic_run(unsigned mode, unsigned *failed);
 
 #endif
