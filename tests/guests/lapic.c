@@ -24,7 +24,6 @@ static void tables(unsigned mode)
 
     checks += lapic_run(mode, &failed);
     failures += failed;
-    machine_use(CPUS);
 }
 
 /* Every CPU, as smp_start() left it. */

@@ -40,10 +40,9 @@ const struct lapic_case cases_ipi[] = {
            WHO(2, 0x47))},
 
     {"the ICR reads as written, the status idle", "11.6.1", MODE_X, 2,
-     STEPS(IPI(0, 1, FIXED | 0x48), R(0, REG_ICR, FIXED | 0x48), R(0, REG_ICR2, 0x01000000), WHO(2, 0x48),
-           R(0, REG_ICR, FIXED | 0x48))},
+     STEPS(IPI(0, 1, FIXED | 0x48), R(0, REG_ICR, FIXED | 0x48), R(0, REG_ICR2, 0x01000000), WHO(2, 0x48))},
     {"writing the ICR's high half sends nothing", "11.6.1", MODE_X, 2,
-     STEPS(IPI(0, 0, SELF | FIXED | 0x48), WHO(1, 0x48), W(0, REG_ICR2, 0x01000000), WHO(0, 0),
+     STEPS(IPI(0, 0, SELF | FIXED | 0x48), TAKE(0, 0x48), EOI(0), W(0, REG_ICR2, 0x01000000), NONE(0),
            W(0, REG_ICR, FIXED | 0x49), WHO(2, 0x49))},
     {"the ICR is one of 64 bits", "11.12.9", MODE_X2, 2,
      STEPS(WM(0, 0x830, 1ull << 32 | FIXED | 0x48), RM(0, 0x830, 1ull << 32 | FIXED | 0x48), WHO(2, 0x48))},

@@ -181,7 +181,6 @@ unsigned lapic_run(unsigned mode, unsigned *failed)
             if (!(r.c->modes & mode))
                 continue;
             r.step = 0;
-            machine_use(r.c->cpus);
             for (unsigned cpu = 0; cpu < r.c->cpus; cpu++)
                 reset_cpu(&r, cpu);
             for (const struct step *s = r.c->steps; s->op != STEP_END; s++) {

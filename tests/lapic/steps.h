@@ -2,7 +2,8 @@
  * What a local APIC does, as a table of cases: each is a few steps, with what the manual says of their outcome. The
  * tables are compiled twice. On the host the steps drive lapic/ as a library (tests/unit/test_lapic_conformance.c); in
  * a guest they drive what the hypervisor shows it (tests/guests/lapic.c). Sections are those of the SDM, Vol. 3, if not
- * said otherwise. CPU n has the APIC ID n. Numbers are from the manual by hand, and not from lapic/regs.h.
+ * said otherwise. CPU n has the APIC ID n. A step of another CPU may change the ICR of CPU 0. Numbers are from the
+ * manual by hand, and not from lapic/regs.h.
  *
  * Before a case its CPUs go through the disabled state, which resets the LAPIC (11.4.3, 11.12.5); then, unless RAW is
  * said, they are software-enabled with spurious vector 0xff and, in xAPIC mode, LDR = 1 << CPU in the flat model.
@@ -132,8 +133,6 @@ extern const struct lapic_case cases_regs[], cases_errors[], cases_ipi[], cases_
 
 /* ---- What drives the steps: one on the host, one in the guest ---------------------------------------------------- */
 
-/* The next case needs the first n CPUs; the others get nothing until the next call. */
-void machine_use(unsigned n);
 /* A register in the CPU's present mode. False: #GP. */
 bool machine_read(unsigned cpu, uint32_t reg, uint32_t *value);
 bool machine_write(unsigned cpu, uint32_t reg, uint32_t value);

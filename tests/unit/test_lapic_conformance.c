@@ -44,11 +44,6 @@ static uint32_t msr_of(uint32_t reg)
     return 0x800 + reg / 16;
 }
 
-void machine_use(unsigned n)
-{
-    (void)n;
-}
-
 /* No test of a mode by the library: the one that takes the access has the register. */
 bool machine_read(unsigned cpu, uint32_t reg, uint32_t *value)
 {

@@ -1,32 +1,37 @@
 /*
  * The cases' steps in a guest: CPU 0 says what is to be done, and the CPU that the step is of does it, with interrupts
- * off, so that none comes but when a step takes it.
+ * off, so that none comes but when a step takes it. A CPU without a step sleeps, and an NMI of CPU 0 wakes it: that
+ * changes nothing but the ICR of CPU 0. Where several CPUs share one, waiting in a loop would take very long.
  */
 #include "tests/guests/lapic/lapic.h"
 
 #define WAIT_SECONDS 5
 #define SETTLE_MS    5000
+#define NMI_MS       2000
 
-enum command { IDLE, READ, WRITE, RDMSR, WRMSR, TAKE_ONE, SET_CR8, READ_CR8, SEND, SLEEP };
+enum command { IDLE, READ, WRITE, RDMSR, WRMSR, TAKE_ONE, SET_CR8, READ_CR8, SEND };
 
 static struct mailbox {
     volatile uint32_t command; /* set by CPU 0, IDLE by the CPU itself when it is done */
     uint32_t reg;
     uint64_t value;
     bool good;
-    volatile uint32_t starts, nmis, asleep;
+    volatile uint32_t starts, nmis, deaf,
+        waking; /* deaf: its LAPIC is disabled; waking: an NMI that no case has sent */
 } boxes[CPUS];
 
 static volatile int taken[CPUS];
 
-void remote_sleep(volatile uint32_t *asleep);
-extern const char remote_hlt[], remote_awake[];
+void remote_wait(const volatile uint32_t *command);
+extern const char remote_hlt[];
 
-/* An NMI ends this, also one between the store and HLT: on_nmi(). */
+/* Until there is a command. An NMI between the look and HLT begins it anew: on_nmi(). */
 __asm__(".text\n"
-        "remote_sleep: movl $1, (%rdi)\n"
+        "remote_wait: cmpl $0, (%rdi)\n"
+        "jne 1f\n"
         "remote_hlt: hlt\n"
-        "remote_awake: ret\n");
+        "jmp remote_wait\n"
+        "1: ret\n");
 
 static unsigned own_number(void)
 {
@@ -44,13 +49,12 @@ static void on_nmi(struct trap *t)
 {
     struct mailbox *box = &boxes[own_number()];
 
-    if (!box->asleep) {
+    if (box->waking)
+        box->waking = 0;
+    else
         box->nmis++;
-        return;
-    }
-    box->asleep = 0;
-    if (t->rip == (uint64_t)remote_hlt)
-        t->rip = (uint64_t)remote_awake;
+    if (t->rip >= (uint64_t)remote_wait && t->rip <= (uint64_t)remote_hlt)
+        t->rip = (uint64_t)remote_wait;
 }
 
 void remote_init(void)
@@ -107,13 +111,6 @@ static void take(struct mailbox *box)
     box->value = (uint64_t)taken[number];
 }
 
-/* The NMI that ends the sleep goes through a LAPIC that is not disabled. */
-static void sleep(struct mailbox *box)
-{
-    wrmsr(MSR_APICBASE, rdmsr(MSR_APICBASE) | APICBASE_ENABLE);
-    remote_sleep(&box->asleep);
-}
-
 static void execute(struct mailbox *box)
 {
     switch (box->command) {
@@ -142,12 +139,10 @@ static void execute(struct mailbox *box)
         box->command = IDLE;
         lapic_ipi((uint32_t)box->value, box->reg);
         break;
-    case SLEEP:
-        sleep(box);
-        break;
     default:
         break;
     }
+    box->deaf = !(rdmsr(MSR_APICBASE) & APICBASE_ENABLE);
     box->command = IDLE;
 }
 
@@ -156,16 +151,34 @@ void remote_ap(unsigned index)
     struct mailbox *box = &boxes[cpu_apic_id(index) % CPUS];
 
     box->command = IDLE;
+    box->deaf = box->waking = 0;
     box->starts++;
     for (;;) {
-        while (box->command == IDLE)
+        while (box->deaf && box->command == IDLE)
             pause();
+        remote_wait(&box->command);
         execute(box);
     }
 }
 
+/* From whatever mode the last case has left. */
+static void wake(unsigned cpu)
+{
+    uint32_t low = ICR_ASSERT | ICR_NMI;
+
+    boxes[cpu].waking = 1;
+    if (in_x2apic_mode()) {
+        wrmsr(0x830, (uint64_t)cpu << 32 | low);
+        return;
+    }
+    *page(APIC_ICR2) = cpu << 24;
+    *page(APIC_ICR) = low;
+}
+
 static void finish(unsigned cpu)
 {
+    if (!boxes[cpu].deaf)
+        wake(cpu);
     if (!wait_for(&boxes[cpu].command, IDLE, SETTLE_MS))
         fail("a CPU does not answer", IDLE, cpu);
 }
@@ -179,7 +192,7 @@ static struct mailbox *give(unsigned cpu, enum command command, uint32_t reg, ui
     box->command = command;
     if (cpu == 0)
         execute(box);
-    else if (command != SLEEP)
+    else
         finish(cpu);
     return box;
 }
@@ -197,23 +210,6 @@ bool remote_alive(unsigned cpu)
 void remote_send(unsigned cpu, uint32_t destination, uint32_t low)
 {
     give(cpu, SEND, low, destination);
-}
-
-/* Sleeping CPUs take no time from the others, which matters where the timer is watched. */
-void machine_use(unsigned n)
-{
-    for (unsigned cpu = 1; cpu < CPUS; cpu++) {
-        struct mailbox *box = &boxes[cpu];
-
-        if (cpu >= n && !box->asleep) {
-            give(cpu, SLEEP, 0, 0);
-            if (!wait_for(&box->asleep, 1, SETTLE_MS))
-                fail("a CPU does not go to sleep", 1, cpu);
-        } else if (cpu < n && box->asleep) {
-            lapic_ipi(cpu, ICR_ASSERT | ICR_NMI);
-            finish(cpu);
-        }
-    }
 }
 
 bool machine_read(unsigned cpu, uint32_t reg, uint32_t *value)
@@ -247,10 +243,13 @@ int machine_take(unsigned cpu, bool due)
     return (int)give(cpu, TAKE_ONE, 0, due)->value;
 }
 
-/* This RDMSR leaves the guest: an NMI that was posted before has come when it is done. */
+/* The NMI that wakes must not fall together with one that is counted: first those that are due, then a moment for one
+ * that is not. */
 uint32_t machine_nmis(unsigned cpu, uint32_t due)
 {
-    (void)due;
+    if (cpu && due && !wait_for(&boxes[cpu].nmis, due, NMI_MS))
+        return boxes[cpu].nmis;
+    delay_us(100);
     give(cpu, RDMSR, MSR_APICBASE, 0);
     return boxes[cpu].nmis;
 }
