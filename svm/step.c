@@ -6,7 +6,14 @@
  */
 #include "svm/svm.h"
 
-enum { RFLAGS_TF = 1 << 8, RFLAGS_NT = 1 << 14, EFER_LMA = 1 << 10, DR6_BS = 1 << 14, DR6_BREAKPOINTS = 15 };
+enum { RFLAGS_TF = 1 << 8, RFLAGS_NT = 1 << 14, EFER_LMA = 1 << 10, DR6_BS = 1 << 14 };
+
+/* The bits of DR6 that mean a breakpoint: a condition that DR7 does not enable may set its bit, too (13.1.1.3). */
+static uint64_t breakpoints(uint64_t dr7)
+{
+    uint64_t enabled = dr7 | dr7 >> 1; /* locally or globally: bits 0, 2, 4, 6 */
+    return (enabled & 1) | (enabled >> 1 & 2) | (enabled >> 2 & 4) | (enabled >> 3 & 8);
+}
 
 void svm_step_begin(struct vcpu *v, struct svm_step *before)
 {
@@ -38,11 +45,13 @@ void svm_step_end(struct vcpu *v, const struct svm_step *before)
         c->rflags = (c->rflags & ~(uint64_t)RFLAGS_TF) | (before->rflags & RFLAGS_TF);
         return;
     }
+    if (!v->nmi_blocked) /* no IRET, which has taken TF from its frame: an INIT may have come behind its exit */
+        c->rflags = (c->rflags & ~(uint64_t)RFLAGS_TF) | (before->rflags & RFLAGS_TF);
     v->nmi_blocked = false;
     v->exit.kind = ABI_EXIT_WINDOW;
     bool stepped = before->rflags & RFLAGS_TF; /* by the guest, too */
     if (!stepped)
         c->dr6 = (c->dr6 & ~(uint64_t)DR6_BS) | (before->dr6 & DR6_BS);
-    if (stepped || (c->dr6 & ~before->dr6 & DR6_BREAKPOINTS))
+    if (stepped || (c->dr6 & ~before->dr6 & breakpoints(c->dr7)))
         v->event = (struct event){.valid = true, .vector = VECTOR_DB, .type = EVENT_EXCEPTION};
 }

@@ -75,6 +75,15 @@ def own_halted(session):
     session.ended(halt="HALTED")
 
 
+@boot_test(limit=60, machines=BOTH)
+def own_bsp_init(session):
+    """An INIT restarts the BSP at the reset vector, where nothing is: the guest ends, and no other."""
+    session.boot(own("lapic", 4, "bsp=1") + own("hello", section="later"))
+    session.expect("lapic", r"lapic: INIT to the BSP")
+    session.expect("lapwing", r"lapic: vcpu 0: .* at rip 0xfff0")
+    session.ended(lapic="EMULATION", later=("EXIT", 0))
+
+
 @boot_test(limit=90, machines=BOTH)
 def own_spin(session):
     """A guest that spins with interrupts off on every CPU there is holds up nobody, and can be paused and stopped."""

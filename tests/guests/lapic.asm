@@ -13,6 +13,7 @@ INSIDE  equ REPORT + 24 ; in the NMI handler, and stays there until HOLD is 0
 HOLD    equ REPORT + 28
 CR0_WAS equ REPORT + 32
 FLAGS   equ REPORT + 36
+DEBUGS  equ REPORT + 40 ; #DB, which nobody asked for
 STACK   equ 0x6ff0
 
 ORDER_SPIN     equ 0
@@ -33,6 +34,8 @@ probe:
     mov [START], cs
     mov word [2 * 4], probe_nmi - probe
     mov [2 * 4 + 2], cs
+    mov word [1 * 4], probe_debug - probe
+    mov [1 * 4 + 2], cs
     inc dword [STARTS]
 .loop:
     inc dword [BEATS]
@@ -59,6 +62,10 @@ probe_nmi:
     cmp dword [HOLD], 0
     jne .hold
     mov dword [INSIDE], 0
+    iret
+
+probe_debug:
+    inc dword [DEBUGS]
     iret
 probe_end:
 

@@ -50,7 +50,7 @@ const struct lapic_case cases_timer[] = {
     {"the vector is that at expiry", "11.5.1", MODE_X, 1,
      STEPS(LVT(0x73), DCR(DIVIDE_1), INITIAL(SOON), LVT(0x93), WAIT(SOON), TAKE(0, 0x93), EOI(0), NONE(0))},
     {"the timer's interrupt is edge-triggered and minds the TPR", "11.5.1, 11.8.3.1", BOTH, 1,
-     STEPS(LVT(0x74), DCR(DIVIDE_1), W(0, REG_TPR, 0x70), INITIAL(1000), WAIT(30000000), NONE(0),
+     STEPS(LVT(TSC_DEADLINE | 0x74), W(0, REG_TPR, 0x70), WM(0, DEADLINE_MSR, 1), NONE(0),
            R(0, REG_IRR + 0x30, 1 << 20), R(0, REG_TMR + 0x30, 0), W(0, REG_TPR, 0), TAKE(0, 0x74), EOI(0))},
     {"the timer is the CPU's own", "11.5.4", BOTH, 2,
      STEPS(W(1, REG_LVT_TIMER, 0x75), W(1, REG_DCR, DIVIDE_1), W(1, REG_INITIAL, 100000), WAIT(110000), TAKE(1, 0x75),
