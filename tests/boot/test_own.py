@@ -10,6 +10,7 @@ OWN = [
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
     ("halt", 2, "nmi=1", ("EXIT", 0)),
     ("hammer", 1, "step=5", ("EXIT", 0)),
+    ("lapic", 4, "", ("EXIT", 0)),
     ("real", 1, "", ("EXIT", 0)),
     ("modes", 4, "", ("EXIT", 0)),
     ("smp", 4, "cpus=4", ("EXIT", 0)),
@@ -73,6 +74,15 @@ def own_halted(session):
     session.boot(own("halt", 3))
     session.expect("halt", r"halt: 3 CPUs halt")
     session.ended(halt="HALTED")
+
+
+@boot_test(limit=60, machines=BOTH)
+def own_bsp_init(session):
+    """An INIT restarts the BSP at the reset vector, where nothing is: the guest ends, and no other."""
+    session.boot(own("lapic", 4, "bsp=1") + own("hello", section="later"))
+    session.expect("lapic", r"lapic: INIT to the BSP")
+    session.expect("lapwing", r"lapic: vcpu 0: .* at rip 0xfff0")
+    session.ended(lapic="EMULATION", later=("EXIT", 0))
 
 
 @boot_test(limit=90, machines=BOTH)

@@ -6,11 +6,20 @@ guest_lib   := $(patsubst tests/guests/%.c,build/guests/obj/%.o,$(sort $(wildcar
 	build/guests/obj/lib/trap.asm.o
 guest_files := $(guest_names:%=build/guests/%.elf) build/guests/hello-mb.elf build/guests/hello-pvh.elf
 
+# What a guest has besides NAME.c and NAME.asm: the C files of a directory NAME, and the cases that unit tests share.
+guest_parts = $(patsubst tests/guests/%.c,build/guests/obj/%.o,$(sort $(wildcard tests/guests/$(1)/*.c))) \
+	$(patsubst tests/%.c,build/guests/obj/shared/%.o,$(if $(filter lapic,$(1)),$(sort $(wildcard tests/lapic/*.c))))
+
 GUEST_CFLAGS := $(freestanding) -fno-stack-protector
 
 guests: $(guest_files)
 
 build/guests/obj/%.o: tests/guests/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(ROOT_CC) $(GUEST_CFLAGS) -c $< -o $@
+
+build/guests/obj/shared/%.o: tests/%.c
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	@$(ROOT_CC) $(GUEST_CFLAGS) -c $< -o $@
@@ -44,7 +53,8 @@ build/guests/hello-pvh.elf: build/guests/obj/lib/entry-pvh.asm.o build/guests/ob
 
 define guest_rule
 build/guests/$(1).elf: build/guests/obj/lib/entry.asm.o build/guests/obj/$(1).o $(guest_lib) tests/guests/lib/guest.ld \
-		$(patsubst tests/guests/%.asm,build/guests/obj/%.asm.o,$(wildcard tests/guests/$(1).asm))
+		$(patsubst tests/guests/%.asm,build/guests/obj/%.asm.o,$(wildcard tests/guests/$(1).asm)) \
+		$(call guest_parts,$(1))
 	$$(guest_link)
 endef
 $(foreach name,$(guest_names),$(eval $(call guest_rule,$(name))))

@@ -41,7 +41,8 @@ void lapic_init(bool want_x2apic)
 
     if (!want_x2apic && (is & APICBASE_X2APIC))
         wrmsr(MSR_APICBASE, base);
-    wrmsr(MSR_APICBASE, base | APICBASE_ENABLE);
+    if (!want_x2apic || !(is & APICBASE_X2APIC)) /* an INIT leaves a CPU in x2APIC mode */
+        wrmsr(MSR_APICBASE, base | APICBASE_ENABLE);
     if (want_x2apic)
         wrmsr(MSR_APICBASE, base | APICBASE_ENABLE | APICBASE_X2APIC);
     if (cpu_index() == 0)

@@ -1,0 +1,53 @@
+/* The error status register and the error interrupt: SDM Vol. 3, 11.5.3. */
+#include "tests/lapic/steps.h"
+
+#define SEND_ILLEGAL     0x20
+#define RECEIVE_ILLEGAL  0x40
+#define ILLEGAL_REGISTER 0x80
+
+const struct lapic_case cases_errors[] = {
+    {"ESR shows errors after a write only", "11.5.3", MODE_X, 1,
+     STEPS(R(0, REG_ESR, 0), W(0, 0x040, 0), R(0, REG_ESR, 0), W(0, REG_ESR, 0), R(0, REG_ESR, ILLEGAL_REGISTER),
+           R(0, REG_ESR, ILLEGAL_REGISTER), W(0, REG_ESR, 0), R(0, REG_ESR, 0))},
+    {"illegal register: reading, too", "11.5.3", MODE_X, 1,
+     STEPS(R(0, 0x050, 0), W(0, REG_ESR, 0), R(0, REG_ESR, ILLEGAL_REGISTER), R(0, 0x3d0, 0), W(0, REG_ESR, 0),
+           R(0, REG_ESR, ILLEGAL_REGISTER), R(0, 0xff0, 0), W(0, REG_ESR, 0), R(0, REG_ESR, ILLEGAL_REGISTER))},
+    {"illegal register: not those that exist", "table 11-1", MODE_X, 1,
+     STEPS(R(0, REG_EOI, 0), W(0, REG_VERSION, 0), BITS(0, REG_ID, 0xff000000, 0), W(0, REG_PPR, 0), R(0, REG_APR, 0),
+           R(0, 0x0c0, 0), W(0, REG_ESR, 0), R(0, REG_ESR, 0))},
+    {"SELF IPI is no xAPIC register", "11.12.11", MODE_X, 1,
+     STEPS(W(0, REG_SELF_IPI, 0x41), NONE(0), W(0, REG_ESR, 0), R(0, REG_ESR, ILLEGAL_REGISTER))},
+    {"x2APIC: #GP is no APIC error", "11.12.1.3", MODE_X2, 1,
+     STEPS(RM_GP(0, 0x804), WM_GP(0, 0x802, 0), WM_GP(0, 0x828, 1), W(0, REG_ESR, 0), R(0, REG_ESR, 0))},
+    {"send illegal vector", "11.5.3", BOTH, 2,
+     STEPS(IPI(0, 1, FIXED | 0x0f), W(0, REG_ESR, 0), R(0, REG_ESR, SEND_ILLEGAL), IPI(0, 1, FIXED | 0),
+           W(0, REG_ESR, 0), R(0, REG_ESR, SEND_ILLEGAL), W(0, REG_ESR, 0), R(0, REG_ESR, 0), NONE(1))},
+    {"vector 16 is legal", "11.5.2, 11.5.3", BOTH, 2,
+     STEPS(IPI(0, 1, FIXED | 0x10), WHO(2, 0x10), W(0, REG_ESR, 0), R(0, REG_ESR, 0), W(1, REG_ESR, 0),
+           R(1, REG_ESR, 0))},
+    {"send illegal vector: NMI has none", "11.6.1", BOTH, 2,
+     STEPS(IPI(0, 1, NMI), NMIS(2), W(0, REG_ESR, 0), R(0, REG_ESR, 0), W(1, REG_ESR, 0), R(1, REG_ESR, 0))},
+    {"receive illegal vector, by a self IPI", "11.5.3", BOTH, 1,
+     STEPS(IPI(0, 0, SELF | FIXED | 5), NONE(0), W(0, REG_ESR, 0), R(0, REG_ESR, SEND_ILLEGAL | RECEIVE_ILLEGAL),
+           R(0, REG_IRR, 0))},
+    {"SELF IPI with an illegal vector", "11.5.3, 11.12.11", MODE_X2, 1,
+     STEPS(W(0, REG_SELF_IPI, 15), NONE(0), W(0, REG_ESR, 0), R(0, REG_ESR, SEND_ILLEGAL | RECEIVE_ILLEGAL),
+           R(0, REG_IRR, 0))},
+    {"receive illegal vector, from the LVT", "11.5.3", BOTH, 1,
+     STEPS(W(0, REG_LVT_ERROR, 0xe3), W(0, REG_LVT_TIMER, 0x0f), W(0, REG_DCR, 0xb), W(0, REG_INITIAL, 1000),
+           TAKE(0, 0xe3), EOI(0), NONE(0), W(0, REG_ESR, 0), R(0, REG_ESR, RECEIVE_ILLEGAL), R(0, REG_IRR, 0))},
+    {"error interrupt", "11.5.1, 11.5.3", BOTH, 2,
+     STEPS(W(0, REG_LVT_ERROR, 0xe1), IPI(0, 1, FIXED | 3), TAKE(0, 0xe1), EOI(0), IPI(0, 1, FIXED | 3), NONE(0),
+           W(0, REG_ESR, 0), R(0, REG_ESR, SEND_ILLEGAL), IPI(0, 1, FIXED | 3), TAKE(0, 0xe1), EOI(0))},
+    {"error interrupt of an illegal register", "11.5.3", MODE_X, 1,
+     STEPS(W(0, REG_LVT_ERROR, 0xe2), W(0, 0x060, 1), TAKE(0, 0xe2), EOI(0), W(0, REG_ESR, 0),
+           R(0, REG_ESR, ILLEGAL_REGISTER))},
+    {"masked error interrupt", "11.5.1", BOTH, 2,
+     STEPS(W(0, REG_LVT_ERROR, 0x100e1), IPI(0, 1, FIXED | 3), NONE(0), W(0, REG_ESR, 0), R(0, REG_ESR, SEND_ILLEGAL))},
+    {"errors add up", "11.5.3", MODE_X, 2,
+     STEPS(IPI(0, 1, FIXED | 3), R(0, 0x040, 0), W(0, REG_ESR, 0), R(0, REG_ESR, SEND_ILLEGAL | ILLEGAL_REGISTER))},
+    {"the receiver's error is the receiver's", "11.5.3", BOTH, 2,
+     STEPS(IPI(0, 1, FIXED | 3), W(0, REG_ESR, 0), BITS(0, REG_ESR, RECEIVE_ILLEGAL, 0), W(1, REG_ESR, 0),
+           BITS(1, REG_ESR, SEND_ILLEGAL, 0))},
+    {0},
+};

@@ -1,0 +1,66 @@
+/* IA32_APIC_BASE and the modes: SDM Vol. 3, 11.4.3, 11.4.4, 11.12.1, 11.12.5, figure 11-27. */
+#include "tests/lapic/steps.h"
+
+/* Of CPU 1, which is not the BSP. */
+#define BASE     0x1b
+#define DISABLED 0xfee00000ull
+#define INVALID  0xfee00400ull
+#define XAPIC    0xfee00800ull
+#define X2APIC   0xfee00c00ull
+
+const struct lapic_case cases_mode[] = {
+    {"disabled, xAPIC, x2APIC, disabled", "11.12.5", BOTH, 2,
+     STEPS(WM(1, BASE, DISABLED), RM(1, BASE, DISABLED), WM(1, BASE, XAPIC), RM(1, BASE, XAPIC), WM(1, BASE, X2APIC),
+           RM(1, BASE, X2APIC), WM(1, BASE, DISABLED), RM(1, BASE, DISABLED))},
+    {"from disabled: not to x2APIC, not to invalid", "11.12.5", BOTH, 2,
+     STEPS(WM(1, BASE, DISABLED), WM_GP(1, BASE, X2APIC), WM_GP(1, BASE, INVALID), RM(1, BASE, DISABLED),
+           WM(1, BASE, DISABLED))},
+    {"from xAPIC: not to invalid", "11.12.5", MODE_X, 2,
+     STEPS(WM_GP(1, BASE, INVALID), RM(1, BASE, XAPIC), WM(1, BASE, XAPIC), R(1, REG_ID, 0x01000000))},
+    {"from x2APIC: not to xAPIC, not to invalid", "11.12.5", MODE_X2, 2,
+     STEPS(WM_GP(1, BASE, XAPIC), WM_GP(1, BASE, INVALID), RM(1, BASE, X2APIC), WM(1, BASE, X2APIC), R(1, REG_ID, 1))},
+    {"the BSP, too", "11.12.5", BOTH, 1,
+     STEPS(WM(0, BASE, DISABLED | 0x100), WM_GP(0, BASE, X2APIC | 0x100), WM(0, BASE, XAPIC | 0x100),
+           WM_GP(0, BASE, INVALID | 0x100), WM(0, BASE, X2APIC | 0x100), WM_GP(0, BASE, XAPIC | 0x100),
+           RM(0, BASE, X2APIC | 0x100))},
+    {"reserved bits of IA32_APIC_BASE", "11.4.4, 11.12.1", BOTH, 2,
+     STEPS(WM(1, BASE, DISABLED), WM(1, BASE, XAPIC), WM_GP(1, BASE, XAPIC | 1), WM_GP(1, BASE, XAPIC | 0x80),
+           WM_GP(1, BASE, XAPIC | 0x200), WM_GP(1, BASE, XAPIC | 1ull << 63), WM_GP(1, BASE, XAPIC | 1ull << 52),
+           RM(1, BASE, XAPIC))},
+    {"disabled: no registers", "11.4.3, 11.12.2", BOTH, 2,
+     STEPS(WM(1, BASE, DISABLED), RM_GP(1, 0x802), RM_GP(1, 0x803), WM_GP(1, 0x80b, 0), WM_GP(1, 0x83f, 0x41))},
+    {"disabled: no interrupts", "11.4.3", BOTH, 2,
+     STEPS(WM(1, BASE, DISABLED), IPI(0, 1, FIXED | 0x41), IPI(0, 0, OTHERS | FIXED | 0x41), WHO(0, 0),
+           WM(1, BASE, XAPIC), W(1, REG_SVR, 0x1ff), WHO(0, 0))},
+    {"disabled: no NMI by IPI", "11.4.3", BOTH, 4,
+     STEPS(WM(1, BASE, DISABLED), IPI(0, 1, NMI), IPI(0, 0, OTHERS | NMI), NMIS(0xc), WM(1, BASE, XAPIC), NMIS(0))},
+    {"disabling resets: xAPIC", "11.4.3, 11.12.5", MODE_X, 2,
+     STEPS(W(1, REG_TPR, 0x20), W(1, REG_LVT_ERROR, 0x44), W(1, REG_DCR, 3), W(1, REG_DFR, 0), IPI(0, 1, FIXED | 0x11),
+           IPI(0, 1, FIXED | 0x91), TAKE(1, 0x91), WM(1, BASE, DISABLED), WM(1, BASE, XAPIC), R(1, REG_TPR, 0),
+           R(1, REG_PPR, 0), R(1, REG_LVT_ERROR, 0x10000), R(1, REG_DCR, 0), R(1, REG_LDR, 0), R(1, REG_DFR, ~0u),
+           R(1, REG_SVR, 0xff), R(1, REG_IRR, 0), R(1, REG_ISR + 0x40, 0), R(1, REG_ID, 0x01000000))},
+    {"disabling resets: x2APIC", "11.12.5.1", MODE_X2, 2,
+     STEPS(W(1, REG_TPR, 0x20), W(1, REG_LVT_ERROR, 0x44), W(1, REG_DCR, 3), IPI(0, 1, FIXED | 0x11),
+           IPI(0, 1, FIXED | 0x91), TAKE(1, 0x91), WM(1, BASE, DISABLED), WM(1, BASE, XAPIC), R(1, REG_TPR, 0),
+           R(1, REG_PPR, 0), R(1, REG_LVT_ERROR, 0x10000), R(1, REG_DCR, 0), R(1, REG_LDR, 0), R(1, REG_DFR, ~0u),
+           R(1, REG_SVR, 0xff), R(1, REG_IRR, 0), R(1, REG_ISR + 0x40, 0), R(1, REG_ID, 0x01000000))},
+    {"entering x2APIC mode keeps the registers", "11.12.5.1", MODE_X, 2,
+     STEPS(W(1, REG_TPR, 0x35), W(1, REG_LVT_ERROR, 0x44), W(1, REG_LVT_LINT1, 0x10400), W(1, REG_DCR, 3),
+           W(1, REG_SVR, 0x1e7), WM(1, BASE, X2APIC), R(1, REG_TPR, 0x35), R(1, REG_PPR, 0x35),
+           R(1, REG_LVT_ERROR, 0x44), R(1, REG_LVT_LINT1, 0x10400), R(1, REG_DCR, 3), R(1, REG_SVR, 0x1e7))},
+    {"entering x2APIC mode: ID and LDR", "11.12.5.1, 11.12.10.2", MODE_X, 4,
+     STEPS(W(3, REG_LDR, 0x77000000), WM(3, BASE, X2APIC), R(3, REG_ID, 3), R(3, REG_LDR, 8), WM(1, BASE, X2APIC),
+           R(1, REG_ID, 1), R(1, REG_LDR, 2))},
+    {"entering x2APIC mode keeps IRR and ISR", "11.12.5.1", MODE_X, 2,
+     STEPS(IPI(0, 1, FIXED | 0x91), TAKE(1, 0x91), IPI(0, 1, FIXED | 0x61), WM(1, BASE, X2APIC),
+           R(1, REG_ISR + 0x40, 1 << 17), R(1, REG_IRR + 0x30, 2), NONE(1), EOI(1), TAKE(1, 0x61), EOI(1))},
+    {"entering x2APIC mode: the ICR's high half is 0", "11.12.5.1", MODE_X, 2,
+     STEPS(IPI(1, 0x77, FIXED | 0x31), WM(1, BASE, X2APIC), RM(1, 0x830, FIXED | 0x31))},
+    {"CPUs of both modes reach each other", "11.12.5, 11.12.9", MODE_X, 4,
+     STEPS(WM(2, BASE, X2APIC), WM(3, BASE, X2APIC), IPI(0, 3, FIXED | 0x41), WHO(8, 0x41), IPI(3, 0, FIXED | 0x41),
+           WHO(1, 0x41), IPI(0, 0, ALL | FIXED | 0x42), WHO(0xf, 0x42), IPI(3, 0, OTHERS | FIXED | 0x43), WHO(7, 0x43),
+           IPI(2, 1, NMI), NMIS(2))},
+    {"IA32_APIC_BASE survives #GP, the LAPIC works", "11.12.5", MODE_X2, 2,
+     STEPS(WM_GP(1, BASE, XAPIC), W(1, REG_SELF_IPI, 0x44), WHO(2, 0x44), IPI(0, 1, FIXED | 0x45), WHO(2, 0x45))},
+    {0},
+};
