@@ -154,21 +154,21 @@ out:
     atomic { gone = 1; thread[0] = DEAD; r = 0; start = 0 }
 }
 
-inline ask(r, page) {
-    word_ask(0, r, page, false, asked, must, to);
+inline ask() {
+    word_ask(0, what, page, false, asked, must, to);
     if
     :: asked == KICK -> kick[to] = 1
     :: asked == WAKE -> thread_wake(0)
     :: else
     fi;
-    atomic { asked = 0; to = 0; must = 0 }
+    atomic { asked = 0; to = 0; what = 0 }
 }
 
 #define CHOOSE(set, r) (set) & B(r) -> what = r
 
 proctype control()
 {
-    byte asked, to, what;
+    byte asked, to, what, page;
     bool must;
     do
     :: atomic {
@@ -183,8 +183,7 @@ proctype control()
         :: CHOOSE(CONTROL, R_NMI)
         :: CHOOSE(CONTROL, R_TEARDOWN)
         fi };
-        ask(what, 0);
-        what = 0
+        ask()
     :: break
     od
 }
@@ -204,10 +203,10 @@ proctype peer()
         :: CHOOSE(PEER, REQUESTS)
         fi };
         if
-        :: what < REQUESTS -> ask(what, page)
-        :: else -> thread_wake(0) /* SYS_UNPARK, and every other permit that is not meant for the word */
-        fi;
-        what = 0
+        :: what < REQUESTS -> ask()
+        :: else -> thread_wake(0); /* SYS_UNPARK, and every other permit that is not meant for the word */
+            what = 0
+        fi
     :: BSP && !running -> running = 1; resetting = 1; resetting = 0; /* vm_boot() */
         word_start(0, must);
         if
@@ -225,27 +224,29 @@ inline look() {
     assert(w[0].where != PARKED || (unwoken && !(w[0].req & MAY_WAKE(w[0].mp))));
     assert(!(fresh & ~w[0].req));
     assert((w[0].mp == PAUSED || (w[0].where == PARKED && (w[0].req & B(R_PAUSE)))) == i_stop);
-    assert((i_mp == RUNNABLE) == (MP_BEHIND(0) != UNINITIALIZED && MP_BEHIND(0) != WAIT_FOR_SIPI) || (w[0].req & B(R_INIT)));
-    assert(w[0].mp == PAUSED || ((i_mp == RUNNABLE || i_mp == w[0].mp) && started == i_start &&
-        (got_nmi || (w[0].req & B(R_NMI))) == i_nmi));
+    assert(w[0].mp == PAUSED || started == i_start);
+    assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
+    assert(w[0].mp == PAUSED || i_mp == w[0].mp || (i_mp == RUNNABLE && (w[0].mp == HALTED || w[0].mp == HALTED_MASKED)));
     assert(w[0].mp != HALTED || (!nmi && !irr));
     assert(w[0].mp != HALTED_MASKED || !nmi)
 }
 
 proctype monitor()
 {
-    byte asked, to;
+    byte asked, to, what, page;
     bool must;
     timeout;
     if
     :: gone
     :: else ->
         look();
-        ask(R_RESUME, 0);
+        what = R_RESUME;
+        ask();
         timeout;
         look();
         assert(w[0].mp != PAUSED);
-        ask(R_TEARDOWN, 0);
+        what = R_TEARDOWN;
+        ask();
         timeout
     fi;
     assert(gone && !unwoken)

@@ -1,0 +1,18 @@
+"""The instances of the models that are run, and what in them cannot be reached, and why."""
+
+from model import Instance, mask
+
+CONTROL = mask("TEARDOWN PAUSE RESUME APIC CLOCK TIMER")
+PEER = mask("INIT SIPI NMI EVENT PERMIT")
+
+INSTANCES = [
+    Instance("word-bsp", "word.pml", {"BSP": 1, "BUDGET": 4, "CONTROL": CONTROL, "PEER": PEER}, {"BUDGET": 3}),
+    Instance("word-ap", "word.pml", {"BSP": 0, "BUDGET": 4, "CONTROL": CONTROL, "PEER": PEER}, {"BUDGET": 3}),
+    Instance("sipi", "word.pml", {"BSP": 0, "BUDGET": 6, "CONTROL": mask("PAUSE RESUME"),
+                                  "PEER": mask("INIT SIPI NMI")}, {"BUDGET": 5}),
+]
+
+# Model: {text of a statement: why nothing gets there}
+UNREACHED = {
+    "word.pml": {},
+}
