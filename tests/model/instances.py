@@ -6,7 +6,7 @@ CONTROL = mask("TEARDOWN PAUSE RESUME APIC CLOCK TIMER")
 PEER = mask("INIT SIPI NMI EVENT PERMIT")
 
 INSTANCES = [
-    Instance("word-bsp", "word.pml", {"BSP": 1, "BUDGET": 4, "CONTROL": CONTROL, "PEER": PEER}, {"BUDGET": 3}),
+    Instance("word-bsp", "word.pml", {"BSP": 1, "BUDGET": 3, "CONTROL": CONTROL, "PEER": PEER}),
     Instance("word-ap", "word.pml", {"BSP": 0, "BUDGET": 4, "CONTROL": CONTROL, "PEER": PEER}, {"BUDGET": 3}),
     Instance("sipi", "word.pml", {"BSP": 0, "BUDGET": 6, "CONTROL": mask("PAUSE RESUME"),
                                   "PEER": mask("INIT SIPI NMI")}, {"BUDGET": 5}),

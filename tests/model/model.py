@@ -17,7 +17,7 @@ R = ["TEARDOWN", "PAUSE", "RESUME", "INIT", "SIPI", "APIC", "TIMER", "NMI", "EVE
 
 def mask(names):
     """Of a model's requests; PERMIT is a thread_wake that has nothing to do with the word."""
-    return sum(f"(1<<R_{n})" if False else 1 << R.index(n) for n in names.split())
+    return sum(1 << R.index(n) for n in names.split())
 
 
 class Instance:
@@ -60,7 +60,7 @@ def build(directory, instance, files, defines, optimize):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as f:
             f.write(text)
     flags = [f"-D{k}={v}" for k, v in defines.items()]
-    spin = subprocess.run(["spin", "-a", *flags, instance.model], cwd=directory, capture_output=True, text=True)
+    spin = subprocess.run(["spin", "-o3", "-a", *flags, instance.model], cwd=directory, capture_output=True, text=True)
     if spin.returncode or "Error" in spin.stdout or not os.path.exists(os.path.join(directory, "pan.c")):
         return "spin: " + (spin.stdout + spin.stderr).strip()[:300]
     kind = ["-DNFAIR=3"] if instance.liveness else ["-DSAFETY"]
@@ -77,9 +77,10 @@ def coverage(directory, out, result):
         m = re.match(r"unreached in (?:proctype )?(\S+)", line)
         if m:
             proc = m.group(1)
-        m = re.match(r"\t\S+:\d+, state (\d+),", line)
+        m = re.match(r'\t\S+:(\d+), state (\d+), "(.*)"', line)
         if m and proc:
-            missed.add((proc, m.group(1)))
+            missed.add((proc, m.group(2)))
+            result.unreached.add((m.group(1), m.group(3)))
     table = subprocess.run(["./pan", "-d"], cwd=directory, capture_output=True, text=True).stdout
     for line in table.splitlines():
         m = re.match(r"(?:proctype|init|claim|never) *(\S*)", line)

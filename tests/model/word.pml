@@ -179,8 +179,6 @@ proctype control()
         :: CHOOSE(CONTROL, R_APIC)
         :: CHOOSE(CONTROL, R_CLOCK)
         :: CHOOSE(CONTROL, R_TIMER)
-        :: CHOOSE(CONTROL, R_EVENT)
-        :: CHOOSE(CONTROL, R_NMI)
         :: CHOOSE(CONTROL, R_TEARDOWN)
         fi };
         ask()
