@@ -1,7 +1,7 @@
 /*
  * A guest's two threads on two CPUs, and their end: kernel/schedule.c, kernel/thread.c, vm_end(), vm_destroy(), under
  * x86-TSO as far as on_cpu is concerned. Thread VCPU enters the guest, halts and parks; thread WORKER asks for it, sleeps,
- * is in ring 3, and ends the guest itself if ENDS. Control, on a CPU of its own, ends and frees the guest; so does the
+ * is in ring 3, and once asks (DOES 0), sleeps (1) or ends the guest itself (2). Control, on a CPU of its own, ends and frees the guest; so does the
  * vCPU's timer ask from there.
  *
  * No thread runs on two stacks or stands in two queues, no wake-up is lost between CPUs, every thread comes to its end
@@ -93,6 +93,12 @@ inline take_woken(c, t) {
         :: empty(woken[c]) -> t = 0; break
         od
     }
+}
+
+/* Interrupts are on for a moment. */
+inline irq_window(c, t) {
+    atomic { kick[c] = 0; reschedule[c] = 0 };
+    take_woken(c, t)
 }
 
 /* schedule() and the idle loop of one CPU. A thread's own call ends when its thread is current again. */
@@ -274,7 +280,7 @@ serve:
         fi;
         word_set_mp(0, RUNNABLE);
         goto serve
-    :: mp == RUNNABLE -> schedule(VCPU, 1); kick[cpu[VCPU]] = 0; goto serve
+    :: mp == RUNNABLE -> irq_window(cpu[VCPU], choice); schedule(VCPU, 1); goto serve
     :: mp == RUNNABLE -> here = cpu[VCPU]
     fi;
     atomic {
@@ -286,13 +292,13 @@ serve:
         fi
     };
     if
-    :: true -> kick[here] || reschedule[here]
+    :: true -> kick[here] || reschedule[here] || nempty(rq[here]) /* the last: its time slice ends */
     :: true -> mp = HALTED
     fi;
     atomic { LOCKED(here); in_guest = 0; word_leave(0, flag) };
     if
     :: mp == HALTED -> word_set_mp(0, HALTED)
-    :: else -> kick[here] = 0
+    :: else -> irq_window(here, choice)
     fi;
     here = 0;
     goto serve;
@@ -306,7 +312,7 @@ proctype worker()
 {
     bool must;
     byte asked, to, choice, what;
-    byte left = ASKS;
+    byte left = 1;
 
     MINE(WORKER);
     do
@@ -314,17 +320,17 @@ proctype worker()
     :: !ending ->
         /* In ring 3: until an interrupt, or for a system call. */
         if
-        :: kick[cpu[WORKER]] || reschedule[cpu[WORKER]] -> kick[cpu[WORKER]] = 0;
+        :: kick[cpu[WORKER]] || reschedule[cpu[WORKER]] || nempty(rq[cpu[WORKER]]) ->
+            irq_window(cpu[WORKER], choice);
             if
             :: true
             :: true -> schedule(WORKER, 1) /* user_return(): before it looks at ending */
             fi
         :: left > 0 -> left--;
             if
-            :: what = R_EVENT; ask(what, cpu[WORKER]); what = 0
-            :: schedule(WORKER, 1)
-            :: park(WORKER)
-            :: ENDS -> vm_end(cpu[WORKER])
+            :: DOES == 0 -> what = R_EVENT; ask(what, cpu[WORKER]); what = 0
+            :: DOES == 1 -> park(WORKER)
+            :: DOES == 2 -> vm_end(cpu[WORKER])
             fi
         fi
     od;
