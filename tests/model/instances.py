@@ -10,6 +10,14 @@ INSTANCES = [
     Instance("word-ap", "word.pml", {"BSP": 0, "BUDGET": 4, "CONTROL": CONTROL, "PEER": PEER}, {"BUDGET": 3}),
     Instance("sipi", "word.pml", {"BSP": 0, "BUDGET": 6, "CONTROL": mask("PAUSE RESUME"),
                                   "PEER": mask("INIT SIPI NMI")}, {"BUDGET": 5}),
+    Instance("broadcast", "broadcast.pml", {"TOGGLES": 1, "ROUNDS": 1}),
+    Instance("posted", "posted.pml", {"PI": 0, "POSTS": 2, "RESET": 1}, {"POSTS": 1}),
+    Instance("posted-pi", "posted.pml", {"PI": 1, "POSTS": 2, "RESET": 1}, {"POSTS": 1}),
+    Instance("teardown-ask", "teardown.pml", {"DOES": 0}),
+    Instance("teardown-park", "teardown.pml", {"DOES": 1}),
+    Instance("teardown-end", "teardown.pml", {"DOES": 2}),
+    Instance("teardown-timer", "teardown.pml", {"DOES": 3}),
+    Instance("timer", "timer.pml", {"SETS": 3}),
 ]
 
 # Model: {text of a statement: why nothing gets there}

@@ -69,7 +69,12 @@ def build(directory, instance, files, defines, optimize):
     return "gcc: " + gcc.stderr[:300] if gcc.returncode else ""
 
 
-def coverage(directory, out, result):
+def same(text):
+    """The text of a statement of word.inc, whichever vCPU and thread it is for."""
+    return re.sub(r"\b(w|thread)\[\w+\]", r"\1[]", text)
+
+
+def coverage(directory, instance, out, result):
     """Which statements were reached, by line and text: an inline's count once, wherever it was put."""
     missed = set()
     proc = ""
@@ -77,10 +82,11 @@ def coverage(directory, out, result):
         m = re.match(r"unreached in (?:proctype )?(\S+)", line)
         if m:
             proc = m.group(1)
-        m = re.match(r'\t\S+:(\d+), state (\d+), "(.*)"', line)
+        m = re.match(r'\t(\S+):(\d+), state (\d+), "(.*)"', line)
         if m and proc:
-            missed.add((proc, m.group(2)))
-            result.unreached.add((m.group(1), m.group(3)))
+            missed.add((proc, m.group(3)))
+            if instance.model == "word.pml" or not m.group(1).endswith(".inc"): # the others use a part of word.inc
+                result.unreached.add((m.group(2), same(m.group(4))))
     table = subprocess.run(["./pan", "-d"], cwd=directory, capture_output=True, text=True).stdout
     for line in table.splitlines():
         m = re.match(r"(?:proctype|init|claim|never) *(\S*)", line)
@@ -88,8 +94,9 @@ def coverage(directory, out, result):
             proc = m.group(1).lstrip(":").rstrip(":") or "init"
         m = re.match(r"\tstate +(\d+) -\(tr.*\] \S+:(\d+) => (.*)$", line)
         if m:
-            key = (m.group(2), m.group(3))
-            (result.unreached if (proc, m.group(1)) in missed else result.reached).add(key)
+            key = (m.group(2), same(m.group(3)))
+            if (proc, m.group(1)) not in missed:
+                result.reached.add(key)
 
 
 def run(directory, instance, seconds, full):
@@ -118,5 +125,5 @@ def run(directory, instance, seconds, full):
         if bad in out + pan.stderr and not result.problem:
             result.problem = bad
     if full and not result.problem:
-        coverage(directory, out, result)
+        coverage(directory, instance, out, result)
     return result

@@ -42,9 +42,10 @@ def main():
         reached.setdefault(instance.model, set()).update(result.reached)
         unreached.setdefault(instance.model, set()).update(result.unreached)
     if not wanted and not failed:
+        shared = reached["word.pml"]
         for name in sorted(unreached):
             expected = UNREACHED.get(name, {})
-            left = {text for line, text in unreached[name] - reached[name]}
+            left = {text for line, text in unreached[name] - reached[name] - shared}
             bad = [f"nothing reaches: {t}" for t in sorted(left - set(expected))]
             bad += [f"reached, and listed as not: {t}" for t in sorted(set(expected) - left)]
             for text in bad:

@@ -1,8 +1,8 @@
 /*
  * A guest's two threads on two CPUs, and their end: kernel/schedule.c, kernel/thread.c, vm_end(), vm_destroy(), under
  * x86-TSO as far as on_cpu is concerned. Thread VCPU enters the guest, halts and parks; thread WORKER asks for it, sleeps,
- * is in ring 3, and once asks (DOES 0), sleeps (1) or ends the guest itself (2). Control, on a CPU of its own, ends and frees the guest; so does the
- * vCPU's timer ask from there.
+ * is in ring 3, and once asks (DOES 0), sleeps (1) or ends the guest itself (2); with
+ * DOES 3 it is the timer that asks. Control, on a CPU of its own, ends and frees the guest.
  *
  * No thread runs on two stacks or stands in two queues, no wake-up is lost between CPUs, every thread comes to its end
  * once the guest is ending (from ring 3 too), and nobody touches what has been freed.
@@ -56,12 +56,8 @@ end:
 
 /* thread_wake() on CPU self (NONE: one that has no part in this), then schedule_wake() */
 inline wake(t, self, choice) {
-    assert(t == CONTROL || !freed);
-    atomic {
-        choice = (thread[t] == BLOCKED);
-        thread_wake(t);
-        choice = (choice && t != CONTROL)
-    };
+    assert(!freed);
+    atomic { choice = (thread[t] == BLOCKED); thread_wake(t) };
     if
     :: choice ->
         if
@@ -105,7 +101,6 @@ inline irq_window(c, t) {
 proctype scheduler(byte c)
 {
     byte t, next, before = NONE;
-    byte choice;
 idle:
     reschedule[c] = 0;
     take_woken(c, t);
@@ -144,7 +139,7 @@ pick:
         :: t == DEAD -> /* thread_gone() */
             atomic { LOCKED(c); alive--; t = alive };
             if
-            :: t == 0 -> wake(CONTROL, c, choice)
+            :: t == 0 -> thread_wake(CONTROL)
             :: else
             fi
         :: else
@@ -251,10 +246,6 @@ proctype vcpu()
     byte r, start, choice, mp, here;
 
     MINE(VCPU);
-    do
-    :: w[0].where == PARKED -> park(VCPU)
-    :: else -> break
-    od;
 serve:
     atomic {
         LOCKED(cpu[VCPU]);
@@ -326,7 +317,7 @@ proctype worker()
             :: true
             :: true -> schedule(WORKER, 1) /* user_return(): before it looks at ending */
             fi
-        :: left > 0 -> left--;
+        :: DOES < 3 && left > 0 -> left--;
             if
             :: DOES == 0 -> what = R_EVENT; ask(what, cpu[WORKER]); what = 0
             :: DOES == 1 -> park(WORKER)
@@ -342,7 +333,7 @@ proctype timer()
     bool must;
     byte asked, to, choice, what = R_TIMER;
     if
-    :: atomic { armed -> armed = 0; fired_busy = 1 };
+    :: atomic { DOES == 3 && armed -> armed = 0; fired_busy = 1 };
         ask(what, NONE);
         fired_busy = 0
     :: true
@@ -366,9 +357,8 @@ proctype control()
 
 init {
     atomic {
-        w[0].where = PARKED;
-        w[0].mp = HALTED;
-        thread[VCPU] = BLOCKED;
+        queued[VCPU] = 1;
+        rq[0]!VCPU;
         queued[WORKER] = 1;
         rq[1]!WORKER;
         run store_buffer(0);
