@@ -67,6 +67,17 @@ unit: $(unit_names:%=build/unit/%)
 test-tools:
 	@tests/tools/run.py $(T)
 
+# ---- Models of the vCPU core's protocol, checked by spin: tests/model/*.pml ------------------------------------------
+
+# T=NAME runs only the instances whose name contains it.
+.PHONY: model mutants
+model:
+	@tests/model/run.py $(T)
+
+# Can the models fail? T=NAME runs only the mutants whose name contains it; JOBS=N at a time.
+mutants:
+	@tests/model/mutants.py $(T)
+
 # ---- Fuzzers: tests/fuzz/fuzz_NAME.c, for a short time each ----------------------------------------------------------
 
 fuzz_tests := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -140,7 +151,7 @@ check-scripts:
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
-		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/tools/*.py))
+		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/boot/*.py tests/model/*.py tests/tools/*.py))
 
 cppcheck_flags := --quiet --std=c11 --platform=unix64 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=comparePointers --suppress=arrayIndexOutOfBoundsCond \

@@ -24,6 +24,7 @@ from mutant_list import CELLS_ALIKE, MUTANTS  # noqa: E402
 BUILD = os.path.join(model.ROOT, "build", "mutants")
 SECONDS = 60
 STATES = ["RUNNABLE", "UNINITIALIZED", "WAIT_FOR_SIPI", "HALTED", "HALTED_MASKED", "PAUSED"]
+SMALLER = {"word-2": {"BUDGET": 2}, "word-ap": {"BUDGET": 3}, "sipi": {"BUDGET": 4}}
 BY_NAME = {i.name: i for i in INSTANCES}
 
 
@@ -42,7 +43,7 @@ def cell_mutants(files):
                                  f"#define WAKES_{request} {int(bits) ^ 1 << number[state]}\n")
             alike = next((why for requests, states, why in CELLS_ALIKE
                           if request in requests.split() and state in states.split()), None)
-            yield Mutant(f"wakes: {request} in {state}", "word-2 word-ap", {**files, "constants.h": text}, alike)
+            yield Mutant(f"wakes: {request} in {state}", "word-2" if alike else "word-2 word-ap", {**files, "constants.h": text}, alike)
     for request, waited in re.findall(r"#define WAITED_(\w+) (\d)\n", table):
         if waited == "1":
             text = table.replace(f"#define WAITED_{request} 1", f"#define WAITED_{request} 0")
@@ -63,13 +64,13 @@ def attempt(number, mutant):
     """Which instance finds it, and by what; or (None, "")."""
     for name in mutant.instances:
         instance = BY_NAME["word-bsp" if name == "word-2" else name]
-        defines = {**instance.small, **({"BUDGET": 2} if name == "word-2" else {})}
+        defines = {**instance.small, **SMALLER.get(name, {})}
         directory = os.path.join(BUILD, str(number))
-        problem = model.build(directory, instance, mutant.files, defines, "-O1")
+        problem = model.build(directory, instance, mutant.files, defines, "-O0")
         if problem:
             return "", problem
         problem = model.run(directory, instance, SECONDS, False).problem
-        if problem.startswith("not finished") or "depth" in problem:
+        if problem.startswith("not finished") or "too small" in problem:
             return "", f"{name}: {problem}"
         if problem:
             return name, re.sub(r"\(at depth \d+\)", "", problem)[:90]

@@ -221,6 +221,7 @@ inline look() {
     assert(w[0].where != GUEST || (w[0].mp == RUNNABLE && EMPTY(0)));
     assert(w[0].where != PARKED || (unwoken && !(w[0].req & MAY_WAKE(w[0].mp))));
     assert(!(fresh & ~w[0].req));
+    assert(w[0].mp == PAUSED || !(w[0].req & B(R_SIPI))); /* one that does not count is not kept */
     assert((w[0].mp == PAUSED || (w[0].where == PARKED && (w[0].req & B(R_PAUSE)))) == i_stop);
     assert(w[0].mp == PAUSED || started == i_start);
     assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
