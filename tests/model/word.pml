@@ -45,15 +45,20 @@ bool i_stop, i_nmi;
 #define ON_START(v, woken) \
     assert(!woken || unwoken); unwoken = unwoken && !woken; \
     if :: woken -> i_mp = RUNNABLE :: else fi
-#define ON_PARK(v, parked) assert(!unwoken && state != RUNNABLE); unwoken = parked
+/* Who may not sleep has something to serve, which the next word_take() gives it: it does not spin. */
+#define ON_PARK(v, parked) \
+    assert(!unwoken && state != RUNNABLE); \
+    assert(parked || (w[v].req & MAY_WAKE(state))); \
+    unwoken = parked
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) \
     if \
     :: r < REQUESTS -> \
         assert(w[v].mp != PAUSED || r == R_PAUSE || r == R_TEARDOWN); \
         assert(r == R_TEARDOWN || !(w[v].req & B(R_TEARDOWN))); \
+        assert(!(w[v].req & B(r))); \
         fresh = fresh & ~B(r); kicked = kicked & w[v].req \
-    :: else \
+    :: else -> assert(!(w[v].req & (w[v].mp == PAUSED -> MAY_WAKE(PAUSED) : B(REQUESTS) - 1))) \
     fi
 
 #include "word.inc"
