@@ -1,6 +1,6 @@
 /*
  * Broadcasts that wait: vm_broadcast(), vm_pause(), vm_resume(), vm_end() of kernel/vm.c, kernel/inhibit.c and
- * kernel/mutex.c. Two vCPUs, each on its own CPU, run the guest and switch their LAPIC's mode TOGGLES times, which
+ * kernel/mutex.c. Two vCPUs, each on its own CPU, run the guest and switch their LAPIC's mode (TOGGLES, OTHERS times), which
  * changes the mask that says whether acceleration is allowed; control pauses and resumes ROUNDS times and ends the guest
  * at any moment of that.
  *
@@ -107,7 +107,7 @@ proctype vcpu(byte v)
     bool flag, must, odd, new_mask;
     byte cpu = v;
     byte r, start, asked, to, i, next, by, woken;
-    byte left = TOGGLES;
+    byte left = (v == 0 -> TOGGLES : OTHERS);
 
 serve:
     atomic {

@@ -10,7 +10,7 @@ INSTANCES = [
     Instance("word-ap", "word.pml", {"BSP": 0, "BUDGET": 4, "CONTROL": CONTROL, "PEER": PEER}, {"BUDGET": 3}),
     Instance("sipi", "word.pml", {"BSP": 0, "BUDGET": 6, "CONTROL": mask("PAUSE RESUME"),
                                   "PEER": mask("INIT SIPI NMI")}, {"BUDGET": 5}),
-    Instance("broadcast", "broadcast.pml", {"TOGGLES": 1, "ROUNDS": 1}),
+    Instance("broadcast", "broadcast.pml", {"TOGGLES": 1, "OTHERS": 1, "ROUNDS": 1}, {"OTHERS": 0}),
     Instance("posted", "posted.pml", {"PI": 0, "POSTS": 2, "RESET": 1}, {"POSTS": 1}),
     Instance("posted-pi", "posted.pml", {"PI": 1, "POSTS": 2, "RESET": 1}, {"POSTS": 1}),
     Instance("teardown-ask", "teardown.pml", {"DOES": 0}),

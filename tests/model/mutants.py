@@ -22,9 +22,11 @@ from instances import INSTANCES  # noqa: E402
 from mutant_list import CELLS_ALIKE, MUTANTS  # noqa: E402
 
 BUILD = os.path.join(model.ROOT, "build", "mutants")
-SECONDS = 60
+SECONDS = 120
 STATES = ["RUNNABLE", "UNINITIALIZED", "WAIT_FOR_SIPI", "HALTED", "HALTED_MASKED", "PAUSED"]
-SMALLER = {"word-2": {"BUDGET": 2}, "word-ap": {"BUDGET": 3}, "sipi": {"BUDGET": 4}}
+# Smaller ones yet, and those that there are for mutants only.
+OF = {"word-2": "word-bsp", "broadcast-2": "broadcast"}
+SMALLER = {"word-2": {"BUDGET": 2}, "broadcast-2": {"OTHERS": 1, "ROUNDS": 0}, "word-ap": {"BUDGET": 3}, "sipi": {"BUDGET": 4}}
 BY_NAME = {i.name: i for i in INSTANCES}
 
 
@@ -47,7 +49,7 @@ def cell_mutants(files):
     for request, waited in re.findall(r"#define WAITED_(\w+) (\d)\n", table):
         if waited == "1":
             text = table.replace(f"#define WAITED_{request} 1", f"#define WAITED_{request} 0")
-            yield Mutant(f"waited: {request}", "broadcast", {**files, "constants.h": text}, None)
+            yield Mutant(f"waited: {request}", "broadcast-2 broadcast", {**files, "constants.h": text}, None)
 
 
 def listed_mutants(files):
@@ -63,7 +65,7 @@ def listed_mutants(files):
 def attempt(number, mutant):
     """Which instance finds it, and by what; or (None, "")."""
     for name in mutant.instances:
-        instance = BY_NAME["word-bsp" if name == "word-2" else name]
+        instance = BY_NAME[OF.get(name, name)]
         defines = {**instance.small, **SMALLER.get(name, {})}
         directory = os.path.join(BUILD, str(number))
         problem = model.build(directory, instance, mutant.files, defines, "-O0")

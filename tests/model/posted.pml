@@ -133,6 +133,7 @@ guest:
         :: kick[cpu]
         fi
     :: true -> mp = HALTED
+    :: true /* any exit */
     fi;
     LOCKED(VCPU);
     word_leave(0, flag);
