@@ -21,6 +21,15 @@ INSTANCES = [
 ]
 
 # Model: {text of a statement: why nothing gets there}
+NO_PLAIN_STORE = "the code has no plain store to PIR or ON; mutants do"
+FOR_EVER = "the store buffers outlive everybody"
+WORKER_IDLE = "the timer's instance, where the worker does nothing"
+
 UNREACHED = {
-    "word.pml": {},
+    "word.pml": {"must = 1": "nobody waits there: broadcast.pml", "w[].ack = 1": "the same"},
+    "broadcast.pml": {"w[].vector = 0": "no INIT and SIPI there: word.pml"},
+    "posted.pml": {"-end-": FOR_EVER, "at = 0": NO_PLAIN_STORE, "val = 0": NO_PLAIN_STORE,
+                   "memory[at] = val": NO_PLAIN_STORE},
+    "teardown.pml": {"-end-": FOR_EVER, "((3==0))": WORKER_IDLE, "((3==1))": WORKER_IDLE, "((3==2))": WORKER_IDLE,
+                     "rq[choice]!1": "nobody wakes the worker from the CPU on which it sleeps"},
 }
