@@ -11,4 +11,4 @@ include mk/host.mk
 -include tests/guests/guests.mk
 
 clean:
-	rm -rf build/root build/user build/host build/unit build/fuzz build/check build/guests build/lapwing.*
+	rm -rf build/root build/user build/host build/unit build/fuzz build/model build/mutants build/check build/guests build/lapwing.*

@@ -19,7 +19,7 @@ struct key {
                      ".quad 1b, %l[on], " #key_name "\n"                                                               \
                      ".popsection" ::                                                                                  \
                          :                                                                                             \
-                         : on);                                                                                        \
+                     : on);                                                                                            \
         return false;                                                                                                  \
     on:                                                                                                                \
         return true;                                                                                                   \

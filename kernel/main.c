@@ -1,5 +1,5 @@
-#include "kernel/key.h"
 #include "kernel/main.h"
+#include "kernel/key.h"
 
 #include "kernel/apic.h"
 #include "kernel/backend.h"

@@ -10,7 +10,7 @@ enum { P = 1, W = 2, U = 4, PWT = 8, PCD = 16, PS = 128, G = 256 };
 #define ADDRESS_MASK 0x000ffffffffff000ull
 #define ENTRIES      512
 #define WINDOWS_BASE (DEVICES_BASE + (1ull << 32)) /* one for each CPU, all by one table */
-#define KERNEL_SLOT  256 /* the first top-level entry of root's half */
+#define KERNEL_SLOT  256                           /* the first top-level entry of root's half */
 
 static uint64_t *root;
 static bool huge_pages;

@@ -156,8 +156,8 @@ void schedule(bool runnable)
     kstack_sync();
     if (next->cr3 != before->cr3)
         write_cr3(next->cr3);
-    next->cpu = cpu->index;
-    atomic_store_explicit(&next->on_cpu, true, memory_order_release);
+    atomic_store_explicit(&next->cpu, cpu->index, memory_order_relaxed);
+    atomic_store(&next->on_cpu, true); /* thread_poke() sees it, or the thread sees what it is poked for */
     cpu->current = next;
     cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
     switched_from[cpu->index] = before;

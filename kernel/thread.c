@@ -146,8 +146,8 @@ uint64_t thread_user_stack(void)
 void user_return(void)
 {
     struct thread *t = current_thread();
-    if (thread_should_yield())
-        schedule(true); /* first: who is poked while it waits gets no kick */
+    if (thread_should_yield()) /* first: thread_poke() interrupts nobody who is off its CPU */
+        schedule(true);
     if (t->leave || (t->world && t->world->vm && atomic_load(&t->world->vm->ending)))
         user_leave(E_INTR);
 }

@@ -40,7 +40,7 @@ static struct timer *pop(struct cpu_timers *t, uint64_t now)
     struct timer_node *node = timerq_pop_expired(&t->queue, now);
     struct timer *timer = node ? CONTAINER_OF(node, struct timer, node) : NULL;
     if (timer)
-        timer->busy = true;
+        timer->busy++;
     spin_unlock(&t->lock);
     return timer;
 }
@@ -57,7 +57,7 @@ static void interrupt(struct trap_frame *f)
         t->slice = 0;
     for (struct timer *timer = pop(t, now); timer; timer = pop(t, now)) {
         timer->fired(timer);
-        atomic_store_explicit(&timer->busy, false, memory_order_release);
+        atomic_fetch_sub_explicit(&timer->busy, 1, memory_order_release);
     }
     schedule_tick(now);
     spin_lock(&t->lock);
@@ -88,7 +88,7 @@ static void take_out(struct timer *timer)
 void timer_set(struct timer *timer, uint64_t deadline)
 {
     struct cpu_timers *t = timers[this_cpu()->index];
-    if (timer->node.queued && timer->cpu != this_cpu()->index)
+    if (timer->cpu != this_cpu()->index) /* that CPU may be about to take it out: only its lock says that it has */
         take_out(timer);
     spin_lock(&t->lock);
     timer->cpu = this_cpu()->index;

@@ -10,8 +10,8 @@
 struct timer {
     struct timer_node node;
     void (*fired)(struct timer *);
-    uint32_t cpu;      /* in whose queue it is or was */
-    _Atomic bool busy; /* fired() is running */
+    uint32_t cpu;          /* in whose queue it is or was */
+    _Atomic uint32_t busy; /* fired() is running so many times: set anew meanwhile, it may fire on another CPU too */
 };
 
 /* One owner sets and cancels a timer; both work from any CPU. timer_set moves one that is set already. */

@@ -12,7 +12,7 @@ enum vector {
     VECTOR_RESCHEDULE = 0xf4,
     VECTOR_TIMER = 0xf5,
     VECTOR_ERROR = 0xf6,
-    VECTOR_PATCH = 0xf7, /* kernel/key.c */
+    VECTOR_PATCH = 0xf7,    /* kernel/key.c */
     VECTOR_SPURIOUS = 0xff, /* differs from NOTIFY: some LAPICs take no EOI for this one */
 };
 

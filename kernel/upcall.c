@@ -15,6 +15,8 @@ int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
 {
     struct abi_upcall *u = &v->page->upcall;
     struct abi_reply *r = &v->page->reply;
+    if (atomic_load(&v->vm->ending)) /* whoever pokes a thread does so once, and this one may have slept since */
+        return E_INTR;
     u->kind = kind;
     u->vcpu = v->index;
     r->flags = 0;

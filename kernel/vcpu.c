@@ -111,6 +111,13 @@ static bool all_halted(const struct vm *vm)
     return entries[0] == entries[1];
 }
 
+/* Threads are woken for other reasons too: a device world may do so before it has started the guest. */
+static void sleep(struct vcpu *v)
+{
+    while (word_where(atomic_load(&v->word)) == WHERE_PARKED)
+        thread_park();
+}
+
 /* Off every run queue, until the asker whose request wakes makes it ROOT again. */
 static void park(struct vcpu *v, enum mp_state mp)
 {
@@ -120,8 +127,7 @@ static void park(struct vcpu *v, enum mp_state mp)
     /* The answer changes nothing here: whoever ends the guest asks for teardown. */
     if ((mp == MP_HALTED_MASKED || mp == MP_WAIT_FOR_SIPI) && all_halted(v->vm))
         (void)!vcpu_upcall(v, ABI_UPCALL_HALTED);
-    while (word_where(atomic_load(&v->word)) == WHERE_PARKED)
-        thread_park();
+    sleep(v);
 }
 
 static void enter_guest(struct vcpu *v)
@@ -147,6 +153,7 @@ static void enter_guest(struct vcpu *v)
 void vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
+    sleep(v);
     while (vcpu_serve(v)) {
         enum mp_state mp = word_mp(atomic_load(&v->word));
         if ((mp == MP_HALTED || mp == MP_HALTED_MASKED) && vcpu_has_wakeup(v)) {

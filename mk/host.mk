@@ -67,6 +67,17 @@ unit: $(unit_names:%=build/unit/%)
 test-tools: build/lapwing.elf
 	@tests/tools/run.py $(T)
 
+# ---- Models of the vCPU core's protocol, checked by spin: tests/model/*.pml ------------------------------------------
+
+# T=NAME runs only the instances whose name contains it.
+.PHONY: model mutants
+model:
+	@tests/model/run.py $(T)
+
+# Can the models fail? T=NAME runs only the mutants whose name contains it; JOBS=N at a time.
+mutants:
+	@tests/model/mutants.py $(T)
+
 # ---- Fuzzers: tests/fuzz/fuzz_NAME.c, for a short time each ----------------------------------------------------------
 
 fuzz_tests := $(sort $(wildcard tests/fuzz/fuzz_*.c))

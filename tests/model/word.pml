@@ -1,0 +1,270 @@
+/*
+ * One vCPU thread (vcpu_main(), park(), enter_guest() of kernel/vcpu.c, vcpu_serve() of kernel/serve.c) between two CPUs;
+ * control, which pauses, resumes, starts and ends it; and its peers: another vCPU's INIT, SIPI, NMI and interrupts, its
+ * device world, its timer. Each asks for anything of its own, in any order, at any time, BUDGET times together.
+ *
+ * Beside it runs an ideal CPU (i_*) that obeys at once. When nothing moves any more, both are in the same state, nothing
+ * that was asked is forgotten, and nobody sleeps who has cause to run; then it is resumed, looked at again, and ended.
+ *
+ * Instances: BSP 0 an application processor, 1 the one that vm_boot() starts; CONTROL, PEER: what the two may ask.
+ */
+#include "constants.h"
+#define VCPUS 1
+#define THREADS 1
+#define NEVER 7
+
+/* Written down once more, apart from the table: SDM Vol. 3, 9.4, and HLT in Vol. 2. */
+#define MAY_WAKE(mp) ( \
+    (mp) == UNINITIALIZED  -> (B(R_TEARDOWN) | B(R_INIT)) : ( \
+    (mp) == WAIT_FOR_SIPI  -> (B(R_TEARDOWN) | B(R_INIT) | B(R_SIPI)) : ( \
+    (mp) == HALTED         -> (B(R_TEARDOWN) | B(R_INIT) | B(R_NMI) | B(R_EVENT) | B(R_TIMER)) : ( \
+    (mp) == HALTED_MASKED  -> (B(R_TEARDOWN) | B(R_INIT) | B(R_NMI)) : ( \
+    (mp) == PAUSED         -> (B(R_TEARDOWN) | B(R_RESUME)) : 0)))))
+
+short fresh;      /* asked for, not taken */
+short kicked;     /* pending, and somebody has sent an IPI for it */
+bool unwoken = 1; /* a park that nobody has ended */
+byte runs_on = NEVER;
+byte i_mp = UNINITIALIZED; /* or WAIT_FOR_SIPI, RUNNABLE */
+byte i_start;
+bool i_stop, i_nmi;
+
+#define ON_ASK(v, r, start_page, asked) \
+    assert(asked != WAKE || (unwoken && (MAY_WAKE(w[v].mp) & B(r)))); \
+    assert(asked != KICK || (runs_on == w[v].cpu && !(kicked & B(r)))); \
+    unwoken = unwoken && asked != WAKE; \
+    kicked = (asked == KICK -> kicked | B(r) : kicked) & w[v].req; \
+    if \
+    :: (r) == R_INIT -> \
+        i_mp = (BSP -> RUNNABLE : WAIT_FOR_SIPI); i_start = 0; i_nmi = 0; fresh = (fresh | B(r)) & ~B(R_NMI) \
+    :: (r) == R_SIPI -> \
+        if :: i_mp == WAIT_FOR_SIPI -> i_mp = RUNNABLE; i_start = start_page :: else fi \
+    :: (r) == R_PAUSE || (r) == R_RESUME -> i_stop = (r) == R_PAUSE \
+    :: else -> fresh = fresh | B(r); i_nmi = i_nmi || (r) == R_NMI \
+    fi
+#define ON_START(v, woken) \
+    assert(!woken || unwoken); unwoken = unwoken && !woken; \
+    if :: woken -> i_mp = RUNNABLE :: else fi
+/* Who may not sleep has something to serve, which the next word_take() gives it: it does not spin. */
+#define ON_PARK(v, parked) \
+    assert(!unwoken && state != RUNNABLE); \
+    assert(parked || (w[v].req & MAY_WAKE(state))); \
+    unwoken = parked
+#define ON_SET_MP(v) skip
+#define ON_TAKE(v, r) \
+    if \
+    :: r < REQUESTS -> \
+        assert(w[v].mp != PAUSED || r == R_PAUSE || r == R_TEARDOWN); \
+        assert(r == R_TEARDOWN || !(w[v].req & B(R_TEARDOWN))); \
+        assert(!(w[v].req & B(r))); \
+        fresh = fresh & ~B(r); kicked = kicked & w[v].req \
+    :: else -> assert(!(w[v].req & (w[v].mp == PAUSED -> MAY_WAKE(PAUSED) : B(REQUESTS) - 1))) \
+    fi
+
+#include "word.inc"
+
+bool kick[2];  /* VECTOR_KICK is pending on that CPU */
+byte left = BUDGET;
+bool running;  /* vm->state is past ABI_VM_LOADING */
+bool resetting; /* vm_boot() writes the vCPU's registers */
+bool nmi, irr; /* nmi_pending; something in the LAPIC's IRR */
+bool got_nmi;  /* since the last INIT */
+bool gone;
+byte started; /* the last SIPI's page */
+
+#define HAS_WAKEUP (nmi || (irr && if_set))
+#define WAIT_UNTIL_WOKEN(v) do :: w[v].where == PARKED -> thread_park(v) :: else -> break od
+
+proctype vcpu()
+{
+    bool flag, if_set;
+    byte r, start, mp, cpu;
+
+    thread[0] != BLOCKED;
+    WAIT_UNTIL_WOKEN(0);
+serve:
+    atomic {
+        mp = 0;
+        word_take(0, r, start);
+        if
+        :: r == R_TEARDOWN -> goto out
+        :: r == R_INIT ->
+            assert(!resetting);
+            nmi = 0; got_nmi = 0; irr = 0; if_set = 0; started = 0;
+            if
+            :: BSP -> goto set_runnable
+            :: !BSP -> goto serve
+            fi
+        :: r == R_SIPI ->
+            if
+            :: w[0].mp == WAIT_FOR_SIPI -> started = start; goto set_runnable
+            :: else -> goto serve
+            fi
+        :: r == R_NMI -> nmi = 1; got_nmi = 1; goto serve
+        :: r == R_EVENT || r == R_TIMER -> irr = 1; goto serve
+        :: r == R_PAUSE || r == R_RESUME || r == R_APIC || r == R_CLOCK -> goto serve
+        :: r == REQUESTS
+        fi;
+        mp = w[0].mp
+    };
+    if
+    :: atomic { (mp == HALTED || mp == HALTED_MASKED) && HAS_WAKEUP -> word_set_mp(0, RUNNABLE) }
+    :: atomic { mp != RUNNABLE && !((mp == HALTED || mp == HALTED_MASKED) && HAS_WAKEUP) ->
+        word_park(0, mp, flag) };
+        if
+        :: flag -> flag = 0; WAIT_UNTIL_WOKEN(0)
+        :: else
+        fi;
+        goto serve
+    :: mp == RUNNABLE -> atomic { /* preempted, perhaps moved; interrupts are on meanwhile, on both CPUs */
+        kick[cpu] = 0;
+        cpu = 1 - cpu;
+        kick[cpu] = 0;
+        goto serve }
+    :: mp == RUNNABLE
+    fi;
+    /* enter_guest() */
+    atomic {
+        assert(!resetting);
+        nmi = 0;
+        irr = irr && !if_set;
+        word_enter(0, cpu, flag);
+        if
+        :: !flag -> goto serve
+        :: else -> runs_on = cpu; flag = 0
+        fi
+    };
+    assert(w[0].mp == RUNNABLE);
+    if
+    :: true -> kick[cpu]           /* a guest that never leaves by itself */
+    :: true                       /* any exit */
+    :: true -> mp = HALTED        /* HLT */
+    :: true -> mp = HALTED_MASKED
+    fi;
+    atomic { runs_on = NEVER; word_leave(0, flag); assert(!flag) };
+    atomic {
+        kick[cpu] = 0; /* irq_window() */
+        if_set = mp != HALTED_MASKED;
+        if
+        :: mp == RUNNABLE || HAS_WAKEUP -> goto serve
+        :: else
+        fi
+    };
+    word_set_mp(0, mp); /* do_hlt() */
+    goto serve;
+set_runnable:
+    word_set_mp(0, RUNNABLE);
+    goto serve;
+out:
+    atomic { gone = 1; thread[0] = DEAD; r = 0; start = 0 }
+}
+
+inline ask() {
+    word_ask(0, what, page, false, asked, must, to);
+    if
+    :: asked == KICK -> kick[to] = 1
+    :: asked == WAKE -> thread_wake(0)
+    :: else
+    fi;
+    atomic { asked = 0; to = 0; what = 0 }
+}
+
+#define CHOOSE(set, r) (set) & B(r) -> what = r
+
+proctype control()
+{
+    byte asked, to, what, page;
+    bool must;
+    do
+    :: atomic {
+        left > 0 -> left--;
+        if
+        :: CHOOSE(CONTROL, R_PAUSE)
+        :: CHOOSE(CONTROL, R_RESUME)
+        :: CHOOSE(CONTROL, R_APIC)
+        :: CHOOSE(CONTROL, R_CLOCK)
+        :: CHOOSE(CONTROL, R_TIMER)
+        :: CHOOSE(CONTROL, R_TEARDOWN)
+        fi };
+        ask()
+    :: break
+    od
+}
+
+proctype peer()
+{
+    byte asked, to, what, page;
+    bool must;
+    do
+    :: atomic {
+        left > 0 -> left--;
+        if
+        :: (PEER & B(R_INIT)) && (!BSP || running) -> what = R_INIT /* signal_vcpu(): none before the guest runs */
+        :: CHOOSE(PEER, R_SIPI); page = page % 2 + 1
+        :: CHOOSE(PEER, R_NMI)
+        :: CHOOSE(PEER, R_EVENT)
+        :: CHOOSE(PEER, REQUESTS)
+        fi };
+        if
+        :: what < REQUESTS -> ask()
+        :: else -> thread_wake(0); /* SYS_UNPARK, and every other permit that is not meant for the word */
+            what = 0
+        fi
+    :: BSP && !running -> running = 1; resetting = 1; resetting = 0; /* vm_boot() */
+        word_start(0, must);
+        if
+        :: must -> thread_wake(0)
+        :: else
+        fi
+    :: break
+    od
+}
+
+inline look() {
+    assert(thread[0] == BLOCKED || w[0].where == GUEST);
+    assert(w[0].where == GUEST || w[0].where == PARKED);
+    assert(w[0].where != GUEST || (w[0].mp == RUNNABLE && EMPTY(0)));
+    assert(w[0].where != PARKED || (unwoken && !(w[0].req & MAY_WAKE(w[0].mp))));
+    assert(!(fresh & ~w[0].req));
+    assert(w[0].mp == PAUSED || !(w[0].req & B(R_SIPI))); /* one that does not count is not kept */
+    assert((w[0].mp == PAUSED || (w[0].where == PARKED && (w[0].req & B(R_PAUSE)))) == i_stop);
+    assert(w[0].mp == PAUSED || started == i_start);
+    assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
+    assert(w[0].mp == PAUSED || i_mp == w[0].mp || (i_mp == RUNNABLE && (w[0].mp == HALTED || w[0].mp == HALTED_MASKED)));
+    assert(w[0].mp != HALTED || (!nmi && !irr));
+    assert(w[0].mp != HALTED_MASKED || !nmi)
+}
+
+proctype monitor()
+{
+    byte asked, to, what, page;
+    bool must;
+    timeout;
+    if
+    :: gone
+    :: else ->
+        look();
+        what = R_RESUME;
+        ask();
+        timeout;
+        look();
+        assert(w[0].mp != PAUSED);
+        what = R_TEARDOWN;
+        ask();
+        timeout
+    fi;
+    assert(gone && !unwoken)
+}
+
+init {
+    atomic {
+        w[0].where = PARKED;
+        w[0].mp = UNINITIALIZED;
+        w[0].req = B(R_APIC);
+        thread[0] = BLOCKED;
+        run vcpu();
+        run control();
+        run peer();
+        run monitor()
+    }
+}
