@@ -160,8 +160,10 @@ static int build(struct vm *vm)
     int err = vm->world && vm->nested ? OK : E_NOMEM;
     err = err ? err : map_memory(vm);
     err = err ? err : map_modules(vm);
-    for (uint32_t i = 0; i < vm->config.vcpus && !err; i++)
+    for (uint32_t i = 0; i < vm->config.vcpus && !err; i++) {
+        thread_preempt_point(); /* what types at the serial port does not wait for all of them */
         err = vcpu_create(vm, i);
+    }
     if (err)
         return err;
     fill_info(vm);
