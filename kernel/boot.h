@@ -8,7 +8,7 @@
 extern struct bootinfo boot;
 extern struct acpi_info acpi;
 
-/* Copies physical memory that root does not map, through the window. False: no memory for the window. */
+/* Copies physical memory that root does not map, through the window. True: acpi_parse() has it so. */
 bool phys_read(uint64_t address, void *out, uint32_t size);
 
 #endif

@@ -77,10 +77,10 @@ static void do_msr(struct vcpu *v, bool write)
         vcpu_inject_exception(v, VECTOR_GP, true, 0);
         return;
     }
-    if (!vcpu_skip(v))
-        return;
     if (write && vcpu_has_lapic(v))
         inhibit_follow_mode(v);
+    if (!vcpu_skip(v))
+        return;
     if (!write) {
         v->gpr[ABI_RAX] = (uint32_t)value;
         v->gpr[ABI_RDX] = value >> 32;

@@ -45,7 +45,8 @@ static void patch(const struct key *k, bool on)
     }
 }
 
-/* Other CPUs stand still meanwhile (SDM Vol. 3, 8.1.3): their way back, IRET, serializes, and so does CPUID here. */
+/* Other CPUs stand still meanwhile; CPUID serializes, there and here, before anything of the new code is executed (SDM
+ * Vol. 3, 8.1.3). */
 static void change(const struct key *k, bool on)
 {
     uint32_t others = cpu_count() - 1;
@@ -68,6 +69,7 @@ static void stand_still(struct trap_frame *f)
     atomic_fetch_add(&waiting, 1);
     while (atomic_load(&round) == before)
         cpu_pause();
+    (void)cpuid(0, 0);
 }
 
 void key_increment(struct key *k)

@@ -26,7 +26,7 @@ struct key {
     }
 
 /* Counts one reason more or one less. Where that changes the condition, all CPUs have the new code when this returns.
- * Control's thread, without a lock; one at a time. */
+ * Control's thread, without a lock; one at a time; all CPUs run that ever will. */
 void key_increment(struct key *k);
 void key_decrement(struct key *k);
 

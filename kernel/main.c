@@ -53,8 +53,6 @@ bool phys_read(uint64_t address, void *out, uint32_t size)
         uint64_t at = address + done, offset = at % PAGE_SIZE;
         uint32_t n = (uint32_t)MIN((uint64_t)(size - done), PAGE_SIZE - offset);
         const uint8_t *page = window_map(pa(at - offset), false);
-        if (!page)
-            return false;
         memcpy((uint8_t *)out + done, page + offset, n);
         window_unmap();
         done += n;
@@ -67,9 +65,9 @@ static void clear_module_tails(void)
 {
     for (uint32_t i = 0; i < boot.module_count; i++) {
         uint64_t end = boot.modules[i].base + boot.modules[i].size;
-        uint8_t *page = end % PAGE_SIZE ? window_map(pa(ALIGN_DOWN(end, PAGE_SIZE)), true) : NULL;
-        if (!page)
+        if (end % PAGE_SIZE == 0)
             continue;
+        uint8_t *page = window_map(pa(ALIGN_DOWN(end, PAGE_SIZE)), true);
         memset(page + end % PAGE_SIZE, 0, PAGE_SIZE - end % PAGE_SIZE);
         window_unmap();
     }

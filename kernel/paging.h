@@ -30,7 +30,8 @@ void pt_unmap(uint64_t *pt, uint64_t va, uint64_t size);
 /* Device registers, uncached, for ever; NULL: no memory. */
 volatile void *map_device(paddr_t base, uint64_t size) MUST_CHECK;
 
-/* One page that root does not map otherwise, on this CPU, until window_unmap; interrupts stay off. One at a time. */
+/* One page that root does not map otherwise, on this CPU, until window_unmap; interrupts stay off. One at a time.
+ * Never fails. */
 void *window_map(paddr_t page, bool write);
 void window_unmap(void);
 

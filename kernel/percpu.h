@@ -49,13 +49,13 @@ static inline struct thread *current_thread(void)
     return this_cpu()->current;
 }
 
-/* CPUs found, running or not; their areas by index, the BSP's is 0. */
+/* CPUs that run; while CPUs are started, the last one does not yet. Their areas by index, the BSP's is 0. */
 uint32_t cpu_count(void);
 struct percpu *percpu_of(uint32_t index);
 
 /* An area for one more CPU: NULL: no memory, or too many. */
 struct percpu *percpu_add(uint32_t apic_id) MUST_CHECK;
-/* The one added last never came up: it does not count. */
+/* The one added last does not come up: it does not count. */
 void percpu_withdraw(void);
 /* GS, GDT, TSS of the CPU that calls; its area must not be in use by another. */
 void percpu_load(struct percpu *p);

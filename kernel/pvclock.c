@@ -32,8 +32,7 @@ static void *guest_window(const struct vcpu *v, uint64_t address, uint64_t size)
     paddr_t page;
     if (address % PAGE_SIZE + size > PAGE_SIZE || !vm_translate(v->vm, ALIGN_DOWN(address, PAGE_SIZE), &page))
         return NULL;
-    uint8_t *window = window_map(page, true);
-    return window ? window + address % PAGE_SIZE : NULL;
+    return (uint8_t *)window_map(page, true) + address % PAGE_SIZE;
 }
 
 /* ns = (ticks << shift) * mul >> 32 for this TSC frequency. */

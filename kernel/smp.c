@@ -58,11 +58,13 @@ static bool start(uint32_t id, uint64_t low, uint64_t cr3)
 {
     struct percpu *p = percpu_add(id);
     uint64_t stack = p ? kstack_alloc() : 0;
-    uint8_t *page = stack ? window_map(pa(low), true) : NULL;
-    if (!page) {
+    if (!stack) {
         log_line(LOG_WARNING, "CPU with APIC ID %u: no memory to start it", id);
+        if (p)
+            percpu_withdraw();
         return false;
     }
+    uint8_t *page = window_map(pa(low), true);
     memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     *(struct mailbox *)(page + MAILBOX) =
         (struct mailbox){.cr3 = cr3, .stack = stack, .entry = (uint64_t)ap_entry, .argument = (uint64_t)p};

@@ -145,7 +145,7 @@ enum request word_take(vcpu_word *w, uint8_t *vector)
     const uint64_t while_paused = BIT(REQ_TEARDOWN) | BIT(REQ_RESUME);
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
     for (;;) {
-        uint64_t pending = old & (word_mp(old) == MP_PAUSED ? while_paused : BIT(REQUESTS) - 1);
+        uint64_t pending = old & (word_mp(old) == MP_PAUSED ? while_paused : WORD_REQUESTS);
         if (!pending)
             return REQUESTS;
         enum request first = (enum request)__builtin_ctzll(pending);

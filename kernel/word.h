@@ -1,7 +1,8 @@
 /*
  * The vCPU state word: everything other CPUs may ask of a vCPU, and all they must know to deliver it, in one atomic.
  *
- *   bits 0-31 requests | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state | 57-59 mp_state behind PAUSED
+ *   bits 0-30 requests | 31 acknowledge | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state | 57-59 mp_state
+ * behind PAUSED
  *
  * Only the vCPU's own thread changes mp_state, and `where` except PARKED to ROOT: that is done by the asker whose
  * request wakes, in the same compare-and-swap that sets the request. So one park has exactly one waker. (word_start is
@@ -23,7 +24,7 @@ typedef _Atomic uint64_t vcpu_word;
 enum where { WHERE_ROOT, WHERE_GUEST, WHERE_PARKED };
 enum asked { ASKED_NOTHING, ASKED_KICK, ASKED_WAKE };
 
-#define WORD_REQUESTS     0xffffffffull
+#define WORD_REQUESTS     (BIT(REQUESTS) - 1)
 #define WORD_ACK          BIT(31) /* somebody waits until this vCPU has left the guest */
 #define WORD_SIPI_SHIFT   32
 #define WORD_WHERE_SHIFT  40

@@ -118,16 +118,22 @@ static int route(struct lapic_domain *d, const struct message *m, const struct l
         if (l && matches(l, m))
             return deliver(l, m);
     }
-    uint32_t end = d->count;
+    uint32_t special = d->count, cluster = d->count, end = d->count;
     if (m->dest != BROADCAST) { /* behind the special ones only x2APICs match, and those by their cluster */
-        uint32_t special = atomic_load(&d->special), cluster_end = m->logical ? (m->dest >> 12 & ~0xfu) + 16 : 0;
-        end = MIN(end, MAX(cluster_end, special));
+        special = MIN(special, atomic_load(&d->special));
+        cluster = m->logical ? MIN(cluster, m->dest >> 12 & ~0xfu) : cluster;
+        end = m->logical ? MIN(end, MAX(special, cluster + 16)) : special;
     }
     uint32_t start = lowest ? atomic_load_explicit(&d->next, memory_order_relaxed) : 0;
     if (start >= end)
         start = 0;
     for (uint32_t n = 0; n < end; n++) {
-        struct lapic *l = lapic_at(d, start + n < end ? start + n : start + n - end);
+        uint32_t i = start + n < end ? start + n : start + n - end;
+        if (i >= special && i < cluster) {
+            n += cluster - i - 1;
+            continue;
+        }
+        struct lapic *l = lapic_at(d, i);
         if (!l || l == except || !matches(l, m))
             continue;
         if (!lowest)

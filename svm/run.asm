@@ -25,6 +25,7 @@ svm_enter:
     mov [rsi + 56], rdi
     CLEAR_GPRS
     xor ecx, ecx
+    xor edi, edi
     xor r11d, r11d
     xor r12d, r12d
     pop rax                     ; host_state

@@ -102,7 +102,7 @@ enum vmcsn { /* natural width: 64 bits here */
              HOST_IDTR_BASE = 0x6c0e,
              HOST_SYSENTER_ESP = 0x6c10,
              HOST_SYSENTER_EIP = 0x6c12,
-             HOST_RIP = 0x6c16, /* HOST_RSP is vmx/run.asm's */
+             HOST_RIP = 0x6c16, /* HOST_RSP is vmx/entry.asm's */
 };
 
 /* Says which field, and with what error (SDM Vol. 3, 31.4), and stops. */

@@ -100,7 +100,7 @@ def prompt_help(session):
         if not re.search(rf"^{word}\b", text, re.MULTILINE):
             raise Failure(f"help does not list {word}")
     session.command("guests", r"g +running +2 +256M")
-    session.command("vcpus g", r"g/1: .*CPU \d.* rip 0xf{8}[0-9a-f]{8}$")
+    session.command("vcpus g", r"g/1: .*CPU \d.* rip 0x[0-9a-f]+$")
     session.command("pause g", r"g: paused")
     session.command("guests", r"g +paused")
     session.command("resume g", r"g: resumed")

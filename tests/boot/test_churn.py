@@ -1,4 +1,4 @@
-"""Guests that come and go while others run: nothing that root does for one may meet the remains of another (R4, R5)."""
+"""Guests that come and go while others run: nothing that root does for one may meet the remains of another."""
 
 import random
 import time

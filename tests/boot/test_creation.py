@@ -1,4 +1,4 @@
-"""Creating a guest: every allocation of root's fails in turn, and nothing is left behind (R0)."""
+"""Creating a guest: every allocation of root's fails in turn, and nothing is left behind."""
 
 from harness import BOTH, Failure, boot_test
 from root import Root, compare

@@ -6,7 +6,7 @@ import typing
 from harness import BOTH, HYPERVISOR_LINES, Failure, boot_test
 from test_own import own
 
-# One clock tick for each instruction, and two runs are the same (docs/architecture.md, "Parking"). QEMU 10 ends with "Bad icount
+# One clock tick for each instruction, and two runs are the same (docs/vcpu.md, "What a waiting vCPU costs"). QEMU 10 ends with "Bad icount
 # read" at a WRMSR to the x2APIC's timer, so the host has to use its LAPIC in xAPIC mode.
 COUNTING = ["-cpu", "max,-x2apic", "-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm", "-seed", "42"]
 

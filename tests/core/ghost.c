@@ -11,8 +11,9 @@
 #include "lapic/internal.h"
 #include "tests/core/core.h"
 
-#define GHOSTS  512
-#define THREADS 256
+#define REQUESTS_AND_ACK (WORD_REQUESTS | WORD_ACK)
+#define GHOSTS           512
+#define THREADS          256
 
 struct ghost {
     struct vcpu *v;           /* NULL: free */
@@ -95,7 +96,7 @@ static bool only(uint64_t bits)
 /* What is wrong with a state, whoever made it; NULL: nothing. */
 static const char *bad_state(uint64_t w)
 {
-    uint64_t r = w & WORD_REQUESTS & ~WORD_ACK;
+    uint64_t r = w & WORD_REQUESTS;
     enum mp_state mp = word_mp(w);
     if (word_where(w) == WHERE_PARKED && (r & wakes_in(mp)))
         return "parked with a request that wakes";
@@ -133,9 +134,9 @@ static void owe(struct ghost *g, enum asked what, uint32_t cpu)
 /* By anybody; NULL: it is right. */
 static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
 {
-    uint64_t added = new & ~old &WORD_REQUESTS & ~WORD_ACK, removed = old & ~new &WORD_REQUESTS;
+    uint64_t added = new & ~old &WORD_REQUESTS, removed = old & ~new &REQUESTS_AND_ACK;
     bool parked = word_where(old) == WHERE_PARKED, wakes = parked && (added & wakes_in(word_mp(old)));
-    uint64_t may_change = WORD_REQUESTS | SIPI_BITS | (wakes ? WHERE_BITS : 0);
+    uint64_t may_change = REQUESTS_AND_ACK | SIPI_BITS | (wakes ? WHERE_BITS : 0);
     uint64_t may_remove = new &BIT(REQ_INIT) ? BIT(REQ_SIPI) | BIT(REQ_NMI) : 0;
     if (!added)
         may_remove |= word_mp(old) == MP_PAUSED ? BIT(REQ_RESUME) : BIT(REQ_PAUSE);
@@ -193,7 +194,7 @@ static const char *moving(struct ghost *g, uint64_t old, uint64_t new)
     enum where from = word_where(old), to = word_where(new);
     if (from == WHERE_ROOT && to == WHERE_GUEST) {
         atomic_fetch_add(&g->entries, 1);
-        if (old & WORD_REQUESTS)
+        if (old & REQUESTS_AND_ACK)
             return "it enters with a request";
         return word_cpu(new) == me()->percpu.index ? NULL : "it enters on another CPU";
     }
@@ -224,7 +225,7 @@ void ghost_word(const volatile void *address, uint64_t old, uint64_t new)
     if (!g || old == new)
         return;
     const char *bad;
-    uint64_t removed = old & ~new &WORD_REQUESTS & ~WORD_ACK, added = new & ~old &WORD_REQUESTS;
+    uint64_t removed = old & ~new &WORD_REQUESTS, added = new & ~old &REQUESTS_AND_ACK;
     bool own = me()->percpu.current == g->v->thread, waits = old & WORD_ACK;
     if (me()->starts == g->v) {
         bad = removed || added || word_where(old) != WHERE_PARKED || word_mp(old) != MP_UNINITIALIZED ||
@@ -461,7 +462,7 @@ static void idle_vcpu(const struct ghost *g)
         return;
     if (atomic_load(&g->asked) & ~w & counted)
         core_fail("vCPU %u: of requests 0x%x some are lost, 0x%lx", v->index, g->asked, w);
-    if (word_where(w) == WHERE_GUEST && (w & WORD_REQUESTS))
+    if (word_where(w) == WHERE_GUEST && (w & REQUESTS_AND_ACK))
         core_fail("vCPU %u: in the guest with requests, and no interrupt comes: 0x%lx", v->index, w);
     if (word_where(w) == WHERE_ROOT)
         core_fail("vCPU %u: in root, and nobody runs it: 0x%lx", v->index, w);

@@ -4,6 +4,7 @@
 #include "kernel/cpuid.h"
 #include "kernel/fpu.h"
 #include "kernel/msr.h"
+#include "kernel/nested.h"
 #include "kernel/pvclock.h"
 #include "kernel/time.h"
 #include "lapic/internal.h"
@@ -315,31 +316,27 @@ static void set_cr8(struct vcpu *v, uint8_t cr8)
 {
     of(v)->cr8 = cr8;
 }
-static int vm_made(struct vm *vm)
-{
-    (void)vm;
-    return OK;
-}
-static void vm_gone(struct vm *vm)
-{
-    (void)vm;
-}
-static int map(struct vm *vm, gpaddr_t guest, paddr_t to, uint64_t size)
-{
-    (void)vm, (void)guest, (void)to, (void)size;
-    return OK;
-}
 static void release(struct vcpu *v)
 {
     if (me()->in_guest == v)
         core_fail("the thread of a vCPU is switched away while it runs the guest");
 }
 
+/* Guest memory is not looked at. */
+static const struct nested_format no_tables;
+int nested_map(uint64_t *top, const struct nested_format *f, gpaddr_t guest, paddr_t to, uint64_t size)
+{
+    (void)top, (void)f, (void)guest, (void)to, (void)size;
+    return OK;
+}
+void nested_destroy(uint64_t *top)
+{
+    page_free(top, 0);
+}
+
 static const struct backend made_up = {
     .name = "made up",
-    .vm_create = vm_made,
-    .vm_destroy = vm_gone,
-    .map = map,
+    .nested = &no_tables,
     .vcpu_create = create,
     .vcpu_destroy = destroy,
     .release = release,

@@ -75,13 +75,13 @@ void control_start(struct control *control)
 
 enum control_quit control_turn(struct control *control, uint64_t *deadline)
 {
-    bool more = true;
+    bool more = true, destroyed;
 
     while (more && control->quit == CONTROL_RUN) {
         uint64_t now = os_now();
 
         *deadline = 0;
-        guests_check(&control->guests, now, deadline);
+        destroyed = guests_check(&control->guests, now, deadline);
         check_all_ended(control);
         if (control->quit != CONTROL_RUN)
             break;
@@ -92,8 +92,9 @@ enum control_quit control_turn(struct control *control, uint64_t *deadline)
         if (!more)
             prompt_show(&control->prompt);
         mux_flush(&control->mux);
-        /* What woke us while we waited for the console is to be looked for before we park again. */
-        more = more || control->mux.parked;
+        /* What woke us while we waited for the console, or for a guest's threads, is to be looked for before we park.
+         */
+        more = more || control->mux.parked || destroyed;
         control->mux.parked = false;
     }
     return control->quit;

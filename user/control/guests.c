@@ -133,13 +133,14 @@ static void bury(struct guests *guests, struct guest *guest, const struct abi_vm
             (unsigned long long)guest->run_ms % 1000, (unsigned long long)guest->exits);
 }
 
-static void check_ended(struct guests *guests, struct guest *guest, uint64_t now)
+/* True: it has, and is destroyed. */
+static bool check_ended(struct guests *guests, struct guest *guest, uint64_t now)
 {
     const struct abi_vm_info *info = guest_info(guest);
     struct abi_vm_info gone = {.end_reason = ABI_END_INTERNAL};
 
     if (info && info->state != ABI_VM_ENDED)
-        return;
+        return false;
     if (info)
         gone = *info; /* what follows uses the buffer */
     bury(guests, guest, &gone);
@@ -149,6 +150,7 @@ static void check_ended(struct guests *guests, struct guest *guest, uint64_t now
         guest->state = GUEST_WAITING;
         guest->restart_at = MAX(now, guest->created_at + os_ticks(GUEST_RESTART_MS));
     }
+    return true;
 }
 
 static void check_restart(struct guests *guests, struct guest *guest, uint64_t now, uint64_t *deadline)
@@ -164,16 +166,19 @@ static void check_restart(struct guests *guests, struct guest *guest, uint64_t n
     create(guests, guest);
 }
 
-void guests_check(struct guests *guests, uint64_t now, uint64_t *deadline)
+bool guests_check(struct guests *guests, uint64_t now, uint64_t *deadline)
 {
+    bool some = false;
+
     for (unsigned i = 0; i < guests->count; i++) {
         struct guest *guest = &guests->list[i];
 
         if (guest->state == GUEST_ALIVE)
-            check_ended(guests, guest, now);
+            some |= check_ended(guests, guest, now);
         if (guest->state == GUEST_WAITING)
             check_restart(guests, guest, now, deadline);
     }
+    return some;
 }
 
 void guests_start(struct guests *guests, struct mux *mux, const struct config *config)

@@ -47,9 +47,10 @@ void guests_start(struct guests *guests, struct mux *mux, const struct config *c
 
 /*
  * Look after those that ended or are due to start again at host TSC now; each is one line. *deadline becomes the host
- * TSC of the next start if that is sooner (0: no deadline).
+ * TSC of the next start if that is sooner (0: no deadline). True: it has waited for one's threads, and what woke
+ * control meanwhile is lost: look at everything again.
  */
-void guests_check(struct guests *guests, uint64_t now, uint64_t *deadline);
+bool guests_check(struct guests *guests, uint64_t now, uint64_t *deadline);
 
 /* None runs and none will start by itself. */
 bool guests_all_ended(const struct guests *guests);
