@@ -118,7 +118,7 @@ static int route(struct lapic_domain *d, const struct message *m, const struct l
         if (l && matches(l, m))
             return deliver(l, m);
     }
-    uint32_t special = d->count, cluster = d->count, end = d->count;
+    uint32_t end = d->count, special = end, cluster = end;
     if (m->dest != BROADCAST) { /* behind the special ones only x2APICs match, and those by their cluster */
         special = MIN(special, atomic_load(&d->special));
         cluster = m->logical ? MIN(cluster, m->dest >> 12 & ~0xfu) : cluster;
