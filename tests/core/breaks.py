@@ -15,7 +15,7 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(TOP, "build/core/breaks")
-RUNS, STEPS = 60000, 2000
+RUNS, STEPS = 200000, 2000
 
 # (name, is it one of the few, file, text, what it becomes)
 BREAKS = [
@@ -124,8 +124,8 @@ BREAKS = [
      "    uint32_t cpu = atomic_load(&t->on_cpu) ? t->cpu : sched_wake_cpu(&t->se, t->cpu, loads, online);",
      "    uint32_t cpu = sched_wake_cpu(&t->se, t->cpu, loads, online);"),
     ("on_cpu ends before the switch", False, "kernel/schedule.c",
-     "    switched_from[cpu->index] = before;\n",
-     "    switched_from[cpu->index] = before;\n    atomic_store(&before->on_cpu, false);\n"),
+     "    atomic_store_explicit(&next->cpu, cpu->index, memory_order_relaxed);\n",
+     "    atomic_store(&before->on_cpu, false);\n    atomic_store_explicit(&next->cpu, cpu->index, memory_order_relaxed);\n"),
     ("handing over rings only sometimes", False, "kernel/schedule.c",
      "    if (!head)\n        apic_ipi(cpu, VECTOR_RESCHEDULE);", "    if (head)\n        apic_ipi(cpu, VECTOR_RESCHEDULE);"),
     ("handing over is a store", False, "kernel/schedule.c",
@@ -134,8 +134,8 @@ BREAKS = [
      "    take_out(timer);\n    while (atomic_load_explicit(&timer->busy, memory_order_acquire))\n        cpu_pause();",
      "    take_out(timer);"),
     ("a timer is busy only once it is out", False, "kernel/timer.c",
-     "    if (timer)\n        timer->busy = true;\n    spin_unlock(&t->lock);",
-     "    spin_unlock(&t->lock);\n    if (timer)\n        timer->busy = true;"),
+     "    if (timer)\n        timer->busy++;\n    spin_unlock(&t->lock);",
+     "    spin_unlock(&t->lock);\n    if (timer)\n        timer->busy++;"),
     ("posted bits are looked at before ON is cleared", True, "lapic/lapic.c",
      "        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);\n"
      "    }\n}",
@@ -225,7 +225,7 @@ def main():
         program, bad = broken(number, file, text, becomes, compiles, link)
         if program:
             try:
-                done = run([program, "--runs", str(RUNS), "--steps", str(STEPS)], timeout=120)
+                done = run([program, "--runs", str(RUNS), "--steps", str(STEPS)], timeout=240)
                 bad = None if done.returncode else f"{RUNS} runs do not notice it"
                 seen = last_line(done.stdout) if done.returncode == 1 else f"crashes ({done.returncode})"
             except subprocess.TimeoutExpired:
