@@ -1,6 +1,7 @@
 /* What this CPU's VMX can do (SDM Vol. 3, appendix A), against what Lapwing needs and what it likes to have; pure. */
 #include "vmx/caps.h"
 
+#include "abi/vmcs.h"
 #include "lib/format.h"
 
 enum {

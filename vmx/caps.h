@@ -16,7 +16,6 @@ enum {
     ENTRY_LONG_MODE = 1 << 9,
 };
 enum { CR4_VMXE = 1 << 13 };
-enum { IA32_VMX_CR0_FIXED0 = 0x486, IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED0, IA32_VMX_CR4_FIXED1 };
 
 struct vmx_caps {
     uint32_t revision;       /* of the VMCS and VMXON regions */

@@ -8,7 +8,6 @@
 #include "vmx/vmcs.h"
 
 /* Event fields (25.8.3), interruptibility (25.4.2), access rights (25.4.1). */
-#define EVENT_VALID BIT(31)
 enum {
     EVENT_ERROR_CODE = 1 << 11,
     SHADOW_STI = 1,

@@ -33,7 +33,6 @@ def functions():
     return {int(address, 16): name for address, name in re.findall(r"^([0-9a-f]+) [tT] (\w+)$", listing, re.MULTILINE)}
 
 
-@unittest.skipUnless(os.path.exists(IMAGE), "build/lapwing.elf is not built")
 class Backends(unittest.TestCase):
     def setUp(self):
         self.fields = elf.fields(IMAGE, "backend")

@@ -1,41 +1,6 @@
 /* Guest state by the encodings of the VMCS's fields (SDM Vol. 3, appendix B). */
+#include "abi/vmcs.h"
 #include "user/vmx/check.h"
-
-enum {
-    GUEST_ES = 0x0800, /* CS, SS, DS, FS, GS, LDTR, TR follow, 2 apart; so do their limits, access rights and bases */
-    VMCS_LINK = 0x2800,
-    GUEST_DEBUGCTL = 0x2802,
-    GUEST_PAT = 0x2804,
-    GUEST_EFER = 0x2806,
-    GUEST_PDPTE0 = 0x280a,
-    ENTRY_CONTROLS = 0x4012,
-    ENTRY_EVENT = 0x4016,
-    GUEST_ES_LIMIT = 0x4800,
-    GUEST_GDTR_LIMIT = 0x4810,
-    GUEST_IDTR_LIMIT = 0x4812,
-    GUEST_ES_RIGHTS = 0x4814,
-    GUEST_INTERRUPTIBILITY = 0x4824,
-    GUEST_ACTIVITY = 0x4826,
-    GUEST_CR0 = 0x6800,
-    GUEST_CR3 = 0x6802,
-    GUEST_CR4 = 0x6804,
-    GUEST_ES_BASE = 0x6806,
-    GUEST_GDTR_BASE = 0x6816,
-    GUEST_IDTR_BASE = 0x6818,
-    GUEST_DR7 = 0x681a,
-    GUEST_RIP = 0x681e,
-    GUEST_RFLAGS = 0x6820,
-    GUEST_PENDING_DEBUG = 0x6822,
-    GUEST_SYSENTER_ESP = 0x6824,
-    GUEST_SYSENTER_EIP = 0x6826,
-    /* MSRs (A.7, A.8) */
-    IA32_VMX_CR0_FIXED0 = 0x486,
-    IA32_VMX_CR0_FIXED1 = 0x487,
-    IA32_VMX_CR4_FIXED0 = 0x488,
-    IA32_VMX_CR4_FIXED1 = 0x489
-};
-#define EVENT_VALID      BIT(31)
-#define EVENT_TYPE_SHIFT 8
 
 struct given {
     const struct abi_field *fields;
