@@ -82,7 +82,7 @@ static bool serve_EVENT(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
     if (vcpu_has_lapic(v))
-        lapic_pending(v->lapic); /* drains what was posted, so that the next post signals again */
+        lapic_drain(v->lapic);
     return true;
 }
 
@@ -101,7 +101,7 @@ bool vcpu_serve(struct vcpu *v)
 #undef X
     };
     uint8_t vector = 0;
-    for (enum request r; (r = word_take(&v->word, &vector)) != REQUESTS;)
+    for (enum request r; !word_quiet(&v->word) && (r = word_take(&v->word, &vector)) != REQUESTS;)
         if (!handlers[r](v, vector))
             return false;
     return true;

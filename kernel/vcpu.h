@@ -37,6 +37,7 @@ struct vcpu {
     bool nmi_pending;   /* latched, not injected yet */
     bool nmi_blocked;   /* until IRET */
     bool accelerated;   /* the CPU may do the LAPIC's work: kernel/inhibit.h */
+    bool windows;       /* what the back end was told of windows and acceleration may not hold for the next entry */
     bool odd_mode;      /* its LAPIC counts as a reason against that */
     int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
 
