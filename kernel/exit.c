@@ -192,21 +192,24 @@ static enum quick rdmsr_quickly(struct vcpu *v)
     return QUICK_AGAIN;
 }
 
-/* Registers of the LAPIC in x2APIC mode, and its deadline: what changes neither its mode nor CR8. What is refused comes
- * again the long way, for the exception. */
+/* Registers of the LAPIC in x2APIC mode, and its deadline: what does not change its mode. What is refused comes again
+ * the long way, for the exception. */
 static enum quick wrmsr_quickly(struct vcpu *v)
 {
     uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
-    if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) || msr == MSR_X2APIC_TPR || !vcpu_has_lapic(v))
+    if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) || !vcpu_has_lapic(v))
         return QUICK_NOT;
     follow_cr8(v);
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
     if (lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset))
         return QUICK_NOT;
-    /* What it asked of itself comes without a kick. */
-    bool again = !(atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS) && v->eoi_vector < 0 &&
-                 lapic_idle(v->lapic);
-    return again ? QUICK_AGAIN : QUICK_DONE;
+    return v->eoi_vector >= 0 ? QUICK_DONE : vcpu_serve_quickly(v);
+}
+
+static enum quick interrupt_quickly(struct vcpu *v)
+{
+    follow_cr8(v);
+    return vcpu_serve_quickly(v);
 }
 
 /* ACPI 6.4, 4.8.3.3: the count that the device world's TMR_STS goes by. */
@@ -222,8 +225,9 @@ static enum quick pm_timer_quickly(struct vcpu *v)
 enum quick vcpu_exit_quickly(struct vcpu *v)
 {
     static enum quick (*const handlers[ABI_EXITS])(struct vcpu *) = {
-        [ABI_EXIT_CPUID] = cpuid_quickly, [ABI_EXIT_RDMSR] = rdmsr_quickly,         [ABI_EXIT_WRMSR] = wrmsr_quickly,
-        [ABI_EXIT_IO] = pm_timer_quickly, [ABI_EXIT_HYPERCALL] = hypercall_quickly,
+        [ABI_EXIT_CPUID] = cpuid_quickly,         [ABI_EXIT_RDMSR] = rdmsr_quickly,
+        [ABI_EXIT_WRMSR] = wrmsr_quickly,         [ABI_EXIT_IO] = pm_timer_quickly,
+        [ABI_EXIT_HYPERCALL] = hypercall_quickly, [ABI_EXIT_INTERRUPT] = interrupt_quickly,
     };
     enum quick (*handler)(struct vcpu *) = handlers[v->exit.kind];
     return handler ? handler(v) : QUICK_NOT;

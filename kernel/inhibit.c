@@ -35,6 +35,7 @@ void inhibit_follow_mode(struct vcpu *v)
 
 void inhibit_apply(struct vcpu *v)
 {
+    v->windows = true; /* of which acceleration is a part */
     mutex_lock(&v->vm->broadcast);
     v->accelerated = !atomic_load(&v->vm->inhibits.mask);
     mutex_unlock(&v->vm->broadcast);

@@ -29,35 +29,53 @@ bool vcpu_has_wakeup(struct vcpu *v)
 {
     if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
         return true;
+    if (vcpu_has_lapic(v) && lapic_quiet(v->lapic))
+        return false;
     return (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
+}
+
+/* All that is on its way to the CPU, by class of priority; an 8259 cycle is above all. What TPR holds back counts, too:
+ * the guest's next MOV CR8 may free it. */
+static uint8_t waiting_class(struct vcpu *v)
+{
+    if (vcpu_has_lapic(v))
+        return lapic_waiting_class(v->lapic);
+    return atomic_load(&v->vm->extint) ? LAPIC_EXTINT_CLASS : 0;
+}
+
+static void inject_interrupt(struct vcpu *v)
+{
+    uint8_t vector;
+    int pending = pending_interrupt(v);
+    if (pending != LAPIC_NONE && acknowledge(v, pending, &vector))
+        v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
 }
 
 /*
  * At most one event an entry, and never over one that is already on its way. An interrupt leaves the LAPIC only when it
  * is put into v->event, which then survives until the guest has it.
  */
-void vcpu_prepare_events(struct vcpu *v)
+static __attribute__((noinline)) void prepare_events(struct vcpu *v)
 {
     bool shadow = backend->in_shadow(v);
     if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && !shadow) {
         v->nmi_pending = false;
         v->event = (struct event){.valid = true, .vector = VECTOR_NMI, .type = EVENT_NMI};
     }
-    int pending = pending_interrupt(v);
-    if (!v->event.valid && pending != LAPIC_NONE && !shadow && (backend->get_rflags(v) & RFLAGS_IF)) {
-        uint8_t vector;
-        if (acknowledge(v, pending, &vector))
-            v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
-        pending = pending_interrupt(v);
-    }
-    uint8_t class = 0;
-    if (pending != LAPIC_NONE)
-        class = pending == LAPIC_EXTINT ? 16 : (uint8_t)(pending >> 4);
-    else if (vcpu_has_lapic(v))
-        class = lapic_waiting_class(v->lapic); /* held back by TPR: the guest's next MOV CR8 may free it */
-    if (vcpu_has_lapic(v))
+    if (!v->event.valid && !shadow && (backend->get_rflags(v) & RFLAGS_IF))
+        inject_interrupt(v);
+    uint8_t class = waiting_class(v);
+    if (vcpu_has_lapic(v) && lapic_take_tpr(v->lapic))
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
     backend->set_windows(v, class, v->nmi_pending);
+    v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
+}
+
+void vcpu_prepare_events(struct vcpu *v)
+{
+    bool nothing = !v->windows && !v->event.valid && !v->nmi_pending && !v->nmi_blocked;
+    if (!nothing || !vcpu_has_lapic(v) || !lapic_quiet(v->lapic))
+        prepare_events(v);
 }
 
 /* Traps and aborts; #DB is either, and what it says of RF stands in RFLAGS already. */

@@ -82,7 +82,7 @@ static bool serve_EVENT(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
     if (vcpu_has_lapic(v))
-        lapic_pending(v->lapic); /* drains what was posted, so that the next post signals again */
+        lapic_drain(v->lapic);
     return true;
 }
 
@@ -93,18 +93,37 @@ static bool serve_CLOCK(struct vcpu *v, uint8_t vector)
     return true;
 }
 
+static bool (*const handlers[REQUESTS])(struct vcpu *, uint8_t) = {
+#define X(name, wakes, waited) [REQ_##name] = serve_##name,
+    REQUEST_TABLE(X)
+#undef X
+};
+
 bool vcpu_serve(struct vcpu *v)
 {
-    static bool (*const handlers[REQUESTS])(struct vcpu *, uint8_t) = {
-#define X(name, wakes, waited) [REQ_##name] = serve_##name,
-        REQUEST_TABLE(X)
-#undef X
-    };
     uint8_t vector = 0;
-    for (enum request r; (r = word_take(&v->word, &vector)) != REQUESTS;)
+    for (enum request r; !word_quiet(&v->word) && (r = word_take(&v->word, &vector)) != REQUESTS;)
         if (!handlers[r](v, vector))
             return false;
     return true;
+}
+
+/* Of all requests, these change nothing but what the next entry brings into the guest. */
+#define EVENTS (BIT(REQ_TIMER) | BIT(REQ_NMI) | BIT(REQ_EVENT) | BIT(REQ_CLOCK))
+
+enum quick vcpu_serve_quickly(struct vcpu *v)
+{
+    uint64_t asked = atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS;
+    if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))
+        return QUICK_DONE;
+    if (asked)
+        atomic_fetch_and(&v->word, ~asked);
+    for (; asked; asked &= asked - 1)
+        (void)!handlers[__builtin_ctzll(asked)](v, 0);
+    if (lapic_extint_waits(v->lapic))
+        return QUICK_DONE;
+    vcpu_prepare_events(v);
+    return QUICK_AGAIN;
 }
 
 /* SDM Vol. 3, table 9-1. */

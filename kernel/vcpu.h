@@ -40,6 +40,7 @@ struct vcpu {
     bool nmi_pending;   /* latched, not injected yet */
     bool nmi_blocked;   /* until IRET */
     bool accelerated;   /* the CPU may do the LAPIC's work: kernel/inhibit.h */
+    bool windows;       /* what the back end was told of windows and acceleration may not hold for the next entry */
     bool odd_mode;      /* its LAPIC counts as a reason against that */
     int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
 
@@ -89,15 +90,19 @@ bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
 /*
  * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all others
  * the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends the kick
- * too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u, of an instruction
- * whose length is known, with neither TF nor RF set (vcpu_skip() sees to these), and no v->event. kernel/exit.c
+ * too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u, no v->event, and
+ * - of INTERRUPT, that those of the host have been taken;
+ * - of an instruction, that its length is known, and RFLAGS has neither TF nor RF: else vcpu_skip() has to see to it.
+ * kernel/exit.c
  */
 enum quick {
     QUICK_NOT,  /* nothing is done */
     QUICK_DONE, /* the back end moves RIP behind the instruction, ends an interrupt shadow, sets v->handled and returns */
-    QUICK_AGAIN /* it moves RIP, ends an interrupt shadow, counts the exit and enters again */
+    QUICK_AGAIN /* it moves RIP, ends an interrupt shadow, counts the exit and enters again, with v->event */
 };
 enum quick vcpu_exit_quickly(struct vcpu *v);
+/* DONE or AGAIN: events that were asked for are in v->event, or have windows. kernel/serve.c */
+enum quick vcpu_serve_quickly(struct vcpu *v);
 /* Does the rest, in ROOT. */
 void vcpu_exit(struct vcpu *v);
 /* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */

@@ -31,6 +31,9 @@ static uint64_t set_mp(uint64_t w, enum mp_state mp)
     return (w & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT;
 }
 
+/* Requests of which asking makes no more than their bit. */
+#define PLAIN (WORD_REQUESTS & ~(BIT(REQ_PAUSE) | BIT(REQ_RESUME) | BIT(REQ_INIT) | BIT(REQ_SIPI)))
+
 /* What asking makes of the word; the word itself if there is nothing to ask. PAUSE is pending only while mp_state is
  * not PAUSED, RESUME only while it is. */
 static uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
@@ -67,25 +70,30 @@ static uint64_t without_request(uint64_t w, enum request r)
 static enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack, bool *must_wait, uint32_t *cpu)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new;
-    bool wakes;
+    enum asked asked;
     do {
-        new = with_request(old, r, vector);
-        if (ack && word_where(old) == WHERE_GUEST)
+        enum where where = word_where(old);
+        asked = ASKED_NOTHING;
+        new = BIT(r) & PLAIN ? old | BIT(r) : with_request(old, r, vector);
+        if (new &BIT(r) & ~old) {
+            if (where == WHERE_GUEST) {
+                asked = ASKED_KICK;
+            } else if (where == WHERE_PARKED && wakes_in[r] >> word_mp(old) & 1) {
+                asked = ASKED_WAKE;
+                new = set_where(new, WHERE_ROOT);
+            }
+        }
+        if (ack && where == WHERE_GUEST)
             new |= WORD_ACK;
-        wakes = (new &BIT(r) & ~old) && word_where(old) == WHERE_PARKED && (wakes_in[r] >> word_mp(old) & 1);
-        if (wakes)
-            new = set_where(new, WHERE_ROOT);
+        *must_wait = ack && (new &WORD_ACK);
         if (new == old) {
             *must_wait = false;
             return ASKED_NOTHING;
         }
         /* Pairs with word_enter and word_park: one of the two sees the other. */
     } while (!atomic_compare_exchange_weak(w, &old, new));
-    *must_wait = (new &WORD_ACK) && ack;
     *cpu = word_cpu(old);
-    if (wakes)
-        return ASKED_WAKE;
-    return word_where(old) == WHERE_GUEST && (new &BIT(r) & ~old) ? ASKED_KICK : ASKED_NOTHING;
+    return asked;
 }
 
 enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
@@ -124,10 +132,10 @@ bool word_leave(vcpu_word *w)
 
 bool word_park(vcpu_word *w, enum mp_state mp)
 {
-    uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new, wakes = word_wakes(mp);
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new;
     do {
         new = set_mp(old, mp);
-        if (!(old & wakes))
+        if (!(old & WORD_REQUESTS) || !(old & word_wakes(mp)))
             new = set_where(new, WHERE_PARKED);
     } while (!atomic_compare_exchange_weak(w, &old, new));
     return word_where(new) == WHERE_PARKED;

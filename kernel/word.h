@@ -77,6 +77,11 @@ enum asked word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t
 bool word_start(vcpu_word *w) MUST_CHECK;
 
 /* The vCPU's own thread, interrupts off: */
+/* Has nobody asked for anything? */
+static inline bool word_quiet(const vcpu_word *w)
+{
+    return !(atomic_load_explicit(w, memory_order_relaxed) & WORD_REQUESTS);
+}
 /* ROOT, runnable, without any request, to GUEST on cpu; false: there is something to serve. */
 static inline bool word_enter(vcpu_word *w, uint32_t cpu)
 {

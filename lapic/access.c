@@ -63,7 +63,7 @@ static uint32_t read_map(struct lapic *l, uint32_t offset)
 {
     uint32_t i = offset >> 4 & 7;
     lapic_drain(l);
-    const uint64_t *map = offset < APIC_TMR ? l->isr : offset < APIC_IRR ? l->tmr : l->irr;
+    const uint64_t *map = offset < APIC_TMR ? l->isr.word : offset < APIC_IRR ? l->tmr : l->irr.word;
     return (uint32_t)(map[i / 2] >> i % 2 * 32);
 }
 
@@ -138,47 +138,46 @@ static void write_icr(struct lapic *l, uint64_t value)
 /* value has no bits that are not writable. */
 static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
 {
-    switch (offset) {
-    case APIC_TPR:
-        l->tpr = value;
-        lapic_update_ppr(l);
+    switch (offset >> 4) {
+    case APIC_TPR >> 4:
+        lapic_set_tpr(l, value);
         break;
-    case APIC_EOI:
+    case APIC_EOI >> 4:
         lapic_eoi(l);
         break;
-    case APIC_LDR:
+    case APIC_LDR >> 4:
         if (value)
             lapic_set_special(l);
         l->ldr = value;
         break;
-    case APIC_DFR:
+    case APIC_DFR >> 4:
         l->dfr = value;
         break;
-    case APIC_SVR:
+    case APIC_SVR >> 4:
         write_svr(l, value, now);
         break;
-    case APIC_ESR: /* 11.5.3: what was collected appears, and collecting starts anew */
+    case APIC_ESR >> 4: /* 11.5.3: what was collected appears, and collecting starts anew */
         lapic_drain(l);
         l->esr = l->esr_new;
         l->esr_new = 0;
         l->error_sent = false;
         break;
-    case APIC_ICR_LO:
+    case APIC_ICR_LO >> 4:
         write_icr(l, (l->icr & ~0xffffffffull) | value);
         break;
-    case APIC_ICR_HI:
+    case APIC_ICR_HI >> 4:
         l->icr = (uint64_t)value << 32 | (uint32_t)l->icr;
         break;
-    case APIC_LVT_TIMER ... APIC_LVT_ERROR:
+    case APIC_LVT_TIMER >> 4 ... APIC_LVT_ERROR >> 4:
         write_lvt(l, offset, value, now);
         break;
-    case APIC_INITIAL:
+    case APIC_INITIAL >> 4:
         timer_write_initial(l, value, now);
         break;
-    case APIC_DCR:
+    case APIC_DCR >> 4:
         timer_write_dcr(l, value, now);
         break;
-    case APIC_SELF_IPI:
+    case APIC_SELF_IPI >> 4:
         lapic_send_ipi(l, ICR_SELF | value);
         break;
     default:
@@ -243,13 +242,10 @@ static int write_base(struct lapic *l, uint64_t value)
     return OK;
 }
 
-/* The register behind an x2APIC MSR, or -1 where the access takes #GP. */
-static int x2apic_offset(const struct lapic *l, uint32_t msr, uint8_t right)
+/* Is there a register with that right behind this number of an x2APIC MSR? */
+static bool in_x2apic(const struct lapic *l, uint32_t reg, uint8_t right)
 {
-    if (lapic_mode(l) != LAPIC_X2APIC || msr < MSR_X2APIC || msr >= MSR_X2APIC_END)
-        return -1;
-    uint32_t offset = (msr - MSR_X2APIC) << 4;
-    return rights(offset) & right ? (int)offset : -1;
+    return reg < ARRAY_SIZE(registers) && registers[reg].rights & right && lapic_mode(l) == LAPIC_X2APIC;
 }
 
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
@@ -262,32 +258,30 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
         *value = timer_read_deadline(l, now);
         return OK;
     }
-    int offset = x2apic_offset(l, msr, XR);
-    if (offset < 0)
+    uint32_t reg = msr - MSR_X2APIC;
+    if (!in_x2apic(l, reg, XR))
         return E_INVAL;
-    *value = msr == MSR_X2APIC_ICR ? l->icr : read_register(l, (uint32_t)offset, now);
+    *value = msr == MSR_X2APIC_ICR ? l->icr : read_register(l, reg << 4, now);
     return OK;
 }
 
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
 {
-    if (msr == MSR_IA32_APIC_BASE)
-        return write_base(l, value);
-    if (msr == MSR_IA32_TSC_DEADLINE) {
-        timer_write_deadline(l, value, now);
+    uint32_t reg = msr - MSR_X2APIC;
+    if (in_x2apic(l, reg, XW)) {
+        uint64_t wrong = value & ~(uint64_t)registers[reg].writable;
+        if (msr == MSR_X2APIC_ICR && !(uint32_t)wrong)
+            write_icr(l, value);
+        else if (wrong || (reg << 4 == APIC_LVT_TIMER && (value & LVT_TIMER_MODE) == LVT_TIMER_MODE))
+            return E_INVAL;
+        else
+            write_register(l, reg << 4, (uint32_t)value, now);
         return OK;
     }
-    int offset = x2apic_offset(l, msr, XW);
-    if (offset < 0)
+    if (msr == MSR_IA32_APIC_BASE)
+        return write_base(l, value);
+    if (msr != MSR_IA32_TSC_DEADLINE)
         return E_INVAL;
-    uint64_t writable = registers[offset >> 4].writable;
-    if (msr == MSR_X2APIC_ICR)
-        writable |= 0xffffffff00000000;
-    if (value & ~writable || (offset == APIC_LVT_TIMER && (value & LVT_TIMER_MODE) == LVT_TIMER_MODE))
-        return E_INVAL;
-    if (msr == MSR_X2APIC_ICR)
-        write_icr(l, value);
-    else
-        write_register(l, (uint32_t)offset, (uint32_t)value, now);
+    timer_write_deadline(l, value, now);
     return OK;
 }

@@ -19,9 +19,8 @@ static inline enum lapic_mode lapic_mode(const struct lapic *l)
 /* lapic.c */
 void lapic_set_special(struct lapic *l); /* before what makes it so is stored: lapic_domain.special */
 void lapic_reset(struct lapic *l); /* all registers but ID and base to their power-up state, nothing posted left */
-void lapic_drain(struct lapic *l); /* posted vectors into IRR and TMR */
 void lapic_eoi(struct lapic *l);
-void lapic_update_ppr(struct lapic *l);
+void lapic_set_tpr(struct lapic *l, uint32_t tpr);
 void lapic_error(struct lapic *l, uint32_t error);  /* logs ESR_*, and interrupts the first time */
 void lapic_lint0_sample(struct lapic *l);           /* after EOI or a new LVT LINT0: is a level-triggered LINT0 high? */
 bool lapic_lint0_in_service(const struct lapic *l); /* Remote IRR of LVT LINT0; drain first */

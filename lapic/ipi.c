@@ -148,12 +148,29 @@ static int route(struct lapic_domain *d, const struct message *m, const struct l
     return taken;
 }
 
+/* The x2APIC that a physical destination means, if it is to be found without a search; else NULL. */
+static struct lapic *by_index(const struct lapic_domain *d, uint32_t dest)
+{
+    struct lapic *l = dest < d->count ? lapic_at(d, dest) : NULL;
+    return l && l->id == dest && lapic_mode(l) == LAPIC_X2APIC ? l : NULL;
+}
+
 /*
  * IPIs are edge-triggered whatever the ICR says, INIT level de-assert does nothing (11.6.1, since the Pentium 4), and
  * the combinations with a shorthand that table 11-3 calls invalid are sent as they are written.
  */
 void lapic_send_ipi(struct lapic *l, uint64_t icr)
 {
+    uint32_t not_usual = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
+
+    if (!not_usual && (icr & 0xf0) && lapic_mode(l) == LAPIC_X2APIC) {
+        struct lapic *to = by_index(l->domain, ICR_DESTINATION(icr));
+        if (to) {
+            if (to->svr & SVR_ENABLE)
+                lapic_post(to, icr & APIC_VECTOR, false);
+            return;
+        }
+    }
     struct message m = {
         .dest = ICR_DESTINATION(icr),
         .logical = icr & ICR_LOGICAL,

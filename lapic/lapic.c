@@ -1,27 +1,54 @@
 /* State of the local APIC: reset, and the way of an interrupt from posted through IRR and ISR to EOI. */
 #include "lapic/internal.h"
 
-/* The highest vector in a bitmap, -1 if it is empty. */
-static int highest(const uint64_t map[4])
+/* The highest vector, -1 if there is none. */
+static int highest(const struct lapic_vectors *s)
 {
-    for (int w = 3; w >= 0; w--)
-        if (map[w])
-            return w * 64 + 63 - __builtin_clzll(map[w]);
-    return -1;
+    if (!s->words)
+        return -1;
+    int w = 31 - __builtin_clz(s->words);
+    return w * 64 + 63 - __builtin_clzll(s->word[w]);
+}
+
+static void add(struct lapic_vectors *s, unsigned int w, uint64_t bits)
+{
+    s->word[w] |= bits;
+    s->words |= 1u << w;
+}
+
+static void take(struct lapic_vectors *s, uint8_t vector)
+{
+    s->word[vector / 64] &= ~BIT(vector % 64);
+    if (!s->word[vector / 64])
+        s->words &= ~(1u << vector / 64);
+}
+
+/* 11.8.3.1: the TPR, unless the class of the highest vector in service is higher. */
+static void update_ppr(struct lapic *l)
+{
+    int isrv = highest(&l->isr);
+    uint32_t ppr = isrv >= 0 && (uint32_t)isrv >> 4 > l->tpr >> 4 ? isrv & 0xf0u : l->tpr;
+    atomic_store_explicit(&l->ppr, ppr, memory_order_relaxed);
+}
+
+void lapic_set_tpr(struct lapic *l, uint32_t tpr)
+{
+    l->tpr = tpr;
+    l->tpr_written = true;
+    update_ppr(l);
 }
 
 void lapic_reset(struct lapic *l)
 {
     l->on = false; /* before pir, as in lapic_drain(): else a post in between would be in pir for ever, unannounced */
-    for (int w = 0; w < 4; w++) {
-        l->irr[w] = l->isr[w] = l->tmr[w] = 0;
-        l->pir[w] = 0;
-    }
+    l->irr = l->isr = (struct lapic_vectors){.words = 0};
+    for (int w = 0; w < 4; w++)
+        l->tmr[w] = l->pir[w] = 0;
     l->extint = false;
     l->svr = 0xff;
     l->ldr = lapic_mode(l) == LAPIC_X2APIC ? X2APIC_LDR(l->id) : 0;
     l->dfr = 0xf0000000;
-    l->tpr = 0;
+    lapic_set_tpr(l, 0);
     l->icr = 0;
     for (int i = 0; i < LAPIC_LVTS; i++)
         l->lvt[i] = LVT_MASKED;
@@ -30,7 +57,6 @@ void lapic_reset(struct lapic *l)
     l->timer_initial = 0;
     l->timer_dcr = 0;
     l->timer_next = 0;
-    lapic_update_ppr(l);
 }
 
 bool lapic_in_place(const struct lapic *l)
@@ -79,7 +105,8 @@ void lapic_drain(struct lapic *l)
             bits &= ~0xffffull;
             lapic_error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
         }
-        l->irr[w] |= bits;
+        if (bits)
+            add(&l->irr, (unsigned int)w, bits);
         l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);
     }
 }
@@ -91,13 +118,18 @@ static bool passes_intr(const struct lapic *l)
            (l->lvt[LAPIC_LVT_LINT0] & (LVT_MASKED | APIC_DELIVERY_MODE)) == DELIVERY_EXTINT;
 }
 
+static bool due_8259(const struct lapic *l)
+{
+    return l->extint || (l->domain->intr && passes_intr(l));
+}
+
 /* 8259 interrupts are not subject to the TPR, and what the 8259s offer does not wait for the LAPIC's vectors. */
 int lapic_pending(struct lapic *l)
 {
     lapic_drain(l);
-    if (l->extint || (l->domain->intr && passes_intr(l)))
+    if (due_8259(l))
         return LAPIC_EXTINT;
-    int vector = highest(l->irr);
+    int vector = highest(&l->irr);
     return vector >> 4 > lapic_ppr(l) >> 4 && lapic_mode(l) != LAPIC_DISABLED ? vector : LAPIC_NONE;
 }
 
@@ -107,23 +139,22 @@ bool lapic_lint0_wakes(const struct lapic *l)
     return mode == DELIVERY_NMI || mode == DELIVERY_INIT;
 }
 
-uint8_t lapic_waiting_class(const struct lapic *l)
-{
-    int vector = lapic_mode(l) == LAPIC_DISABLED ? 0 : highest(l->irr), in_service = highest(l->isr);
-    return vector > 0 && vector >> 4 > in_service >> 4 ? (uint8_t)(vector >> 4) : 0;
-}
-
-bool lapic_idle(struct lapic *l)
+uint8_t lapic_waiting_class(struct lapic *l)
 {
     lapic_drain(l);
-    return !(l->irr[0] | l->irr[1] | l->irr[2] | l->irr[3]) && !l->extint && !(l->domain->intr && passes_intr(l));
+    if (due_8259(l))
+        return LAPIC_EXTINT_CLASS;
+    if (!l->irr.words || lapic_mode(l) == LAPIC_DISABLED)
+        return 0;
+    int vector = highest(&l->irr), in_service = highest(&l->isr);
+    return vector >> 4 > in_service >> 4 ? (uint8_t)(vector >> 4) : 0;
 }
 
 void lapic_accept(struct lapic *l, uint8_t vector)
 {
-    l->irr[vector / 64] &= ~BIT(vector % 64);
-    l->isr[vector / 64] |= BIT(vector % 64);
-    lapic_update_ppr(l);
+    take(&l->irr, vector);
+    add(&l->isr, vector / 64, BIT(vector % 64));
+    update_ppr(l);
 }
 
 void lapic_accept_extint(struct lapic *l)
@@ -131,23 +162,14 @@ void lapic_accept_extint(struct lapic *l)
     l->extint = false;
 }
 
-/* 11.8.3.1: the TPR, unless the class of the highest vector in service is higher. */
-void lapic_update_ppr(struct lapic *l)
-{
-    int isrv = highest(l->isr);
-    uint32_t ppr = isrv >= 0 && (uint32_t)isrv >> 4 > l->tpr >> 4 ? isrv & 0xf0u : l->tpr;
-    atomic_store_explicit(&l->ppr, ppr, memory_order_relaxed);
-}
-
 void lapic_eoi(struct lapic *l)
 {
-    int vector = highest(l->isr);
+    int vector = highest(&l->isr);
     if (vector < 0)
         return;
-    uint64_t bit = BIT(vector % 64);
-    l->isr[vector / 64] &= ~bit;
-    lapic_update_ppr(l);
-    if (l->tmr[vector / 64] & bit)
+    take(&l->isr, (uint8_t)vector);
+    update_ppr(l);
+    if (l->tmr[vector / 64] & BIT(vector % 64))
         l->domain->eoi(l->domain->ctx, l->index, (uint8_t)vector);
     lapic_lint0_sample(l);
 }
@@ -167,7 +189,7 @@ bool lapic_lint0_in_service(const struct lapic *l)
     uint32_t lvt = l->lvt[LAPIC_LVT_LINT0];
     unsigned int w = (lvt & APIC_VECTOR) / 64;
     return (lvt & (APIC_DELIVERY_MODE | APIC_TRIGGER_LEVEL)) == (DELIVERY_FIXED | APIC_TRIGGER_LEVEL) &&
-           (l->irr[w] | l->isr[w]) & BIT(lvt % 64);
+           (l->irr.word[w] | l->isr.word[w]) & BIT(lvt % 64);
 }
 
 void lapic_lint0_sample(struct lapic *l)
@@ -187,6 +209,12 @@ uint8_t lapic_get_cr8(const struct lapic *l)
 
 void lapic_set_cr8(struct lapic *l, uint8_t v)
 {
-    l->tpr = (v & 0xfu) << 4;
-    lapic_update_ppr(l);
+    lapic_set_tpr(l, (v & 0xfu) << 4);
+}
+
+bool lapic_take_tpr(struct lapic *l)
+{
+    bool written = l->tpr_written;
+    l->tpr_written = false;
+    return written;
 }

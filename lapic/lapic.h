@@ -64,6 +64,12 @@ enum lapic_lvt {
 };
 #define LAPIC_LVTS 6
 
+/* Vector v is bit v % 64 of word v / 64; bit w of words: word w is not 0. */
+struct lapic_vectors {
+    uint64_t word[4];
+    uint32_t words;
+};
+
 /*
  * Fields marked (shared) are read by other CPUs for destination matching, arbitration and LINT0, and written by the own
  * thread. The posted part is written by everybody: see lapic_post() in ipi.c.
@@ -83,10 +89,12 @@ struct lapic {
     uint32_t esr;                     /* as software reads it */
     uint32_t esr_new;                 /* errors since the last write to ESR */
     bool error_sent;                  /* the error interrupt has been raised since then */
-    uint64_t irr[4], isr[4], tmr[4];  /* vector v is bit v % 64 of word v / 64 */
-    uint32_t timer_initial;           /* initial count */
-    uint32_t timer_dcr;               /* divide configuration */
-    uint64_t timer_next;              /* when it expires next, 0: not armed; in TSC-deadline mode that MSR */
+    bool tpr_written;                 /* lapic_take_tpr() has not told of it yet */
+    struct lapic_vectors irr, isr;
+    uint64_t tmr[4];        /* as words of struct lapic_vectors */
+    uint32_t timer_initial; /* initial count */
+    uint32_t timer_dcr;     /* divide configuration */
+    uint64_t timer_next;    /* when it expires next, 0: not armed; in TSC-deadline mode that MSR */
 
     _Alignas(64) _Atomic uint64_t pir[4]; /* posted vectors */
     _Atomic uint64_t pir_level[4];        /* the last post of this vector was level-triggered */
@@ -126,6 +134,8 @@ int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
 /* CR8 is TPR[7:4] (11.8.6). v is 0..15; that MOV CR8 takes #GP for more is the caller's affair. */
 uint8_t lapic_get_cr8(const struct lapic *l);
 void lapic_set_cr8(struct lapic *l, uint8_t v);
+/* Has the TPR been written since the last call, by whatever means? */
+bool lapic_take_tpr(struct lapic *l);
 
 /* ---- Interrupts in (ipi.c) ------------------------------------------------------------------------------------ */
 
@@ -144,10 +154,26 @@ static inline bool lapic_posted(const struct lapic *l)
     return atomic_load_explicit(&l->on, memory_order_relaxed);
 }
 
+/* Takes in what was posted, so that the next post signals again. */
+void lapic_drain(struct lapic *l);
+
+/* May an 8259 cycle be due? */
+static inline bool lapic_extint_waits(const struct lapic *l)
+{
+    return atomic_load(&l->extint) || atomic_load(&l->domain->intr);
+}
+
+/* Is there nothing for lapic_pending() to give, nor for lapic_waiting_class(), and nothing for lapic_take_tpr()? */
+static inline bool lapic_quiet(const struct lapic *l)
+{
+    return !lapic_posted(l) && !l->irr.words && !l->tpr_written && !lapic_extint_waits(l);
+}
+
 /* ---- Interrupts out (lapic.c) --------------------------------------------------------------------------------- */
 
-#define LAPIC_NONE   (-1)
-#define LAPIC_EXTINT 256
+#define LAPIC_NONE         (-1)
+#define LAPIC_EXTINT       256
+#define LAPIC_EXTINT_CLASS 16
 
 /* What the CPU may be given now: a vector (16..255) above PPR, LAPIC_EXTINT (an 8259 cycle is due) or LAPIC_NONE.
  * Whether the CPU can take it (IF, shadows) is not asked. Nothing but draining happens: asking twice is harmless. */
@@ -155,10 +181,9 @@ int lapic_pending(struct lapic *l);
 
 /* Does LINT0 turn what the 8259s have into an NMI or INIT? */
 bool lapic_lint0_wakes(const struct lapic *l);
-/* The priority class (1..15) of a vector that nothing but the TPR may hold back; 0: there is none. */
-uint8_t lapic_waiting_class(const struct lapic *l);
-/* Nothing is pending, whatever the priorities. Drains what was posted, as lapic_pending() does. */
-bool lapic_idle(struct lapic *l);
+/* The priority class (1..15) of a vector that nothing but the TPR may hold back, LAPIC_EXTINT_CLASS if an 8259 cycle is
+ * due; 0: there is nothing. Drains, as lapic_pending(). */
+uint8_t lapic_waiting_class(struct lapic *l);
 
 /* The CPU took the vector that lapic_pending() gave: IRR to ISR. */
 void lapic_accept(struct lapic *l, uint8_t vector);

@@ -130,7 +130,7 @@ static void release(struct vcpu *v)
     cpu->breakpoints = NULL;
 }
 
-/* Of an exit that may be a quick one: all of v->exit that its handler looks at. */
+/* Of an instruction that may be a quick one: all of v->exit that its handler looks at. */
 static bool decode_quickly(struct exit *e, const struct vmcb *c)
 {
     switch (c->exit_code) {
@@ -151,30 +151,49 @@ static bool decode_quickly(struct exit *e, const struct vmcb *c)
     }
 }
 
+static enum quick handle_quickly(struct vcpu *v, struct vmcb *c)
+{
+    if (c->exit_code == EXIT_INTR) {
+        __asm__ volatile("stgi; nop; clgi" ::: "memory"); /* IF is set */
+        v->exit.kind = ABI_EXIT_INTERRUPT;
+        return vcpu_exit_quickly(v);
+    }
+    uint64_t next_rip = c->exit_code == EXIT_IOIO ? c->exit_info2 : c->next_rip;
+    if (!next_rip || (c->rflags & (RFLAGS_TF | RFLAGS_RF)) || !decode_quickly(&v->exit, c))
+        return QUICK_NOT;
+    enum quick quick = vcpu_exit_quickly(v);
+    if (quick != QUICK_NOT) {
+        c->rip = next_rip;
+        c->next_rip = 0;
+        c->interrupt_shadow = 0;
+    }
+    return quick;
+}
+
+static uint64_t injection(const struct event *e)
+{
+    return e->vector | (uint64_t)e->type << 8 | EVENT_VALID | (e->has_error_code ? EVENT_ERROR_CODE : 0) |
+           (uint64_t)e->error_code << 32;
+}
+
 bool svm_exited(struct vcpu *v)
 {
     struct svm_vcpu *s = svm_of(v);
     struct vmcb *c = s->vmcb;
-    struct exit *e = &v->exit;
     v->gpr[ABI_RAX] = c->rax;
     if (v->event.valid)
         svm_take_back_event(v, c);
-    enum quick quick = QUICK_NOT;
-    uint64_t next_rip = c->exit_code == EXIT_IOIO ? c->exit_info2 : c->next_rip;
-    if (!s->stepping && !v->event.valid && next_rip && !(c->rflags & (RFLAGS_TF | RFLAGS_RF)) && decode_quickly(e, c))
-        quick = vcpu_exit_quickly(v);
+    enum quick quick = v->event.valid || s->stepping ? QUICK_NOT : handle_quickly(v, c);
     if (quick == QUICK_NOT) {
         svm_decode_exit(v);
         return false;
     }
-    c->rip = next_rip;
-    c->next_rip = 0;
-    c->interrupt_shadow = 0;
-    v->handled = quick == QUICK_DONE;
+    v->handled = quick == QUICK_DONE || s->step;
     if (v->handled)
         return false;
-    v->exits[e->kind]++;
+    v->exits[v->exit.kind]++;
     c->rax = v->gpr[ABI_RAX];
+    c->event_injection = v->event.valid ? injection(&v->event) : 0;
     c->tlb_control = TLB_NOTHING;
     return true;
 }
@@ -186,23 +205,21 @@ static void run(struct vcpu *v)
     struct vmcb *c = s->vmcb;
     c->tlb_control = asid_use(&cpu->asids, &s->asid, this_cpu()->index) ? TLB_FLUSH_ALL : TLB_NOTHING;
     c->asid = s->asid.number;
-    c->event_injection = 0;
-    if (v->event.valid)
-        c->event_injection = v->event.vector | (uint64_t)v->event.type << 8 | EVENT_VALID |
-                             (v->event.has_error_code ? EVENT_ERROR_CODE : 0) | (uint64_t)v->event.error_code << 32;
+    c->event_injection = v->event.valid ? injection(&v->event) : 0;
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
     if (cpu->breakpoints != s) {
         load_breakpoints(s->dr);
         cpu->breakpoints = s;
     }
+    uint64_t vmcb_pa = page_to_pa(c).v, host_pa = page_to_pa(cpu->host_state).v;
     struct vmcb *counted = svm_caps.nrip ? NULL : c;
     if (!s->step) {
-        svm_run(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v, v, counted);
+        svm_run(vmcb_pa, v->gpr, host_pa, v, counted);
     } else {
         struct svm_step step;
         svm_step_begin(v, &step);
-        svm_run(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v, v, counted);
+        svm_run(vmcb_pa, v->gpr, host_pa, v, counted);
         svm_step_end(v, &step);
     }
     v->gpr[ABI_RSP] = c->rsp;
