@@ -108,7 +108,8 @@ bool vcpu_serve(struct vcpu *v)
     return true;
 }
 
-/* Of all requests, these change nothing but what the next entry brings into the guest. */
+/* Of all requests, these change nothing but what the next entry brings into the guest: no turn is kept among them, nor
+ * towards one that comes meanwhile, and its kick. */
 #define EVENTS (BIT(REQ_TIMER) | BIT(REQ_NMI) | BIT(REQ_EVENT) | BIT(REQ_CLOCK))
 
 enum quick vcpu_serve_quickly(struct vcpu *v)
@@ -116,10 +117,11 @@ enum quick vcpu_serve_quickly(struct vcpu *v)
     uint64_t asked = atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS;
     if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))
         return QUICK_DONE;
-    if (asked)
-        atomic_fetch_and(&v->word, ~asked);
-    for (; asked; asked &= asked - 1)
-        (void)!handlers[__builtin_ctzll(asked)](v, 0);
+    for (; asked; asked &= asked - 1) {
+        enum request r = (enum request)__builtin_ctzll(asked);
+        word_take_event(&v->word, r); /* first: what is asked for from now on is asked for again */
+        (void)!handlers[r](v, 0);
+    }
     if (lapic_extint_waits(v->lapic))
         return QUICK_DONE;
     vcpu_prepare_events(v);

@@ -163,3 +163,8 @@ enum request word_take(vcpu_word *w, uint8_t *vector)
         }
     }
 }
+
+void word_take_event(vcpu_word *w, enum request r)
+{
+    atomic_fetch_and(w, ~BIT(r));
+}

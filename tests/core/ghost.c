@@ -177,6 +177,10 @@ static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum requ
         after = word_mp_behind(old);
     if (r == REQ_INIT)
         after = MP_WAIT_FOR_SIPI;
+    if (word_where(old) == WHERE_GUEST) /* between two entries: only what is an event for the guest, in any order */
+        return r != REQ_TIMER && r != REQ_NMI && r != REQ_EVENT && r != REQ_CLOCK ? "taken outside of root"
+               : (old ^ new) & ~BIT(r)                                            ? "taking changes something else"
+                                                                                  : NULL;
     if (old & allowed & (BIT(r) - 1))
         return "taken out of turn";
     if (!(allowed & BIT(r)))
@@ -339,6 +343,15 @@ enum request __wrap_word_take(vcpu_word *w, uint8_t *vector)
     if (r != REQUESTS && ghost_at(w))
         atomic_fetch_and(&ghost_at(w)->asked, ~(uint32_t)BIT(r));
     return r;
+}
+
+void __real_word_take_event(vcpu_word *w, enum request r);
+void __wrap_word_take_event(vcpu_word *w, enum request r);
+void __wrap_word_take_event(vcpu_word *w, enum request r)
+{
+    __real_word_take_event(w, r);
+    if (ghost_at(w))
+        atomic_fetch_and(&ghost_at(w)->asked, ~(uint32_t)BIT(r));
 }
 
 /* Who is in the guest when a broadcast begins, has left it when it ends. */

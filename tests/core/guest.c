@@ -204,7 +204,7 @@ static bool instruction(struct vcpu *v)
     }
 }
 
-static void run(struct vcpu *v)
+static void enter(struct vcpu *v)
 {
     ghost_settled();
     me()->in_guest = v;
@@ -232,6 +232,20 @@ static void run(struct vcpu *v)
     ghost_in_guest(v);
     ghost_leaves(v);
     me()->in_guest = NULL;
+}
+
+/* As a back end does it. */
+static void run(struct vcpu *v)
+{
+    enum quick quick;
+    do {
+        enter(v);
+        if (v->exit.kind == ABI_EXIT_INTERRUPT)
+            irq_window();
+        bool may = !v->event.valid && (v->exit.kind == ABI_EXIT_INTERRUPT || v->exit.instruction_length);
+        quick = may ? vcpu_exit_quickly(v) : QUICK_NOT;
+        v->handled = quick == QUICK_DONE;
+    } while (quick == QUICK_AGAIN);
 }
 
 /* The device world, on a vCPU's thread. */
@@ -357,10 +371,10 @@ const struct backend *backend = &made_up;
 
 /* ---- What an exit needs beside it */
 
-struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
-    (void)v, (void)leaf, (void)subleaf;
-    return (struct cpuid){0};
+    (void)leaf, (void)subleaf;
+    return v->cpuid;
 }
 
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)

@@ -5,6 +5,7 @@
 
 #include "tests/unit/test.h"
 
+#include "lib/muldiv.h"
 #include "tests/unit/dev_env.h"
 #include "user/devices/calendar.h"
 
