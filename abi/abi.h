@@ -43,6 +43,10 @@
 #define ABI_MODULE_NAME_SIZE 128
 #define ABI_CMDLINE_SIZE     2048
 
+/* Root answers 32-bit reads of the guest's ACPI PM timer, by the host's TSC * ABI_PM_TIMER_HZ / tsc_hz, rounded down. */
+#define ABI_PM_TIMER_PORT 0x608
+#define ABI_PM_TIMER_HZ   3579545ull
+
 /* Thread slots of a world: 0 is its own thread ("worker"), 1 + n is that of vCPU n. Slot s runs on page s, stack s. */
 #define ABI_SLOT_WORKER  0
 #define ABI_SLOT_VCPU(n) (1 + (n))

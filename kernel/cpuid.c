@@ -150,7 +150,7 @@ static struct cpuid hypervisor_leaf(uint32_t leaf)
     }
 }
 
-struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
     const struct cpuid none = {0, 0, 0, 0};
     if (leaf >> 16 == 0x4000)
@@ -201,4 +201,18 @@ struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
     default: /* MONITOR, power, performance counters, ... */
         return none;
     }
+}
+
+/* Leaves 1 and 13 depend on what the guest does. A key of 0 is that of leaf 0xffffffff, of which nothing is known: all
+ * zeroes is its answer too. */
+struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+{
+    uint64_t key = ~(leaf | (uint64_t)subleaf << 32);
+    struct cpuid_entry *e = &v->cpuid[(leaf ^ subleaf) % VCPU_CPUID_ENTRIES];
+    if (e->key == key)
+        return e->answer;
+    struct cpuid r = answer(v, leaf, subleaf);
+    if (leaf != 1 && leaf != 13)
+        *e = (struct cpuid_entry){key, r};
+    return r;
 }

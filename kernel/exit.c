@@ -5,10 +5,15 @@
 #include "kernel/log.h"
 #include "kernel/msr.h"
 #include "kernel/percpu.h"
+#include "kernel/time.h"
 #include "kernel/vcpu.h"
+#include "lapic/regs.h"
+#include "lib/muldiv.h"
 #include "lib/string.h"
 
 enum { RFLAGS_IF = 1 << 9, EFER_LMA = 1 << 10 };
+enum { PM_TIMER_SIZE = 4 };
+#define KVM_ENOSYS (-1000)
 
 static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
 {
@@ -88,10 +93,8 @@ static void do_msr(struct vcpu *v, bool write)
     finish_eoi(v);
 }
 
-static void do_cpuid(struct vcpu *v)
+static void answer_cpuid(struct vcpu *v)
 {
-    if (!vcpu_skip(v))
-        return;
     struct cpuid r = guest_cpuid(v, (uint32_t)v->gpr[ABI_RAX], (uint32_t)v->gpr[ABI_RCX]);
     v->gpr[ABI_RAX] = r.eax;
     v->gpr[ABI_RBX] = r.ebx;
@@ -154,10 +157,104 @@ static void do_hlt(struct vcpu *v)
     word_set_mp(&v->word, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
 }
 
+/* What the guest made of CR8 without an exit. */
+static void follow_cr8(struct vcpu *v)
+{
+    if (!vcpu_has_lapic(v))
+        return;
+    uint8_t cr8 = backend->get_cr8(v);
+    if (cr8 != lapic_get_cr8(v->lapic))
+        lapic_set_cr8(v->lapic, cr8);
+}
+
+/* RIP moves behind the instruction; false, and nothing is done: that is vcpu_skip()'s affair. */
+static bool skip_quickly(struct vcpu *v)
+{
+    return v->exit.instruction_length && backend->skip(v, v->exit.instruction_length);
+}
+
+static bool read_msr_quickly(struct vcpu *v)
+{
+    uint64_t value;
+    follow_cr8(v);
+    if (msr_read(v, (uint32_t)v->gpr[ABI_RCX], &value) || !skip_quickly(v))
+        return false;
+    v->gpr[ABI_RAX] = (uint32_t)value;
+    v->gpr[ABI_RDX] = value >> 32;
+    return true;
+}
+
+/* Registers of the LAPIC in x2APIC mode, and its deadline: what changes neither its mode nor CR8. */
+static bool write_msr_quickly(struct vcpu *v)
+{
+    uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
+    if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) || msr == MSR_X2APIC_TPR || !vcpu_has_lapic(v))
+        return false;
+    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
+    if (!skip_quickly(v))
+        return false;
+    follow_cr8(v);
+    if (lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset)) {
+        backend->set_rip(v, backend->get_rip(v) - v->exit.instruction_length);
+        return false;
+    }
+    /* What it asked of itself comes without a kick. */
+    v->handled = (atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS) || v->eoi_vector >= 0 ||
+                 !lapic_idle(v->lapic);
+    return !v->handled;
+}
+
+/* ACPI 6.4, 4.8.3.3: the count that the device world's TMR_STS goes by. */
+static bool read_pm_timer(struct vcpu *v)
+{
+    const struct exit *e = &v->exit;
+    if (e->u.io.port != ABI_PM_TIMER_PORT || e->u.io.size != PM_TIMER_SIZE || e->u.io.write || e->u.io.string ||
+        !skip_quickly(v))
+        return false;
+    v->gpr[ABI_RAX] = (uint32_t)mul_div(tsc_now(), ABI_PM_TIMER_HZ, tsc_hz());
+    return true;
+}
+
+static bool handle_quickly(struct vcpu *v)
+{
+    switch (v->exit.kind) {
+    case ABI_EXIT_CPUID:
+        if (!skip_quickly(v))
+            return false;
+        answer_cpuid(v);
+        return true;
+    case ABI_EXIT_RDMSR:
+        return read_msr_quickly(v);
+    case ABI_EXIT_WRMSR:
+        return write_msr_quickly(v);
+    case ABI_EXIT_IO:
+        return read_pm_timer(v);
+    case ABI_EXIT_HYPERCALL:
+        if (!skip_quickly(v))
+            return false;
+        v->gpr[ABI_RAX] = (uint64_t)KVM_ENOSYS;
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool vcpu_exit_quickly(struct vcpu *v)
+{
+    if (!handle_quickly(v))
+        return false;
+    v->exits[v->exit.kind]++;
+    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED);
+    return true;
+}
+
 void vcpu_exit(struct vcpu *v)
 {
-    if (vcpu_has_lapic(v) && backend->get_cr8(v) != lapic_get_cr8(v->lapic))
-        lapic_set_cr8(v->lapic, backend->get_cr8(v));
+    follow_cr8(v);
+    if (v->handled) {
+        finish_eoi(v);
+        return;
+    }
     switch (v->exit.kind) {
     case ABI_EXIT_INTERRUPT:
     case ABI_EXIT_NMI:
@@ -170,7 +267,8 @@ void vcpu_exit(struct vcpu *v)
         do_hlt(v);
         return;
     case ABI_EXIT_CPUID:
-        do_cpuid(v);
+        if (vcpu_skip(v))
+            answer_cpuid(v);
         return;
     case ABI_EXIT_RDMSR:
         do_msr(v, false);
@@ -199,7 +297,7 @@ void vcpu_exit(struct vcpu *v)
         return;
     case ABI_EXIT_HYPERCALL: /* none is offered: KVM_ENOSYS */
         if (vcpu_skip(v))
-            v->gpr[ABI_RAX] = (uint64_t)-1000;
+            v->gpr[ABI_RAX] = (uint64_t)KVM_ENOSYS;
         return;
     case ABI_EXIT_EXCEPTION:
         vcpu_inject_exception(v, v->exit.u.exception.vector,

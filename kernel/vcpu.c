@@ -138,6 +138,7 @@ static void enter_guest(struct vcpu *v)
     if (!word_enter(&v->word, this_cpu()->index))
         return;
     inhibit_check(v);
+    v->handled = false;
     __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted() */
     backend->run(v);
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {

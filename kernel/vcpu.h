@@ -2,6 +2,7 @@
 #ifndef KERNEL_VCPU_H
 #define KERNEL_VCPU_H
 
+#include "kernel/asm.h"
 #include "kernel/backend.h"
 #include "kernel/key.h"
 #include "kernel/thread.h"
@@ -20,6 +21,8 @@ struct event {
 };
 enum event_type { EVENT_INTERRUPT = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFTWARE = 4 };
 
+enum { VCPU_CPUID_ENTRIES = 8 };
+
 /* Is there a vCPU without a LAPIC, in any VM? */
 DECLARE_KEY(lapic_absent)
 
@@ -33,6 +36,7 @@ struct vcpu {
 
     uint64_t gpr[ABI_GPRS]; /* as of the last exit; all sixteen, to be changed by root at will */
     struct exit exit;
+    bool handled;       /* v->exit, by vcpu_exit_quickly() */
     struct event event; /* to be injected at the next entry; the back end clears or sets it when it exits */
     bool nmi_pending;   /* latched, not injected yet */
     bool nmi_blocked;   /* until IRET */
@@ -50,7 +54,12 @@ struct vcpu {
     uint64_t stolen;
     struct guest_msrs *msrs; /* kernel/msr.c */
 
-    uint64_t entries, parks, wakes, exit_rip; /* for control, read from other CPUs: RIP as of the last exit */
+    struct cpuid_entry { /* kernel/cpuid.c: answers that do not change */
+        uint64_t key;
+        struct cpuid answer;
+    } cpuid[VCPU_CPUID_ENTRIES];
+
+    uint64_t entries, parks, wakes, exit_rip; /* for control, read from other CPUs: RIP as of the last exit to ROOT */
     uint64_t exits[ABI_EXITS];
 };
 
@@ -79,7 +88,12 @@ bool vcpu_serve(struct vcpu *v);
 void vcpu_prepare_events(struct vcpu *v);
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
 bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
-/* Handles v->exit. kernel/exit.c */
+/* The back end, between an exit and the next entry: handles v->exit if that takes no upcall, no sleep and no events for
+ * the guest. True: enter again at once. For all others the vCPU is GUEST meanwhile, which is as good as one that has not
+ * exited yet: whoever asks for something sends the kick too; it pends while interrupts are off, and ends that entry.
+ * kernel/exit.c */
+bool vcpu_exit_quickly(struct vcpu *v);
+/* Does the rest, in ROOT. */
 void vcpu_exit(struct vcpu *v);
 /* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */
 void vcpu_reset(struct vcpu *v, bool init);

@@ -113,6 +113,11 @@ uint8_t lapic_waiting_class(const struct lapic *l)
     return vector > 0 && vector >> 4 > in_service >> 4 ? (uint8_t)(vector >> 4) : 0;
 }
 
+bool lapic_idle(struct lapic *l)
+{
+    return lapic_pending(l) == LAPIC_NONE && lapic_waiting_class(l) == 0;
+}
+
 void lapic_accept(struct lapic *l, uint8_t vector)
 {
     l->irr[vector / 64] &= ~BIT(vector % 64);

@@ -71,7 +71,8 @@ void svm_decode_exit(struct vcpu *v)
     e->code = code;
     e->info[0] = c->exit_info1;
     e->info[1] = c->exit_info2;
-    e->instruction_length = svm_caps.nrip && c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
+    e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
+    c->next_rip = 0; /* a CPU without it leaves it alone */
     take_back_event(v, c);
     switch (code) {
     case EXIT_INTR:

@@ -1,38 +1,136 @@
-; void svm_enter(uint64_t vmcb, uint64_t *gpr, uint64_t host_state): into the guest and back (APM Vol. 2, 15.5).
-; With GIF clear, IF is set so that a pending interrupt of the host ends the guest at once; it stays pending.
+; svm_run(): see svm/svm.h (APM Vol. 2, 15.5).
 %include "lib/regs.inc"
 bits 64
 default rel
 section .text
-global svm_enter
-svm_enter:
+global svm_run
+extern svm_exited
+
+; The frame: svm_run's arguments.
+%define VMCB_PA    0
+%define GPR        8
+%define HOST_STATE 16
+%define VCPU       24
+%define COUNTED    32
+
+; In the VMCB: svm/vmcb.h.
+%define INTERCEPT1        0x0c ; and intercept2
+%define VIRTUAL_INTERRUPT 0x60
+%define INTERRUPT_SHADOW  0x68
+%define EXIT_CODE         0x70
+%define EXIT_INFO1        0x78
+%define EVENT_INJECTION   0xa8
+%define NEXT_RIP          0xc8
+%define RFLAGS            0x570
+%define RIP               0x578
+%define RAX_              0x5f8
+
+%define EXIT_CPUID   0x72
+%define STEPPED      1 << 0 | 1 << (0x78 - EXIT_CPUID) | 1 << (0x7c - EXIT_CPUID) ; CPUID, HLT, MSR
+%define I1_VINTR     1 << 4
+%define I1_CPUID_HLT 1 << 18 | 1 << 24
+%define V_IRQ        1 << 8 | 1 << 20 ; whatever the TPR
+%define RFLAGS_IF    1 << 9
+%define RFLAGS_TF    1 << 8
+%define MSR_STAR     0xc0000081
+
+svm_run:
     PUSH_KEPT
-    push rsi                    ; gpr
-    push rdx                    ; host_state
-    mov rax, rdi
+    push r8
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+.again:
+    mov rsi, [rsp + GPR]
+    mov rax, [rsp + VMCB_PA]
     clgi
-    sti
+    sti                         ; a pending interrupt of the host ends the guest at once, and stays pending
     vmload
     LOAD_GPRS rsi
     mov rdi, [rsi + 56]
     mov rsi, [rsi + 48]
     vmrun
     vmsave
+    push rcx
+    mov rcx, [rsp + 8 + COUNTED]
+    test rcx, rcx
+    jnz .count
+.exited:
+    pop rcx
     push rsi
-    mov rsi, [rsp + 16]         ; gpr
+    mov rsi, [rsp + 8 + GPR]
     STORE_GPRS rsi
     pop qword [rsi + 48]
     mov [rsi + 56], rdi
     CLEAR_GPRS
     xor ecx, ecx
-    xor edi, edi
     xor r11d, r11d
     xor r12d, r12d
-    pop rax                     ; host_state
+    mov rax, [rsp + HOST_STATE]
     vmload
     cli
     stgi
-    pop rsi
+    mov rdi, [rsp + VCPU]
+    call svm_exited
+    test al, al
+    jnz .again
+    add rsp, 40
     POP_KEPT
     ret
+
+; How long is the instruction that was intercepted? The CPU finds out: it executes the instruction in the guest, in an
+; interrupt shadow, behind which an intercepted virtual interrupt waits (15.21). Prefixes, page tables and what another
+; CPU writes there do not matter then. What the instruction does is lost: registers are put back, and RDMSR and WRMSR
+; get as ECX an MSR that takes any value, and that VMSAVE has saved already. If RIP is where it was, something came in
+; between: that is the exit then. An instruction that another CPU has put there meanwhile meets all other intercepts.
+.count:
+    mov eax, [rcx + EXIT_CODE]
+    sub eax, EXIT_CPUID
+    cmp eax, 31
+    ja .counted
+    bt dword [steps], eax
+    jnc .counted
+    push rdx
+    push qword [rcx + RAX_]
+    push qword [rcx + INTERCEPT1]
+    push qword [rcx + VIRTUAL_INTERRUPT]
+    push qword [rcx + INTERRUPT_SHADOW]
+    push qword [rcx + RFLAGS]
+    push qword [rcx + RIP]
+    push qword [rcx + EXIT_INFO1]
+    push qword [rcx + EXIT_CODE]
+    and dword [rcx + INTERCEPT1], ~(I1_CPUID_HLT)
+    or dword [rcx + INTERCEPT1], I1_VINTR
+    or dword [rcx + VIRTUAL_INTERRUPT], V_IRQ
+    mov qword [rcx + INTERRUPT_SHADOW], 1
+    and dword [rcx + RFLAGS], ~(RFLAGS_TF)
+    or dword [rcx + RFLAGS], RFLAGS_IF
+    mov qword [rcx + EVENT_INJECTION], 0
+    mov ecx, MSR_STAR
+    mov rax, [rsp + 80 + VMCB_PA]
+    vmrun
+    mov rcx, [rsp + 80 + COUNTED]
+    mov rdx, [rcx + RIP]
+    cmp rdx, [rsp + 16]
+    je .not_executed
+    mov [rcx + NEXT_RIP], rdx
+    pop qword [rcx + EXIT_CODE]
+    pop qword [rcx + EXIT_INFO1]
+.put_back:
+    pop qword [rcx + RIP]
+    pop qword [rcx + RFLAGS]
+    pop qword [rcx + INTERRUPT_SHADOW]
+    pop qword [rcx + VIRTUAL_INTERRUPT]
+    pop qword [rcx + INTERCEPT1]
+    pop qword [rcx + RAX_]
+    pop rdx
+.counted:
+    jmp .exited
+.not_executed:
+    add rsp, 16
+    jmp .put_back
+
+section .rodata
+steps: dd STEPPED
 section .note.GNU-stack noalloc noexec nowrite progbits

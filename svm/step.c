@@ -28,6 +28,7 @@ void svm_step_begin(struct vcpu *v, struct svm_step *before)
                                 .rflags = c->rflags,
                                 .dr6 = c->dr6};
     s->step = false;
+    s->stepping = before->active;
     if (!before->active)
         return;
     c->rflags |= before->to_task ? 0 : RFLAGS_TF;
@@ -37,6 +38,7 @@ void svm_step_begin(struct vcpu *v, struct svm_step *before)
 void svm_step_end(struct vcpu *v, const struct svm_step *before)
 {
     struct vmcb *c = svm_of(v)->vmcb;
+    svm_of(v)->stepping = false;
     if (!before->active)
         return;
     if (before->to_task) {

@@ -5,6 +5,7 @@
 #include "kernel/percpu.h"
 #include "lib/string.h"
 
+enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16 };
 enum { EFER = 0xc0000080, EFER_SVME = 1 << 12, VM_CR = 0xc0010114, VM_CR_SVMDIS = 1 << 4, VM_HSAVE_PA = 0xc0010117 };
 /* CPUID 8000_000A EDX */
 enum { HAS_NPT = 1, HAS_NRIP = 8, HAS_DECODE_ASSISTS = 128, HAS_PAUSE_FILTER = 1 << 10, HAS_PAUSE_THRESHOLD = 1 << 12 };
@@ -118,10 +119,29 @@ static void svm_vcpu_destroy(struct vcpu *v)
     v->backend = NULL;
 }
 
-/* The VMCB is all there is. */
+/* The VMCB is all there is, but for the breakpoints. */
 static void release(struct vcpu *v)
 {
-    (void)v;
+    struct svm_cpu *cpu = this_cpu()->backend;
+    struct svm_vcpu *s = svm_of(v);
+    if (cpu->breakpoints != s)
+        return;
+    save_breakpoints(s->dr);
+    cpu->breakpoints = NULL;
+}
+
+bool svm_exited(struct vcpu *v)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    v->gpr[ABI_RAX] = c->rax;
+    v->gpr[ABI_RSP] = c->rsp;
+    svm_decode_exit(v);
+    if (svm_of(v)->stepping || v->event.valid || !vcpu_exit_quickly(v))
+        return false;
+    c->rax = v->gpr[ABI_RAX];
+    c->event_injection = 0;
+    c->tlb_control = TLB_NOTHING;
+    return true;
 }
 
 static void run(struct vcpu *v)
@@ -137,14 +157,18 @@ static void run(struct vcpu *v)
                              (v->event.has_error_code ? EVENT_ERROR_CODE : 0) | (uint64_t)v->event.error_code << 32;
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
+    if (cpu->breakpoints != s) {
+        load_breakpoints(s->dr);
+        cpu->breakpoints = s;
+    }
+    struct vmcb *counted = svm_caps.nrip ? NULL : c;
+    if (!s->step) {
+        svm_run(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v, v, counted);
+        return;
+    }
     struct svm_step step;
     svm_step_begin(v, &step);
-    load_breakpoints(s->dr);
-    svm_enter(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v);
-    save_breakpoints(s->dr);
-    v->gpr[ABI_RAX] = c->rax;
-    v->gpr[ABI_RSP] = c->rsp;
-    svm_decode_exit(v);
+    svm_run(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v, v, counted);
     svm_step_end(v, &step);
 }
 
@@ -156,6 +180,15 @@ static void set_rip(struct vcpu *v, uint64_t rip)
 {
     svm_of(v)->vmcb->rip = rip;
     svm_of(v)->vmcb->interrupt_shadow = 0;
+}
+static bool skip(struct vcpu *v, uint8_t length)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    if (c->rflags & (RFLAGS_TF | RFLAGS_RF))
+        return false;
+    c->rip += length;
+    c->interrupt_shadow = 0;
+    return true;
 }
 static uint64_t get_rflags(struct vcpu *v)
 {
@@ -238,6 +271,7 @@ static const struct backend svm = {.name = "svm",
                                    .set_regs = svm_set_regs,
                                    .get_rip = get_rip,
                                    .set_rip = set_rip,
+                                   .skip = skip,
                                    .get_rflags = get_rflags,
                                    .set_rflags = set_rflags,
                                    .set_shadow = set_shadow,

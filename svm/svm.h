@@ -11,12 +11,14 @@ struct svm_vcpu {
     struct asid asid;
     uint64_t dr[4]; /* the guest's DR0-3 while they are not in the registers */
     bool step;      /* leave behind the next instruction: NMIs may come then */
+    bool stepping;  /* doing so */
 };
 
 struct svm_cpu {
     struct asid_pool asids;
     void *host_state; /* VMSAVE of root's own */
     void *save_area;  /* VM_HSAVE_PA */
+    struct svm_vcpu *breakpoints; /* whose DR0-3 are in the registers: root uses none */
 };
 
 struct svm_caps {
@@ -46,7 +48,11 @@ int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
 uint64_t svm_get_efer(struct vcpu *v);
 void svm_set_efer(struct vcpu *v, uint64_t efer);
-/* svm/run.asm: gpr is v->gpr; all addresses are physical but gpr's. */
-void svm_enter(uint64_t vmcb, uint64_t *gpr, uint64_t host_state);
+/* svm/run.asm: into the guest, again and again until svm_exited(v) is false. gpr is v->gpr, host_state physical. counted:
+ * the VMCB again, for a CPU that does not tell next_rip: then the exits of CPUID, HLT, RDMSR and WRMSR have it all the
+ * same; or NULL. */
+void svm_run(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_state, struct vcpu *v, struct vmcb *counted);
+/* After each exit: enter again at once? */
+bool svm_exited(struct vcpu *v);
 
 #endif

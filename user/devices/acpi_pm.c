@@ -85,6 +85,8 @@ static void control_write(uint32_t offset, unsigned bytes, uint32_t value)
         env_vm_end(ABI_END_POWEROFF, 0);
 }
 
+/* Where root does not do so: parts of it. */
+static_assert(PLATFORM_PM_TMR == ABI_PM_TIMER_PORT && PLATFORM_PM_TMR_HZ == ABI_PM_TIMER_HZ, "root counts the same");
 static uint32_t timer_read(uint32_t offset, unsigned bytes)
 {
     (void)bytes;

@@ -1,5 +1,7 @@
 #include "user/devices/clock.h"
 
+#include "lib/muldiv.h"
+
 static struct timerq timers;
 static uint64_t tsc_rate;
 
@@ -14,26 +16,14 @@ uint64_t clock_hz(void)
     return tsc_rate;
 }
 
-uint64_t clock_mul_div(uint64_t a, uint64_t b, uint64_t c)
-{
-    uint64_t high, low;
-
-    /* In C this is a 128-bit division, for which the compiler would call a library that is not linked. */
-    __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "r"(b) : "cc");
-    if (high >= c)
-        return UINT64_MAX;
-    __asm__("divq %2" : "+a"(low), "+d"(high) : "r"(c) : "cc");
-    return low;
-}
-
 uint64_t clock_units(uint64_t ticks, uint64_t unit_hz)
 {
-    return clock_mul_div(ticks, unit_hz, tsc_rate);
+    return mul_div(ticks, unit_hz, tsc_rate);
 }
 
 uint64_t clock_ticks(uint64_t units, uint64_t unit_hz)
 {
-    uint64_t ticks = clock_mul_div(units, tsc_rate, unit_hz);
+    uint64_t ticks = mul_div(units, tsc_rate, unit_hz);
 
     if (ticks == UINT64_MAX)
         return ticks;

@@ -23,9 +23,6 @@ void clock_init(uint64_t tsc_hz);
 /* The rate that was given to clock_init. */
 uint64_t clock_hz(void);
 
-/* a * b / c with the product in 128 bits, rounded down; UINT64_MAX if it does not fit or c is 0. */
-uint64_t clock_mul_div(uint64_t a, uint64_t b, uint64_t c);
-
 /* Whole periods of a clock of unit_hz in so many ticks. Exact, rounded down. */
 uint64_t clock_units(uint64_t ticks, uint64_t unit_hz);
 
