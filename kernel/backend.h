@@ -54,8 +54,8 @@ struct backend {
     void (*release)(struct vcpu *v);
 
     /* The rest: on the vCPU's thread, or before it has run; interrupts off. */
-    /* Enters the guest with v->event, again and again while vcpu_exit_quickly() says so; comes back with v->exit and,
-     * if an event was cut off, v->event: then it does not ask. Host interrupts that ended it are pending still. */
+    /* Enters the guest with v->event, comes back with v->exit and, if an event was cut off, v->event. Host interrupts
+     * that ended it are pending still. Between an exit and the next entry it may ask vcpu_exit_quickly(). */
     void (*run)(struct vcpu *v);
     void (*get_regs)(struct vcpu *v, struct abi_regs *out);        /* all of them */
     void (*set_regs)(struct vcpu *v, const struct abi_regs *regs); /* all of them */
@@ -63,8 +63,6 @@ struct backend {
     void (*switch_task)(struct vcpu *v, const struct abi_regs *regs, const uint64_t pdpte[4]);
     uint64_t (*get_rip)(struct vcpu *v);
     void (*set_rip)(struct vcpu *v, uint64_t rip); /* ends an interrupt shadow */
-    /* RIP moves on by length bytes, as set_rip; false: not, for RFLAGS has TF or RF (SDM Vol. 3, 18.3.1). */
-    bool (*skip)(struct vcpu *v, uint8_t length);
     uint64_t (*get_rflags)(struct vcpu *v);
     void (*set_rflags)(struct vcpu *v, uint64_t rflags);
     void (*set_shadow)(struct vcpu *v); /* as after MOV SS */

@@ -203,16 +203,18 @@ static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
     }
 }
 
-/* Leaves 1 and 13 depend on what the guest does. A key of 0 is that of leaf 0xffffffff, of which nothing is known: all
- * zeroes is its answer too. */
-struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+/* Leaves 1 and 13 depend on what the guest does; the key of no leaf is that of CPUID (0xffffffff, 0xffffffff). */
+static __attribute__((noinline)) const struct cpuid_entry *fill(struct vcpu *v, struct cpuid_entry *e, uint32_t leaf,
+                                                                uint32_t subleaf, uint64_t key)
+{
+    struct cpuid r = answer(v, leaf, subleaf);
+    *e = (struct cpuid_entry){leaf == 1 || leaf == 13 ? 0 : key, r.eax, r.ebx, r.ecx, r.edx};
+    return e;
+}
+
+const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
     uint64_t key = ~(leaf | (uint64_t)subleaf << 32);
     struct cpuid_entry *e = &v->cpuid[(leaf ^ subleaf) % VCPU_CPUID_ENTRIES];
-    if (e->key == key)
-        return e->answer;
-    struct cpuid r = answer(v, leaf, subleaf);
-    if (leaf != 1 && leaf != 13)
-        *e = (struct cpuid_entry){key, r};
-    return r;
+    return e->key == key ? e : fill(v, e, leaf, subleaf, key);
 }

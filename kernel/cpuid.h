@@ -5,9 +5,10 @@
 #include "kernel/asm.h"
 
 struct vcpu;
+struct cpuid_entry;
 
-/* The answer for this vCPU, in its present state (CR4.OSXSAVE, XCR0). Own thread. */
-struct cpuid guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf);
+/* The answer for this vCPU, in its present state (CR4.OSXSAVE, XCR0), until the next question. Own thread. */
+const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf);
 /* Is feature bit (0..31) of that leaf's register (0 EAX .. 3 EDX) offered to guests? */
 bool guest_has(uint32_t leaf, unsigned reg, unsigned bit);
 

@@ -95,11 +95,11 @@ static void do_msr(struct vcpu *v, bool write)
 
 static void answer_cpuid(struct vcpu *v)
 {
-    struct cpuid r = guest_cpuid(v, (uint32_t)v->gpr[ABI_RAX], (uint32_t)v->gpr[ABI_RCX]);
-    v->gpr[ABI_RAX] = r.eax;
-    v->gpr[ABI_RBX] = r.ebx;
-    v->gpr[ABI_RCX] = r.ecx;
-    v->gpr[ABI_RDX] = r.edx;
+    const struct cpuid_entry *e = guest_cpuid(v, (uint32_t)v->gpr[ABI_RAX], (uint32_t)v->gpr[ABI_RCX]);
+    v->gpr[ABI_RAX] = e->rax;
+    v->gpr[ABI_RBX] = e->rbx;
+    v->gpr[ABI_RCX] = e->rcx;
+    v->gpr[ABI_RDX] = e->rdx;
 }
 
 /* SDM Vol. 1, 13.3, and Vol. 2, XSETBV. */
@@ -167,85 +167,66 @@ static void follow_cr8(struct vcpu *v)
         lapic_set_cr8(v->lapic, cr8);
 }
 
-/* RIP moves behind the instruction; false, and nothing is done: that is vcpu_skip()'s affair. */
-static bool skip_quickly(struct vcpu *v)
+/* ---- Exits that take nothing else: kernel/vcpu.h */
+
+static enum quick cpuid_quickly(struct vcpu *v)
 {
-    return v->exit.instruction_length && backend->skip(v, v->exit.instruction_length);
+    answer_cpuid(v);
+    return QUICK_AGAIN;
 }
 
-static bool read_msr_quickly(struct vcpu *v)
+static enum quick hypercall_quickly(struct vcpu *v)
+{
+    v->gpr[ABI_RAX] = (uint64_t)KVM_ENOSYS;
+    return QUICK_AGAIN;
+}
+
+static enum quick rdmsr_quickly(struct vcpu *v)
 {
     uint64_t value;
     follow_cr8(v);
-    if (msr_read(v, (uint32_t)v->gpr[ABI_RCX], &value) || !skip_quickly(v))
-        return false;
+    if (msr_read(v, (uint32_t)v->gpr[ABI_RCX], &value))
+        return QUICK_NOT;
     v->gpr[ABI_RAX] = (uint32_t)value;
     v->gpr[ABI_RDX] = value >> 32;
-    return true;
+    return QUICK_AGAIN;
 }
 
-/* Registers of the LAPIC in x2APIC mode, and its deadline: what changes neither its mode nor CR8. */
-static bool write_msr_quickly(struct vcpu *v)
+/* Registers of the LAPIC in x2APIC mode, and its deadline: what changes neither its mode nor CR8. What is refused comes
+ * again the long way, for the exception. */
+static enum quick wrmsr_quickly(struct vcpu *v)
 {
     uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
     if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) || msr == MSR_X2APIC_TPR || !vcpu_has_lapic(v))
-        return false;
-    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
-    if (!skip_quickly(v))
-        return false;
+        return QUICK_NOT;
     follow_cr8(v);
-    if (lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset)) {
-        backend->set_rip(v, backend->get_rip(v) - v->exit.instruction_length);
-        return false;
-    }
+    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
+    if (lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset))
+        return QUICK_NOT;
     /* What it asked of itself comes without a kick. */
-    v->handled = (atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS) || v->eoi_vector >= 0 ||
-                 !lapic_idle(v->lapic);
-    return !v->handled;
+    bool again = !(atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS) && v->eoi_vector < 0 &&
+                 lapic_idle(v->lapic);
+    return again ? QUICK_AGAIN : QUICK_DONE;
 }
 
 /* ACPI 6.4, 4.8.3.3: the count that the device world's TMR_STS goes by. */
-static bool read_pm_timer(struct vcpu *v)
+static enum quick pm_timer_quickly(struct vcpu *v)
 {
     const struct exit *e = &v->exit;
-    if (e->u.io.port != ABI_PM_TIMER_PORT || e->u.io.size != PM_TIMER_SIZE || e->u.io.write || e->u.io.string ||
-        !skip_quickly(v))
-        return false;
+    if (e->u.io.port != ABI_PM_TIMER_PORT || e->u.io.size != PM_TIMER_SIZE || e->u.io.write || e->u.io.string)
+        return QUICK_NOT;
     v->gpr[ABI_RAX] = (uint32_t)mul_div(tsc_now(), ABI_PM_TIMER_HZ, tsc_hz());
-    return true;
+    return QUICK_AGAIN;
 }
 
-static bool handle_quickly(struct vcpu *v)
+enum quick vcpu_exit_quickly(struct vcpu *v)
 {
-    switch (v->exit.kind) {
-    case ABI_EXIT_CPUID:
-        if (!skip_quickly(v))
-            return false;
-        answer_cpuid(v);
-        return true;
-    case ABI_EXIT_RDMSR:
-        return read_msr_quickly(v);
-    case ABI_EXIT_WRMSR:
-        return write_msr_quickly(v);
-    case ABI_EXIT_IO:
-        return read_pm_timer(v);
-    case ABI_EXIT_HYPERCALL:
-        if (!skip_quickly(v))
-            return false;
-        v->gpr[ABI_RAX] = (uint64_t)KVM_ENOSYS;
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool vcpu_exit_quickly(struct vcpu *v)
-{
-    if (!handle_quickly(v))
-        return false;
-    v->exits[v->exit.kind]++;
-    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED);
-    return true;
+    static enum quick (*const handlers[ABI_EXITS])(struct vcpu *) = {
+        [ABI_EXIT_CPUID] = cpuid_quickly, [ABI_EXIT_RDMSR] = rdmsr_quickly,         [ABI_EXIT_WRMSR] = wrmsr_quickly,
+        [ABI_EXIT_IO] = pm_timer_quickly, [ABI_EXIT_HYPERCALL] = hypercall_quickly,
+    };
+    enum quick (*handler)(struct vcpu *) = handlers[v->exit.kind];
+    return handler ? handler(v) : QUICK_NOT;
 }
 
 void vcpu_exit(struct vcpu *v)

@@ -139,7 +139,7 @@ static void enter_guest(struct vcpu *v)
         return;
     inhibit_check(v);
     v->handled = false;
-    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted() */
+    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted(); not those behind quick exits */
     backend->run(v);
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {
         struct thread *waiter = atomic_load(&v->vm->waiter);

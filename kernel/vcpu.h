@@ -2,7 +2,6 @@
 #ifndef KERNEL_VCPU_H
 #define KERNEL_VCPU_H
 
-#include "kernel/asm.h"
 #include "kernel/backend.h"
 #include "kernel/key.h"
 #include "kernel/thread.h"
@@ -55,8 +54,7 @@ struct vcpu {
     struct guest_msrs *msrs; /* kernel/msr.c */
 
     struct cpuid_entry { /* kernel/cpuid.c: answers that do not change */
-        uint64_t key;
-        struct cpuid answer;
+        uint64_t key, rax, rbx, rcx, rdx;
     } cpuid[VCPU_CPUID_ENTRIES];
 
     uint64_t entries, parks, wakes, exit_rip; /* for control, read from other CPUs: RIP as of the last exit to ROOT */
@@ -88,11 +86,18 @@ bool vcpu_serve(struct vcpu *v);
 void vcpu_prepare_events(struct vcpu *v);
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
 bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
-/* The back end, between an exit and the next entry: handles v->exit if that takes no upcall, no sleep and no events for
- * the guest. True: enter again at once. For all others the vCPU is GUEST meanwhile, which is as good as one that has not
- * exited yet: whoever asks for something sends the kick too; it pends while interrupts are off, and ends that entry.
- * kernel/exit.c */
-bool vcpu_exit_quickly(struct vcpu *v);
+/*
+ * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all others
+ * the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends the kick
+ * too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u, of an instruction
+ * whose length is known, with neither TF nor RF set (vcpu_skip() sees to these), and no v->event. kernel/exit.c
+ */
+enum quick {
+    QUICK_NOT,  /* nothing is done */
+    QUICK_DONE, /* the back end moves RIP behind the instruction, ends an interrupt shadow, sets v->handled and returns */
+    QUICK_AGAIN /* it moves RIP, ends an interrupt shadow, counts the exit and enters again */
+};
+enum quick vcpu_exit_quickly(struct vcpu *v);
 /* Does the rest, in ROOT. */
 void vcpu_exit(struct vcpu *v);
 /* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */

@@ -115,7 +115,8 @@ uint8_t lapic_waiting_class(const struct lapic *l)
 
 bool lapic_idle(struct lapic *l)
 {
-    return lapic_pending(l) == LAPIC_NONE && lapic_waiting_class(l) == 0;
+    lapic_drain(l);
+    return !(l->irr[0] | l->irr[1] | l->irr[2] | l->irr[3]) && !l->extint && !(l->domain->intr && passes_intr(l));
 }
 
 void lapic_accept(struct lapic *l, uint8_t vector)

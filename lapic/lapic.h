@@ -157,7 +157,7 @@ int lapic_pending(struct lapic *l);
 bool lapic_lint0_wakes(const struct lapic *l);
 /* The priority class (1..15) of a vector that nothing but the TPR may hold back; 0: there is none. */
 uint8_t lapic_waiting_class(const struct lapic *l);
-/* Nothing is pending, and nothing will be by a lower TPR alone. Drains what was posted, as lapic_pending() does. */
+/* Nothing is pending, whatever the priorities. Drains what was posted, as lapic_pending() does. */
 bool lapic_idle(struct lapic *l);
 
 /* The CPU took the vector that lapic_pending() gave: IRR to ISR. */

@@ -4,7 +4,7 @@ ROOT_CC ?= gcc
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef
 freestanding := -std=gnu11 -O2 -g -I. -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fcf-protection=none -MMD -MP $(warnings)
-ROOT_CFLAGS := $(freestanding) -mcmodel=kernel -fno-omit-frame-pointer -fstack-protector-strong \
+ROOT_CFLAGS := $(freestanding) -mcmodel=kernel -fno-omit-frame-pointer -momit-leaf-frame-pointer -fstack-protector-strong \
 	-mstack-protector-guard=global
 
 root_sources := $(sort $(wildcard boot/*.c kernel/*.c svm/*.c vmx/*.c lapic/*.c sched/*.c lib/*.c))

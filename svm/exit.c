@@ -12,7 +12,7 @@ static void exception(struct exit *e, uint8_t vector)
     e->u.exception.vector = vector;
 }
 
-static void io(struct exit *e, const struct vmcb *c)
+void svm_decode_io(struct exit *e, const struct vmcb *c)
 {
     uint64_t info = c->exit_info1;
     e->kind = ABI_EXIT_IO;
@@ -47,8 +47,7 @@ static void window(struct exit *e, struct vmcb *c)
     c->intercept1 &= ~(uint32_t)I1_VINTR;
 }
 
-/* What was on its way into the guest and did not arrive, goes in again (15.7.2). */
-static void take_back_event(struct vcpu *v, const struct vmcb *c)
+void svm_take_back_event(struct vcpu *v, const struct vmcb *c)
 {
     uint64_t info = c->exit_int_info;
     bool was_nmi = v->event.valid && v->event.type == EVENT_NMI;
@@ -73,7 +72,7 @@ void svm_decode_exit(struct vcpu *v)
     e->info[1] = c->exit_info2;
     e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
     c->next_rip = 0; /* a CPU without it leaves it alone */
-    take_back_event(v, c);
+    svm_take_back_event(v, c);
     switch (code) {
     case EXIT_INTR:
     case EXIT_SMI:
@@ -106,7 +105,7 @@ void svm_decode_exit(struct vcpu *v)
         e->kind = ABI_EXIT_PAUSE;
         return;
     case EXIT_IOIO:
-        io(e, c);
+        svm_decode_io(e, c);
         return;
     case EXIT_MSR:
         e->kind = c->exit_info1 & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;

@@ -19,7 +19,6 @@ extern svm_exited
 %define INTERRUPT_SHADOW  0x68
 %define EXIT_CODE         0x70
 %define EXIT_INFO1        0x78
-%define EVENT_INJECTION   0xa8
 %define NEXT_RIP          0xc8
 %define RFLAGS            0x570
 %define RIP               0x578
@@ -41,11 +40,11 @@ svm_run:
     push rdx
     push rsi
     push rdi
+    clgi                        ; all that follows, to the last exit: svm_exited() is short
+    sti                         ; a pending interrupt of the host ends the guest at once, and stays pending
 .again:
     mov rsi, [rsp + GPR]
     mov rax, [rsp + VMCB_PA]
-    clgi
-    sti                         ; a pending interrupt of the host ends the guest at once, and stays pending
     vmload
     LOAD_GPRS rsi
     mov rdi, [rsi + 56]
@@ -69,12 +68,12 @@ svm_run:
     xor r12d, r12d
     mov rax, [rsp + HOST_STATE]
     vmload
-    cli
-    stgi
     mov rdi, [rsp + VCPU]
     call svm_exited
     test al, al
     jnz .again
+    cli
+    stgi
     add rsp, 40
     POP_KEPT
     ret
@@ -88,9 +87,9 @@ svm_run:
     mov eax, [rcx + EXIT_CODE]
     sub eax, EXIT_CPUID
     cmp eax, 31
-    ja .counted
+    ja .exited
     bt dword [steps], eax
-    jnc .counted
+    jnc .exited
     push rdx
     push qword [rcx + RAX_]
     push qword [rcx + INTERCEPT1]
@@ -106,7 +105,6 @@ svm_run:
     mov qword [rcx + INTERRUPT_SHADOW], 1
     and dword [rcx + RFLAGS], ~(RFLAGS_TF)
     or dword [rcx + RFLAGS], RFLAGS_IF
-    mov qword [rcx + EVENT_INJECTION], 0
     mov ecx, MSR_STAR
     mov rax, [rsp + 80 + VMCB_PA]
     vmrun
@@ -125,7 +123,6 @@ svm_run:
     pop qword [rcx + INTERCEPT1]
     pop qword [rcx + RAX_]
     pop rdx
-.counted:
     jmp .exited
 .not_executed:
     add rsp, 16

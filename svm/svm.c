@@ -130,16 +130,51 @@ static void release(struct vcpu *v)
     cpu->breakpoints = NULL;
 }
 
+/* Of an exit that may be a quick one: all of v->exit that its handler looks at. */
+static bool decode_quickly(struct exit *e, const struct vmcb *c)
+{
+    switch (c->exit_code) {
+    case EXIT_CPUID:
+        e->kind = ABI_EXIT_CPUID;
+        return true;
+    case EXIT_MSR:
+        e->kind = c->exit_info1 & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;
+        return true;
+    case EXIT_IOIO:
+        svm_decode_io(e, c);
+        return true;
+    case EXIT_VMMCALL:
+        e->kind = ABI_EXIT_HYPERCALL;
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool svm_exited(struct vcpu *v)
 {
-    struct vmcb *c = svm_of(v)->vmcb;
+    struct svm_vcpu *s = svm_of(v);
+    struct vmcb *c = s->vmcb;
+    struct exit *e = &v->exit;
     v->gpr[ABI_RAX] = c->rax;
-    v->gpr[ABI_RSP] = c->rsp;
-    svm_decode_exit(v);
-    if (svm_of(v)->stepping || v->event.valid || !vcpu_exit_quickly(v))
+    if (v->event.valid)
+        svm_take_back_event(v, c);
+    enum quick quick = QUICK_NOT;
+    uint64_t next_rip = c->exit_code == EXIT_IOIO ? c->exit_info2 : c->next_rip;
+    if (!s->stepping && !v->event.valid && next_rip && !(c->rflags & (RFLAGS_TF | RFLAGS_RF)) && decode_quickly(e, c))
+        quick = vcpu_exit_quickly(v);
+    if (quick == QUICK_NOT) {
+        svm_decode_exit(v);
         return false;
+    }
+    c->rip = next_rip;
+    c->next_rip = 0;
+    c->interrupt_shadow = 0;
+    v->handled = quick == QUICK_DONE;
+    if (v->handled)
+        return false;
+    v->exits[e->kind]++;
     c->rax = v->gpr[ABI_RAX];
-    c->event_injection = 0;
     c->tlb_control = TLB_NOTHING;
     return true;
 }
@@ -164,12 +199,13 @@ static void run(struct vcpu *v)
     struct vmcb *counted = svm_caps.nrip ? NULL : c;
     if (!s->step) {
         svm_run(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v, v, counted);
-        return;
+    } else {
+        struct svm_step step;
+        svm_step_begin(v, &step);
+        svm_run(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v, v, counted);
+        svm_step_end(v, &step);
     }
-    struct svm_step step;
-    svm_step_begin(v, &step);
-    svm_run(page_to_pa(c).v, v->gpr, page_to_pa(cpu->host_state).v, v, counted);
-    svm_step_end(v, &step);
+    v->gpr[ABI_RSP] = c->rsp;
 }
 
 static uint64_t get_rip(struct vcpu *v)
@@ -180,15 +216,6 @@ static void set_rip(struct vcpu *v, uint64_t rip)
 {
     svm_of(v)->vmcb->rip = rip;
     svm_of(v)->vmcb->interrupt_shadow = 0;
-}
-static bool skip(struct vcpu *v, uint8_t length)
-{
-    struct vmcb *c = svm_of(v)->vmcb;
-    if (c->rflags & (RFLAGS_TF | RFLAGS_RF))
-        return false;
-    c->rip += length;
-    c->interrupt_shadow = 0;
-    return true;
 }
 static uint64_t get_rflags(struct vcpu *v)
 {
@@ -271,7 +298,6 @@ static const struct backend svm = {.name = "svm",
                                    .set_regs = svm_set_regs,
                                    .get_rip = get_rip,
                                    .set_rip = set_rip,
-                                   .skip = skip,
                                    .get_rflags = get_rflags,
                                    .set_rflags = set_rflags,
                                    .set_shadow = set_shadow,

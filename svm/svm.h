@@ -34,6 +34,9 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 
 /* svm/exit.c: v->exit and v->event from the VMCB. */
 void svm_decode_exit(struct vcpu *v);
+/* Parts of that. What was on its way into the guest and did not arrive, goes in again (15.7.2); harmless twice. */
+void svm_take_back_event(struct vcpu *v, const struct vmcb *c);
+void svm_decode_io(struct exit *e, const struct vmcb *c);
 /* svm/step.c: around an entry, the second behind svm_decode_exit(). */
 struct svm_step {
     bool active, to_task;
