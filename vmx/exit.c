@@ -82,7 +82,7 @@ static void exception_or_nmi(struct vcpu *v)
 
 static void io(struct exit *e)
 {
-    uint64_t how = e->info[0];
+    uint64_t how = e->info[0] = readn(EXIT_QUALIFICATION);
     e->kind = ABI_EXIT_IO;
     e->u.io.port = (uint16_t)(how >> 16);
     e->u.io.size = (how & IO_SIZE) + 1;
@@ -206,7 +206,7 @@ static void decode_fully(struct vcpu *v)
     take_back_event(v);
     e->kind = kind_of(reason);
     if (e->kind == ABI_EXIT_INTERRUPT) /* which has its way now */
-        s->leave_by = 0;
+        s->timer = 0;
     if (reason == EXCEPTION_OR_NMI)
         exception_or_nmi(v);
     else if (reason == IO_INSTRUCTION)
@@ -224,28 +224,42 @@ static void decode_fully(struct vcpu *v)
         exception(e, VECTOR_UD);
 }
 
-void vmx_decode_exit(struct vcpu *v)
+/* Reads what each exit needs, and the rest only for one that is not a quick one. */
+bool vmx_exited(struct vcpu *v)
 {
     struct exit *e = &v->exit;
     struct vmx_vcpu *s = vmx_of(v);
     s->rip = readn(GUEST_RIP);
     s->rflags = readn(GUEST_RFLAGS);
-    s->rsp = v->gpr[ABI_RSP] = readn(GUEST_RSP);
     s->interruptibility = read32(GUEST_INTERRUPTIBILITY);
     /* Of no use for those that are no instruction's, which skip none. */
     e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);
     e->code = read32(EXIT_REASON);
-    if (e->code >= ARRAY_SIZE(plain) || !plain[e->code] || (s->interruptibility & SHADOW_MOV_SS)) {
-        decode_fully(v);
-        return;
+    bool simple = e->code < ARRAY_SIZE(plain) && plain[e->code] && !(s->interruptibility & SHADOW_MOV_SS);
+    enum quick quick = QUICK_NOT;
+    if (simple) {
+        e->kind = plain[e->code];
+        e->info[0] = 0;
+        if (e->code == IO_INSTRUCTION)
+            io(e);
+        if (!(s->rflags & (RFLAGS_TF | RFLAGS_RF)) && !(s->interruptibility & IN_SHADOW))
+            quick = vcpu_exit_quickly(v);
     }
-    e->kind = plain[e->code];
-    e->info[0] = 0;
+    if (quick != QUICK_NOT)
+        vmx_set_rip(v, s->rip + e->instruction_length);
+    if (quick == QUICK_AGAIN) {
+        v->exits[e->kind]++;
+        vmx_write_back(this_cpu()->backend, s);
+        return true;
+    }
+    v->handled = quick == QUICK_DONE;
+    s->rsp = v->gpr[ABI_RSP] = readn(GUEST_RSP);
+    if (!simple) {
+        decode_fully(v);
+        return false;
+    }
     v->event.valid = false;
     v->nmi_blocked = s->interruptibility & BLOCKED_BY_NMI;
     s->trap_due = false;
-    if (e->code == IO_INSTRUCTION) {
-        e->info[0] = readn(EXIT_QUALIFICATION);
-        io(e);
-    }
+    return false;
 }

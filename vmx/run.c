@@ -4,7 +4,7 @@
 #include "kernel/time.h"
 #include "vmx/vmx.h"
 
-enum { RFLAGS_TF = 1 << 8, RFLAGS_IF = 1 << 9, CR0_PE = 1, DEBUG_BS = 1 << 14, DEBUGCTL_BTF = 2, TPR = 0x80 };
+enum { CR0_PE = 1, DEBUG_BS = 1 << 14, DEBUGCTL_BTF = 2, TPR = 0x80 };
 /* No entry lasts longer, whatever becomes of the host's own interrupts, and with the guest's IF clear no series of
  * entries during which none of them had its way. A UART's FIFO overflows after 1.4 ms. */
 enum { LONGEST_ENTRY_US = 10000, LONGEST_CLOSED_US = 1000 };
@@ -15,21 +15,23 @@ void vmx_set_longest_entry(struct vmx_cpu *c)
     c->closed_ticks = tsc_from_us(LONGEST_CLOSED_US);
 }
 
-/* An interrupt that is due ends an entry with IF set at once: then no more than the bound is needed. Without, it is a
- * moment in time, for the guest may exit again and again before. */
-static void set_preemption_timer(const struct vmx_cpu *c, struct vmx_vcpu *s)
+/*
+ * An interrupt that is due ends an entry with IF set at once: then no more than the bound is needed, and it stays.
+ * Without, it is a moment in time, for the guest may exit again and again before; a new one once IF was set, or an
+ * interrupt had its way.
+ */
+void vmx_set_preemption_timer(const struct vmx_cpu *c, struct vmx_vcpu *s)
 {
+    if (!(vmx_caps.control[PIN] & PIN_PREEMPTION_TIMER))
+        return;
     uint32_t ticks = c->entry_ticks;
-    if (s->rflags & RFLAGS_IF) {
-        s->leave_by = 0;
-    } else {
+    if (!(s->rflags & RFLAGS_IF)) {
         uint64_t now = tsc_now();
-        if (!s->leave_by)
+        if (s->timer == 0 || s->timer == c->entry_ticks)
             s->leave_by = now + c->closed_ticks;
-        ticks = (uint32_t)MIN(s->leave_by > now ? (s->leave_by - now) >> vmx_caps.timer_shift : 0, ticks - 1ull) + 1;
+        ticks = (uint32_t)MIN(s->leave_by > now ? (s->leave_by - now) >> vmx_caps.timer_shift : 0, ticks - 2ull) + 1;
     }
-    if (ticks != s->timer)
-        write32(PREEMPTION_TIMER, ticks);
+    write32(PREEMPTION_TIMER, ticks);
     s->timer = ticks;
 }
 
@@ -100,7 +102,7 @@ static void set_pending_step(const struct vmx_vcpu *s)
     writen(GUEST_PENDING_DEBUG, pending | (step ? DEBUG_BS : 0));
 }
 
-static void write_back(struct vmx_vcpu *s)
+void vmx_write_back_others(struct vmx_vcpu *s)
 {
     if (s->dirty & DIRTY_RFLAGS)
         writen(GUEST_RFLAGS, s->rflags);
@@ -118,21 +120,14 @@ void vmx_run(struct vcpu *v)
     if (v->event.valid) /* else the CPU has cleared the field */
         set_event(v);
     set_exits(v);
-    if ((s->dirty & ~DIRTY_RIP) || (s->interruptibility & IN_SHADOW))
-        write_back(s);
-    if (s->dirty & DIRTY_RIP)
-        writen(GUEST_RIP, s->rip);
-    s->dirty = 0;
+    vmx_write_back(c, s);
     if (v->gpr[ABI_RSP] != s->rsp)
         writen(GUEST_RSP, v->gpr[ABI_RSP]);
-    if (vmx_caps.control[PIN] & PIN_PREEMPTION_TIMER)
-        set_preemption_timer(c, s);
-    if (!vmx_enter(v->gpr, s->launched))
+    if (!vmx_enter(v->gpr, s->launched, v))
         vmcs_failed(s->launched ? "VMRESUME" : "VMLAUNCH", v->index);
     s->launched = true;
     /* An exit leaves the GDT's limit at 64 KiB, which ring 3 could use (SDM Vol. 3, 28.5.2); the IDT needs no more. */
     __asm__ volatile("lgdt %0" ::"m"(c->gdtr));
-    vmx_decode_exit(v);
 }
 
 uint64_t vmx_get_rip(struct vcpu *v)

@@ -135,7 +135,7 @@ void vmx_make_current(struct vcpu *v)
     load_breakpoints(s->dr);
     write_dr6(s->dr6);
     write_cr2(s->cr2);
-    s->leave_by = 0;
+    s->timer = 0;
 }
 
 /* CR4 bits of features that guests are offered; a guest that sets another one gets #GP. */

@@ -45,9 +45,10 @@ struct vmx_vcpu {
     uint8_t class; /* of the interrupt whose window is wanted; 0: none */
     bool nmi_window;
     uint32_t exits_for; /* what the two before were made from */
-    uint32_t timer;     /* as the VMCS has it */
-    uint64_t leave_by;  /* TSC, as long as the guest's IF is clear: set_preemption_timer(); 0: not yet */
+    uint32_t timer;     /* as the VMCS has it; 0: to be set anew */
+    uint64_t leave_by;  /* TSC, while the guest's IF is clear: vmx_set_preemption_timer() */
 };
+enum { RFLAGS_TF = 1 << 8, RFLAGS_IF = 1 << 9, RFLAGS_RF = 1 << 16 };
 enum vmx_dirty { DIRTY_RIP = 1, DIRTY_RFLAGS = 2, DIRTY_INTERRUPTIBILITY = 4 };
 
 struct vmx_cpu {
@@ -99,8 +100,8 @@ static inline void vmx_load(struct vcpu *v)
     if (c->current != v)
         vmx_make_current(v);
 }
-/* vmx/exit.c: v->exit and v->event from the VMCS. */
-void vmx_decode_exit(struct vcpu *v);
+/* vmx/exit.c: after each exit. Enter again at once? Else v->exit and v->event are there. */
+bool vmx_exited(struct vcpu *v);
 /* vmx/cr.c: a write of CR0 or CR4 that exited. */
 void vmx_cr_access(struct vcpu *v);
 /* vmx/state.c */
@@ -116,6 +117,8 @@ uint64_t vmx_get_efer(struct vcpu *v);
 void vmx_set_efer(struct vcpu *v, uint64_t efer);
 unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out); /* v's VMCS is current; how many */
 /* vmx/run.c */
+void vmx_set_preemption_timer(const struct vmx_cpu *c, struct vmx_vcpu *s);
+void vmx_write_back_others(struct vmx_vcpu *s);
 void vmx_use_address_space(struct vcpu *v); /* once it is current, and when its translations are others */
 void vmx_set_longest_entry(struct vmx_cpu *c);
 void vmx_run(struct vcpu *v);
@@ -130,8 +133,22 @@ void vmx_add_dr6(struct vcpu *v, uint64_t bits);
 void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi);
 uint8_t vmx_get_cr8(struct vcpu *v);
 void vmx_set_cr8(struct vcpu *v, uint8_t cr8);
-/* vmx/entry.asm: VMLAUNCH or VMRESUME with v->gpr and back; false: the entry failed with an error number. */
-bool vmx_enter(uint64_t *gpr, bool launched);
+
+/* Before each entry: what has changed, of the registers that vmx_vcpu keeps. */
+static inline void vmx_write_back(const struct vmx_cpu *c, struct vmx_vcpu *s)
+{
+    if ((s->dirty & ~DIRTY_RIP) || (s->interruptibility & IN_SHADOW))
+        vmx_write_back_others(s);
+    if (s->dirty & DIRTY_RIP)
+        writen(GUEST_RIP, s->rip);
+    s->dirty = 0;
+    if (!(s->rflags & RFLAGS_IF) || s->timer != c->entry_ticks)
+        vmx_set_preemption_timer(c, s);
+}
+
+/* vmx/entry.asm: VMLAUNCH or VMRESUME with v->gpr and back, again and again until vmx_exited(v) is false; false: the
+ * entry failed with an error number. */
+bool vmx_enter(uint64_t *gpr, bool launched, struct vcpu *v);
 extern const uint8_t vmx_exit_entry[]; /* HOST_RIP */
 
 #endif
