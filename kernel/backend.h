@@ -80,8 +80,7 @@ struct backend {
     /* Exit as soon as an interrupt of that priority class (1..15; 16: one that heeds no TPR; 0: none wanted) could be
      * taken; as soon as an NMI could be. Asked anew before each entry, behind set_cr8. */
     void (*set_windows)(struct vcpu *v, uint8_t interrupt_class, bool nmi);
-    /* Does this back end want CR8 from the LAPIC before an entry, and bring it back? */
-    uint8_t (*get_cr8)(struct vcpu *v);
+    /* What the guest has made of it, run() brings back in v->cr8. */
     void (*set_cr8)(struct vcpu *v, uint8_t cr8);
 };
 

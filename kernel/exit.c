@@ -160,14 +160,17 @@ static void do_hlt(struct vcpu *v)
 /* What the guest made of CR8 without an exit. */
 static void follow_cr8(struct vcpu *v)
 {
-    if (!vcpu_has_lapic(v))
-        return;
-    uint8_t cr8 = backend->get_cr8(v);
-    if (cr8 != lapic_get_cr8(v->lapic))
-        lapic_set_cr8(v->lapic, cr8);
+    if (vcpu_has_lapic(v) && v->cr8 != lapic_get_cr8(v->lapic))
+        lapic_set_cr8(v->lapic, v->cr8);
 }
 
 /* ---- Exits that take nothing else: kernel/vcpu.h */
+
+static enum quick serve_quickly(struct vcpu *v)
+{
+    bool nothing = word_quiet(&v->word) && vcpu_events_stand(v) && !thread_should_yield();
+    return nothing ? QUICK_AGAIN : vcpu_serve_events(v);
+}
 
 static enum quick cpuid_quickly(struct vcpu *v)
 {
@@ -203,13 +206,13 @@ static enum quick wrmsr_quickly(struct vcpu *v)
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
     if (lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset))
         return QUICK_NOT;
-    return v->eoi_vector >= 0 ? QUICK_DONE : vcpu_serve_quickly(v);
+    return v->eoi_vector >= 0 ? QUICK_DONE : serve_quickly(v);
 }
 
 static enum quick interrupt_quickly(struct vcpu *v)
 {
     follow_cr8(v);
-    return vcpu_serve_quickly(v);
+    return serve_quickly(v);
 }
 
 /* ACPI 6.4, 4.8.3.3: the count that the device world's TMR_STS goes by. */
@@ -235,11 +238,11 @@ enum quick vcpu_exit_quickly(struct vcpu *v)
 
 void vcpu_exit(struct vcpu *v)
 {
-    follow_cr8(v);
-    if (v->handled) {
+    if (v->handled) { /* CR8 has been followed, and TPR may have changed since */
         finish_eoi(v);
         return;
     }
+    follow_cr8(v);
     switch (v->exit.kind) {
     case ABI_EXIT_INTERRUPT:
     case ABI_EXIT_NMI:

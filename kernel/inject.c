@@ -73,8 +73,7 @@ static __attribute__((noinline)) void prepare_events(struct vcpu *v)
 
 void vcpu_prepare_events(struct vcpu *v)
 {
-    bool nothing = !v->windows && !v->event.valid && !v->nmi_pending && !v->nmi_blocked;
-    if (!nothing || !vcpu_has_lapic(v) || !lapic_quiet(v->lapic))
+    if (!vcpu_events_stand(v))
         prepare_events(v);
 }
 

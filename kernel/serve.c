@@ -112,7 +112,7 @@ bool vcpu_serve(struct vcpu *v)
  * towards one that comes meanwhile, and its kick. */
 #define EVENTS (BIT(REQ_TIMER) | BIT(REQ_NMI) | BIT(REQ_EVENT) | BIT(REQ_CLOCK))
 
-enum quick vcpu_serve_quickly(struct vcpu *v)
+enum quick vcpu_serve_events(struct vcpu *v)
 {
     uint64_t asked = atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS;
     if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))

@@ -36,6 +36,7 @@ struct vcpu {
     uint64_t gpr[ABI_GPRS]; /* as of the last exit; all sixteen, to be changed by root at will */
     struct exit exit;
     bool handled;       /* v->exit, by vcpu_exit_quickly() */
+    uint8_t cr8;        /* as of the last exit */
     struct event event; /* to be injected at the next entry; the back end clears or sets it when it exits */
     bool nmi_pending;   /* latched, not injected yet */
     bool nmi_blocked;   /* until IRET */
@@ -83,26 +84,34 @@ void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu);
 void vcpu_main(void *vcpu);
 /* Serves what is pending, in order; false: torn down. kernel/serve.c */
 bool vcpu_serve(struct vcpu *v);
+/* Is what the last entry was prepared with right for the next one, too? No event is due, no window. */
+static inline bool vcpu_events_stand(const struct vcpu *v)
+{
+    return !v->windows && !v->event.valid && !v->nmi_pending && !v->nmi_blocked && vcpu_has_lapic(v) &&
+           lapic_quiet(v->lapic);
+}
 /* Chooses the event for the next entry, or opens windows for it. kernel/inject.c */
 void vcpu_prepare_events(struct vcpu *v);
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
 bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
 /*
- * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all others
- * the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends the kick
- * too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u, no v->event, and
+ * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all
+ * others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends
+ * the kick too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u, no
+ * v->event, and
  * - of INTERRUPT, that those of the host have been taken;
  * - of an instruction, that its length is known, and RFLAGS has neither TF nor RF: else vcpu_skip() has to see to it.
  * kernel/exit.c
  */
 enum quick {
     QUICK_NOT,  /* nothing is done */
-    QUICK_DONE, /* the back end moves RIP behind the instruction, ends an interrupt shadow, sets v->handled and returns */
+    QUICK_DONE, /* the back end moves RIP behind the instruction, ends an interrupt shadow, sets v->handled and returns
+                 */
     QUICK_AGAIN /* it moves RIP, ends an interrupt shadow, counts the exit and enters again, with v->event */
 };
 enum quick vcpu_exit_quickly(struct vcpu *v);
 /* DONE or AGAIN: events that were asked for are in v->event, or have windows. kernel/serve.c */
-enum quick vcpu_serve_quickly(struct vcpu *v);
+enum quick vcpu_serve_events(struct vcpu *v);
 /* Does the rest, in ROOT. */
 void vcpu_exit(struct vcpu *v);
 /* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */

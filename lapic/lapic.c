@@ -202,11 +202,6 @@ void lapic_lint0_sample(struct lapic *l)
         lapic_lvt_raise(l, LAPIC_LVT_LINT0);
 }
 
-uint8_t lapic_get_cr8(const struct lapic *l)
-{
-    return (uint8_t)(l->tpr >> 4);
-}
-
 void lapic_set_cr8(struct lapic *l, uint8_t v)
 {
     lapic_set_tpr(l, (v & 0xfu) << 4);

@@ -131,43 +131,36 @@ static void release(struct vcpu *v)
 }
 
 /* Of an instruction that may be a quick one: all of v->exit that its handler looks at. */
-static bool decode_quickly(struct exit *e, const struct vmcb *c)
+static bool decode_quickly(struct vcpu *v, struct vmcb *c)
 {
+    struct exit *e = &v->exit;
     switch (c->exit_code) {
     case EXIT_CPUID:
         e->kind = ABI_EXIT_CPUID;
-        return true;
+        break;
     case EXIT_MSR:
         e->kind = c->exit_info1 & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;
-        return true;
+        v->cr8 = svm_cr8(c);
+        break;
     case EXIT_IOIO:
         svm_decode_io(e, c);
-        return true;
+        c->next_rip = c->exit_info2;
+        break;
     case EXIT_VMMCALL:
         e->kind = ABI_EXIT_HYPERCALL;
-        return true;
+        break;
     default:
         return false;
     }
+    return c->next_rip && !(c->rflags & (RFLAGS_TF | RFLAGS_RF));
 }
 
-static enum quick handle_quickly(struct vcpu *v, struct vmcb *c)
+static enum quick interrupted(struct vcpu *v, struct vmcb *c)
 {
-    if (c->exit_code == EXIT_INTR) {
-        __asm__ volatile("stgi; nop; clgi" ::: "memory"); /* IF is set */
-        v->exit.kind = ABI_EXIT_INTERRUPT;
-        return vcpu_exit_quickly(v);
-    }
-    uint64_t next_rip = c->exit_code == EXIT_IOIO ? c->exit_info2 : c->next_rip;
-    if (!next_rip || (c->rflags & (RFLAGS_TF | RFLAGS_RF)) || !decode_quickly(&v->exit, c))
-        return QUICK_NOT;
-    enum quick quick = vcpu_exit_quickly(v);
-    if (quick != QUICK_NOT) {
-        c->rip = next_rip;
-        c->next_rip = 0;
-        c->interrupt_shadow = 0;
-    }
-    return quick;
+    __asm__ volatile("stgi; nop; clgi" ::: "memory"); /* IF is set */
+    v->exit.kind = ABI_EXIT_INTERRUPT;
+    v->cr8 = svm_cr8(c);
+    return vcpu_exit_quickly(v);
 }
 
 static uint64_t injection(const struct event *e)
@@ -183,17 +176,31 @@ bool svm_exited(struct vcpu *v)
     v->gpr[ABI_RAX] = c->rax;
     if (v->event.valid)
         svm_take_back_event(v, c);
-    enum quick quick = v->event.valid || s->stepping ? QUICK_NOT : handle_quickly(v, c);
+    enum quick quick = QUICK_NOT;
+    if (v->event.valid || s->stepping) {
+        /* all of it, the long way */
+    } else if (c->exit_code == EXIT_INTR) {
+        quick = interrupted(v, c);
+    } else if (decode_quickly(v, c)) {
+        quick = vcpu_exit_quickly(v);
+        if (quick != QUICK_NOT) {
+            c->rip = c->next_rip;
+            c->next_rip = 0;
+            c->interrupt_shadow = 0;
+        }
+    }
     if (quick == QUICK_NOT) {
         svm_decode_exit(v);
         return false;
     }
-    v->handled = quick == QUICK_DONE || s->step;
-    if (v->handled)
+    if (quick == QUICK_DONE || s->step) {
+        v->handled = true;
         return false;
+    }
     v->exits[v->exit.kind]++;
     c->rax = v->gpr[ABI_RAX];
-    c->event_injection = v->event.valid ? injection(&v->event) : 0;
+    if (v->event.valid) /* else the CPU has cleared it (15.20) */
+        c->event_injection = injection(&v->event);
     c->tlb_control = TLB_NOTHING;
     return true;
 }
@@ -270,10 +277,6 @@ static uint64_t get_cr0(struct vcpu *v)
 {
     return svm_of(v)->vmcb->cr0;
 }
-static uint8_t get_cr8(struct vcpu *v)
-{
-    return svm_of(v)->vmcb->virtual_interrupt & 15;
-}
 static void set_cr8(struct vcpu *v, uint8_t cr8)
 {
     struct vmcb *c = svm_of(v)->vmcb;
@@ -291,7 +294,7 @@ static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
     c->intercept_cr &= ~(uint32_t)CR8_WRITE;
     if (class || !v->accelerated)
         c->intercept_cr |= CR8_WRITE;
-    if (class > get_cr8(v)) {
+    if (class > svm_cr8(c)) {
         c->virtual_interrupt |= V_IRQ | V_IGN_TPR;
         c->intercept1 |= I1_VINTR;
     }
@@ -329,6 +332,5 @@ static const struct backend svm = {.name = "svm",
                                    .get_msr = svm_get_msr,
                                    .set_msr = svm_set_msr,
                                    .set_windows = set_windows,
-                                   .get_cr8 = get_cr8,
                                    .set_cr8 = set_cr8};
 REGISTER_BACKEND(svm);

@@ -16,8 +16,8 @@ struct svm_vcpu {
 
 struct svm_cpu {
     struct asid_pool asids;
-    void *host_state; /* VMSAVE of root's own */
-    void *save_area;  /* VM_HSAVE_PA */
+    void *host_state;             /* VMSAVE of root's own */
+    void *save_area;              /* VM_HSAVE_PA */
     struct svm_vcpu *breakpoints; /* whose DR0-3 are in the registers: root uses none */
 };
 
@@ -30,6 +30,12 @@ extern struct svm_caps svm_caps;
 static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 {
     return v->backend;
+}
+
+/* V_TPR (15.21.1) */
+static inline uint8_t svm_cr8(const struct vmcb *c)
+{
+    return c->virtual_interrupt & 15;
 }
 
 /* svm/exit.c: v->exit and v->event from the VMCB. */
@@ -51,9 +57,9 @@ int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
 uint64_t svm_get_efer(struct vcpu *v);
 void svm_set_efer(struct vcpu *v, uint64_t efer);
-/* svm/run.asm: into the guest, again and again until svm_exited(v) is false. gpr is v->gpr, host_state physical. counted:
- * the VMCB again, for a CPU that does not tell next_rip: then the exits of CPUID, HLT, RDMSR and WRMSR have it all the
- * same; or NULL. */
+/* svm/run.asm: into the guest, again and again until svm_exited(v) is false. gpr is v->gpr, host_state physical.
+ * counted: the VMCB again, for a CPU that does not tell next_rip: then the exits of CPUID, HLT, RDMSR and WRMSR have it
+ * all the same; or NULL. */
 void svm_run(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_state, struct vcpu *v, struct vmcb *counted);
 /* After each exit: enter again at once? */
 bool svm_exited(struct vcpu *v);

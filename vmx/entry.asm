@@ -1,4 +1,4 @@
-; bool vmx_enter(uint64_t *gpr, bool launched): into the guest and back (SDM Vol. 3, 27 and 28). False: VMfail.
+; vmx_enter(): see vmx/vmx.h (SDM Vol. 3, 27 and 28).
 %include "lib/regs.inc"
 bits 64
 default rel
@@ -6,13 +6,21 @@ default rel
 section .text
 global vmx_enter
 global vmx_exit_entry
+extern vmx_exited
+
+; The frame, and HOST_RSP: two of vmx_enter's arguments.
+%define GPR  0
+%define VCPU 8
+
 vmx_enter:
     PUSH_KEPT
-    push rdi                    ; gpr
+    push rdx
+    push rdi
     mov eax, HOST_RSP
     vmwrite rax, rsp
     jbe .failed
     test sil, sil               ; the flag survives the loads below
+.again:
     mov rax, [rdi]
     LOAD_GPRS rdi
     mov rsi, [rdi + 48]
@@ -24,10 +32,10 @@ vmx_enter:
     vmresume
 .failed:                        ; the guest did not run: what its registers would hold is in gpr still
     xor eax, eax
-    jmp vmx_out
+    jmp vmx_exit_entry.out
 vmx_exit_entry:
     push rdi
-    mov rdi, [rsp + 8]          ; gpr
+    mov rdi, [rsp + 8 + GPR]
     mov [rdi], rax
     STORE_GPRS rdi
     mov [rdi + 48], rsi
@@ -36,9 +44,14 @@ vmx_exit_entry:
     xor ecx, ecx
     xor r11d, r11d
     xor r12d, r12d
+    mov rdi, [rsp + VCPU]
+    call vmx_exited
+    mov rdi, [rsp + GPR]
+    test al, al
+    jnz vmx_enter.again
     mov eax, 1
-vmx_out:
-    pop rdi
+.out:
+    add rsp, 16
     POP_KEPT
     ret
 section .note.GNU-stack noalloc noexec nowrite progbits

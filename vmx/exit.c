@@ -53,10 +53,10 @@ static void debug_exception(struct vcpu *v, uint32_t event)
     struct vmx_vcpu *s = vmx_of(v);
     exception(&v->exit, VECTOR_DB);
     if ((event >> 8 & EVENT_TYPE) == EVENT_ICEBP) {
-        writen(GUEST_RIP, readn(GUEST_RIP) + read32(EXIT_INSTRUCTION_LENGTH));
+        vmx_put_rip(s, s->rip + v->exit.instruction_length);
         return;
     }
-    s->dr6 = (s->dr6 & ~(uint64_t)DR6_HITS) | (v->exit.info[0] & DR6_SET);
+    write_dr6((read_dr6() & ~(uint64_t)DR6_HITS) | (v->exit.info[0] & DR6_SET));
     writen(GUEST_DR7, readn(GUEST_DR7) & ~(uint64_t)DR7_GD);
 }
 
@@ -82,7 +82,7 @@ static void exception_or_nmi(struct vcpu *v)
 
 static void io(struct exit *e)
 {
-    uint64_t how = e->info[0];
+    uint64_t how = e->info[0] = readn(EXIT_QUALIFICATION);
     e->kind = ABI_EXIT_IO;
     e->u.io.port = (uint16_t)(how >> 16);
     e->u.io.size = (how & IO_SIZE) + 1;
@@ -101,14 +101,15 @@ static void mmio(struct vcpu *v)
     /* An IRET that faults has unblocked NMIs all the same, and will be executed again (28.2.3). */
     if ((e->info[0] & EPT_IRET_UNBLOCKED_NMI) && !v->event.valid) {
         v->nmi_blocked = true;
-        write32(GUEST_INTERRUPTIBILITY, read32(GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+        vmx_put_interruptibility(vmx_of(v), vmx_of(v)->interruptibility | BLOCKED_BY_NMI);
     }
 }
 
 /* What was on its way into the guest and did not arrive, goes in again (28.2.4). */
 static void take_back_event(struct vcpu *v)
 {
-    uint32_t info = read32(VECTORING_EVENT), state = read32(GUEST_INTERRUPTIBILITY);
+    struct vmx_vcpu *s = vmx_of(v);
+    uint32_t info = read32(VECTORING_EVENT);
     v->event.valid = info & EVENT_VALID;
     if (v->event.valid) {
         v->event = (struct event){.valid = true,
@@ -116,13 +117,11 @@ static void take_back_event(struct vcpu *v)
                                   .type = info >> 8 & EVENT_TYPE,
                                   .has_error_code = info & EVENT_ERROR_CODE,
                                   .error_code = read32(VECTORING_EVENT_ERROR),
-                                  .instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH)};
-        if (v->event.type == EVENT_NMI && (state & BLOCKED_BY_NMI)) {
-            state &= ~(uint32_t)BLOCKED_BY_NMI;
-            write32(GUEST_INTERRUPTIBILITY, state);
-        }
+                                  .instruction_length = v->exit.instruction_length};
+        if (v->event.type == EVENT_NMI && (s->interruptibility & BLOCKED_BY_NMI))
+            vmx_put_interruptibility(s, s->interruptibility & ~(uint32_t)BLOCKED_BY_NMI);
     }
-    v->nmi_blocked = state & BLOCKED_BY_NMI;
+    v->nmi_blocked = s->interruptibility & BLOCKED_BY_NMI;
 }
 
 /* Qualification: SDM Vol. 3, table 28-2. The delivery of an NMI blocks others, and IRET ends that, in this way too. */
@@ -141,10 +140,21 @@ static void task_switch(struct vcpu *v)
                                          .error_code = event->error_code};
     if (e->u.task.source == ABI_TASK_IRET || (event->valid && event->type == EVENT_NMI)) {
         v->nmi_blocked = e->u.task.source != ABI_TASK_IRET;
-        uint32_t state = read32(GUEST_INTERRUPTIBILITY) & ~(uint32_t)BLOCKED_BY_NMI;
-        write32(GUEST_INTERRUPTIBILITY, state | (v->nmi_blocked ? BLOCKED_BY_NMI : 0));
+        uint32_t state = vmx_of(v)->interruptibility & ~(uint32_t)BLOCKED_BY_NMI;
+        vmx_put_interruptibility(vmx_of(v), state | (v->nmi_blocked ? BLOCKED_BY_NMI : 0));
     }
 }
+
+/*
+ * Exits that say no more than their kind and their instruction's length; 0, which is one of the others, stands for
+ * those that say more, or of which nothing is known. None of these comes while an event is delivered (SDM Vol.
+ * 3, 28.2.4), and a debug trap stays due behind one in the shadow of MOV SS only (28.3.4).
+ */
+static const uint8_t plain[] = {
+    [HLT] = ABI_EXIT_HLT,     [CPUID] = ABI_EXIT_CPUID,      [RDMSR] = ABI_EXIT_RDMSR,       [WRMSR] = ABI_EXIT_WRMSR,
+    [PAUSE] = ABI_EXIT_PAUSE, [VMCALL] = ABI_EXIT_HYPERCALL, [IO_INSTRUCTION] = ABI_EXIT_IO,
+};
+static_assert(ABI_EXIT_INTERRUPT == 0, "not a plain one");
 
 static enum abi_exit kind_of(enum reason reason)
 {
@@ -159,25 +169,13 @@ static enum abi_exit kind_of(enum reason reason)
         return ABI_EXIT_WINDOW;
     case TRIPLE_FAULT:
         return ABI_EXIT_SHUTDOWN;
-    case CPUID:
-        return ABI_EXIT_CPUID;
-    case HLT:
-        return ABI_EXIT_HLT;
-    case PAUSE:
-        return ABI_EXIT_PAUSE;
-    case RDMSR:
-        return ABI_EXIT_RDMSR;
-    case WRMSR:
-        return ABI_EXIT_WRMSR;
-    case VMCALL:
-        return ABI_EXIT_HYPERCALL;
     case XSETBV:
         return ABI_EXIT_XSETBV;
     case INVD:
     case WBINVD:
         return ABI_EXIT_CACHE;
     default:
-        return ABI_EXIT_OTHER;
+        return reason < ARRAY_SIZE(plain) && plain[reason] ? (enum abi_exit)plain[reason] : ABI_EXIT_OTHER;
     }
 }
 
@@ -193,21 +191,22 @@ static void entry_failed(struct vcpu *v, enum reason reason)
     }
 }
 
-void vmx_decode_exit(struct vcpu *v)
+static void decode_fully(struct vcpu *v)
 {
+    enum { TRAP = 1 << 12 | 1 << 14 }; /* a breakpoint's that is enabled; a single step's */
     struct exit *e = &v->exit;
-    e->code = read32(EXIT_REASON);
-    e->info[0] = readn(EXIT_QUALIFICATION);
-    e->info[1] = 0;
+    struct vmx_vcpu *s = vmx_of(v);
     enum reason reason = (enum reason)(e->code & 0xffff);
+    e->info[0] = readn(EXIT_QUALIFICATION);
     if (e->code & ENTRY_FAILED) {
         entry_failed(v, reason);
         return;
     }
+    s->trap_due = readn(GUEST_PENDING_DEBUG) & TRAP;
     take_back_event(v);
     e->kind = kind_of(reason);
-    /* Of no use for those that are no instruction's, which skip none. */
-    e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);
+    if (e->kind == ABI_EXIT_INTERRUPT) /* which has its way now */
+        s->timer = 0;
     if (reason == EXCEPTION_OR_NMI)
         exception_or_nmi(v);
     else if (reason == IO_INSTRUCTION)
@@ -223,4 +222,53 @@ void vmx_decode_exit(struct vcpu *v)
     else if (reason == GETSEC || (reason >= VMCLEAR && reason <= VMXON) || reason == MWAIT || reason == MONITOR ||
              reason == INVEPT || reason == INVVPID)
         exception(e, VECTOR_UD);
+}
+
+static enum quick handle_quickly(struct vcpu *v)
+{
+    struct exit *e = &v->exit;
+    struct vmx_vcpu *s = vmx_of(v);
+    if (e->code >= ARRAY_SIZE(plain) || !plain[e->code] || (s->interruptibility & SHADOW_MOV_SS)) {
+        decode_fully(v);
+        if (e->kind != ABI_EXIT_INTERRUPT || v->event.valid)
+            return QUICK_NOT;
+        irq_window();
+        return vcpu_exit_quickly(v);
+    }
+    v->event.valid = false;
+    v->nmi_blocked = s->interruptibility & BLOCKED_BY_NMI;
+    s->trap_due = false;
+    e->kind = plain[e->code];
+    e->info[0] = 0;
+    if (e->code == IO_INSTRUCTION)
+        io(e);
+    if ((s->rflags & (RFLAGS_TF | RFLAGS_RF)) || (s->interruptibility & IN_SHADOW))
+        return QUICK_NOT;
+    enum quick quick = vcpu_exit_quickly(v);
+    if (quick != QUICK_NOT)
+        vmx_set_rip(v, s->rip + e->instruction_length);
+    return quick;
+}
+
+/* Reads what each exit needs, and the rest only for one that is not a quick one. */
+bool vmx_exited(struct vcpu *v)
+{
+    struct exit *e = &v->exit;
+    struct vmx_vcpu *s = vmx_of(v);
+    s->rip = readn(GUEST_RIP);
+    s->rflags = readn(GUEST_RFLAGS);
+    s->interruptibility = read32(GUEST_INTERRUPTIBILITY);
+    v->cr8 = s->virtual_apic[VIRTUAL_TPR] >> 4;
+    /* Of no use for those that are no instruction's, which skip none. */
+    e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);
+    e->code = read32(EXIT_REASON);
+    enum quick quick = handle_quickly(v);
+    v->handled = quick == QUICK_DONE;
+    if (quick != QUICK_AGAIN) {
+        s->rsp = v->gpr[ABI_RSP] = readn(GUEST_RSP);
+        return false;
+    }
+    v->exits[e->kind]++;
+    vmx_prepare_entry(v);
+    return true;
 }

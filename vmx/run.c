@@ -4,38 +4,44 @@
 #include "kernel/time.h"
 #include "vmx/vmx.h"
 
-enum {
-    RFLAGS_TF = 1 << 8,
-    RFLAGS_IF = 1 << 9,
-    CR0_PE = 1,
-    DEBUG_ENABLED = 1 << 12,
-    DEBUG_BS = 1 << 14,
-    DEBUGCTL_BTF = 2,
-    TPR = 0x80
-};
-/* No entry lasts longer, whatever becomes of the host's own interrupts: with the guest's IF set, or clear. A UART's
- * FIFO overflows after 1.4 ms. */
-enum { LONGEST_ENTRY_US = 10000, LONGEST_CLOSED_ENTRY_US = 1000 };
+enum { CR0_PE = 1, DEBUG_BS = 1 << 14, DEBUGCTL_BTF = 2 };
+/* No entry lasts longer, whatever becomes of the host's own interrupts, and with the guest's IF clear no series of
+ * entries during which none of them had its way. A UART's FIFO overflows after 1.4 ms. */
+enum { LONGEST_ENTRY_US = 10000, LONGEST_CLOSED_US = 1000 };
 
-/* Until this CPU's next timer, the guest's TSC deadline and the end of its time slice included. */
-static void set_preemption_timer(void)
+void vmx_set_longest_entry(struct vmx_cpu *c)
 {
-    bool open = readn(GUEST_RFLAGS) & RFLAGS_IF;
-    uint64_t now = tsc_now(), armed = timer_armed();
-    uint64_t ticks = tsc_from_us(open ? LONGEST_ENTRY_US : LONGEST_CLOSED_ENTRY_US);
-    if (armed)
-        ticks = MIN(ticks, armed > now ? armed - now : 0);
-    /* One more, so that the timer's own interrupt is there when the guest has left. */
-    write32(PREEMPTION_TIMER, (uint32_t)MIN((ticks >> vmx_caps.timer_shift) + 1, (uint64_t)UINT32_MAX));
+    c->entry_ticks = (uint32_t)MIN(tsc_from_us(LONGEST_ENTRY_US) >> vmx_caps.timer_shift, (uint64_t)UINT32_MAX - 1) + 1;
+    c->closed_ticks = tsc_from_us(LONGEST_CLOSED_US);
 }
 
-static void use_address_space(struct vcpu *v)
+/*
+ * An interrupt that is due ends an entry with IF set at once: then no more than the bound is needed, and it stays.
+ * Without, it is a moment in time, for the guest may exit again and again before; a new one once IF was set, or an
+ * interrupt had its way.
+ */
+void vmx_set_preemption_timer(const struct vmx_cpu *c, struct vmx_vcpu *s)
+{
+    if (!(vmx_caps.control[PIN] & PIN_PREEMPTION_TIMER))
+        return;
+    uint32_t ticks = c->entry_ticks;
+    if (!(s->rflags & RFLAGS_IF)) {
+        uint64_t now = tsc_now();
+        if (s->timer == 0 || s->timer == c->entry_ticks)
+            s->leave_by = now + c->closed_ticks;
+        ticks = (uint32_t)MIN(s->leave_by > now ? (s->leave_by - now) >> vmx_caps.timer_shift : 0, ticks - 2ull) + 1;
+    }
+    write32(PREEMPTION_TIMER, ticks);
+    s->timer = ticks;
+}
+
+void vmx_use_address_space(struct vcpu *v)
 {
     struct vmx_cpu *c = this_cpu()->backend;
     struct vmx_vcpu *s = vmx_of(v);
     bool *clean = &s->clean_on[this_cpu()->index];
     if (!*clean) { /* tables that were at the same address before may have left something (SDM Vol. 3, 29.4.3.3) */
-        uint64_t pointer = read64(EPT_POINTER);
+        uint64_t pointer = vmx_ept_pointer(v);
         if (!invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_ONE ? INVALIDATE_ONE : INVALIDATE_ALL, pointer))
             vmcs_failed("INVEPT", pointer);
         *clean = true;
@@ -57,8 +63,6 @@ static void use_address_space(struct vcpu *v)
 static void set_event(const struct vcpu *v)
 {
     const struct event *e = &v->event;
-    if (!e->valid)
-        return; /* the CPU has cleared the field */
     bool error_code = e->type == EVENT_EXCEPTION && (HAS_ERROR_CODE >> e->vector & 1) && (readn(GUEST_CR0) & CR0_PE);
     write32(ENTRY_EVENT, e->vector | (uint32_t)e->type << 8 | (error_code ? EVENT_ERROR_CODE : 0) | EVENT_VALID);
     if (error_code)
@@ -71,7 +75,12 @@ static void set_event(const struct vcpu *v)
 static void set_exits(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
-    bool masked = s->class <= s->virtual_apic[TPR] >> 4;
+    uint32_t wanted = s->virtual_apic[VIRTUAL_TPR] | (uint32_t)s->class << 8 | (uint32_t)s->nmi_window << 16 |
+                      (uint32_t)v->accelerated << 17;
+    if (wanted == s->exits_for)
+        return;
+    s->exits_for = wanted;
+    bool masked = s->class <= s->virtual_apic[VIRTUAL_TPR] >> 4;
     uint32_t controls = s->proc_controls & ~(uint32_t)(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW | PROC_CR8_LOAD);
     controls |= s->class && !masked ? PROC_INTERRUPT_WINDOW : 0;
     controls |= v->accelerated ? 0 : PROC_CR8_LOAD;
@@ -86,113 +95,100 @@ static void set_exits(struct vcpu *v)
 }
 
 /* An instruction that was stepped over in an interrupt shadow (SDM Vol. 3, 27.3.1.5). */
-static void set_pending_step(void)
+static void set_pending_step(const struct vmx_vcpu *s)
 {
-    if (!(read32(GUEST_INTERRUPTIBILITY) & IN_SHADOW))
-        return;
-    bool step = (readn(GUEST_RFLAGS) & RFLAGS_TF) && !(read64(GUEST_DEBUGCTL) & DEBUGCTL_BTF);
+    bool step = (s->rflags & RFLAGS_TF) && !(read64(GUEST_DEBUGCTL) & DEBUGCTL_BTF);
     uint64_t pending = readn(GUEST_PENDING_DEBUG) & ~(uint64_t)DEBUG_BS;
     writen(GUEST_PENDING_DEBUG, pending | (step ? DEBUG_BS : 0));
 }
 
-static void load_registers(const struct vmx_vcpu *s)
+void vmx_write_back_others(struct vmx_vcpu *s)
 {
-    load_breakpoints(s->dr);
-    __asm__ volatile("mov %0, %%dr6" ::"r"(s->dr6));
-    write_cr2(s->cr2);
+    if (s->dirty & DIRTY_RFLAGS)
+        writen(GUEST_RFLAGS, s->rflags);
+    if (s->dirty & DIRTY_INTERRUPTIBILITY)
+        write32(GUEST_INTERRUPTIBILITY, s->interruptibility);
+    if (s->interruptibility & IN_SHADOW)
+        set_pending_step(s);
 }
 
-static void save_registers(struct vmx_vcpu *s)
+void vmx_prepare_entry(struct vcpu *v)
 {
-    s->cr2 = read_cr2();
-    save_breakpoints(s->dr);
-    __asm__ volatile("mov %%dr6, %0" : "=r"(s->dr6));
-}
-
-/* An exit leaves the GDT's limit at 64 KiB, which ring 3 could use (SDM Vol. 3, 28.5.2); the IDT needs no more. */
-static void restore_gdt_limit(void)
-{
-    struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) gdtr = {sizeof this_cpu()->gdt - 1, (uint64_t)this_cpu()->gdt};
-    __asm__ volatile("lgdt %0" ::"m"(gdtr));
+    if (v->event.valid) /* else the CPU has cleared the field */
+        set_event(v);
+    set_exits(v);
+    vmx_write_back(this_cpu()->backend, vmx_of(v));
 }
 
 void vmx_run(struct vcpu *v)
 {
-    struct vmx_vcpu *s = vmx_of(v);
     vmx_load(v);
-    use_address_space(v);
-    set_event(v);
-    set_exits(v);
-    set_pending_step();
-    if (vmx_caps.control[PIN] & PIN_PREEMPTION_TIMER)
-        set_preemption_timer();
-    writen(GUEST_RSP, v->gpr[ABI_RSP]);
-    load_registers(s);
-    bool entered = vmx_enter(v->gpr, s->launched);
-    save_registers(s);
-    restore_gdt_limit();
-    if (!entered)
+    const struct vmx_cpu *c = this_cpu()->backend;
+    struct vmx_vcpu *s = vmx_of(v);
+    vmx_prepare_entry(v);
+    if (v->gpr[ABI_RSP] != s->rsp)
+        writen(GUEST_RSP, v->gpr[ABI_RSP]);
+    if (!vmx_enter(v->gpr, s->launched, v))
         vmcs_failed(s->launched ? "VMRESUME" : "VMLAUNCH", v->index);
     s->launched = true;
-    v->gpr[ABI_RSP] = readn(GUEST_RSP);
-    vmx_decode_exit(v);
+    /* An exit leaves the GDT's limit at 64 KiB, which ring 3 could use (SDM Vol. 3, 28.5.2); the IDT needs no more. */
+    __asm__ volatile("lgdt %0" ::"m"(c->gdtr));
 }
 
 uint64_t vmx_get_rip(struct vcpu *v)
 {
-    vmx_load(v);
-    return readn(GUEST_RIP);
+    return vmx_of(v)->rip;
 }
 
-/* Only 64-bit code has an RIP beyond 4 GiB (SDM Vol. 3, 27.3.1.4). CS.L means nothing in another mode. */
+/* Only 64-bit code has an RIP beyond 4 GiB (SDM Vol. 3, 27.3.1.4), and what had one is that. CS.L means nothing in
+ * another mode. */
 void vmx_set_rip(struct vcpu *v, uint64_t rip)
 {
-    vmx_load(v);
-    if (rip > UINT32_MAX && !((read32(ENTRY_CONTROLS) & ENTRY_LONG_MODE) &&
-                              (read32((enum vmcs32)(GUEST_ES_RIGHTS + 2 * ABI_CS)) & RIGHTS_LONG)))
-        rip = (uint32_t)rip;
-    writen(GUEST_RIP, rip);
-    uint32_t state = read32(GUEST_INTERRUPTIBILITY);
-    if (state & IN_SHADOW)
-        write32(GUEST_INTERRUPTIBILITY, state & ~(uint32_t)IN_SHADOW);
+    struct vmx_vcpu *s = vmx_of(v);
+    if (rip > UINT32_MAX && s->rip <= UINT32_MAX) {
+        vmx_load(v);
+        if (!((read32(ENTRY_CONTROLS) & ENTRY_LONG_MODE) &&
+              (read32((enum vmcs32)(GUEST_ES_RIGHTS + 2 * ABI_CS)) & RIGHTS_LONG)))
+            rip = (uint32_t)rip;
+    }
+    vmx_put_rip(s, rip);
+    if (s->interruptibility & IN_SHADOW)
+        vmx_put_interruptibility(s, s->interruptibility & ~(uint32_t)IN_SHADOW);
 }
 
 uint64_t vmx_get_rflags(struct vcpu *v)
 {
-    vmx_load(v);
-    return readn(GUEST_RFLAGS);
+    return vmx_of(v)->rflags;
 }
 
 void vmx_set_rflags(struct vcpu *v, uint64_t rflags)
 {
-    vmx_load(v);
-    writen(GUEST_RFLAGS, rflags | 2);
+    vmx_put_rflags(vmx_of(v), rflags);
 }
 
 void vmx_set_shadow(struct vcpu *v)
 {
-    vmx_load(v);
-    write32(GUEST_INTERRUPTIBILITY, (read32(GUEST_INTERRUPTIBILITY) & ~(uint32_t)IN_SHADOW) | SHADOW_MOV_SS);
+    struct vmx_vcpu *s = vmx_of(v);
+    vmx_put_interruptibility(s, (s->interruptibility & ~(uint32_t)IN_SHADOW) | SHADOW_MOV_SS);
 }
 
 /* An event that is injected takes the place of a debug trap that is due, which would be lost (SDM Vol. 3, 27.7.3). */
 bool vmx_in_shadow(struct vcpu *v)
 {
-    vmx_load(v);
-    return (read32(GUEST_INTERRUPTIBILITY) & IN_SHADOW) || (readn(GUEST_PENDING_DEBUG) & (DEBUG_BS | DEBUG_ENABLED));
+    const struct vmx_vcpu *s = vmx_of(v);
+    return s->trap_due || (s->interruptibility & IN_SHADOW);
 }
 
 void vmx_set_cr2(struct vcpu *v, uint64_t cr2)
 {
-    vmx_of(v)->cr2 = cr2;
+    vmx_load(v);
+    write_cr2(cr2);
 }
 
 void vmx_add_dr6(struct vcpu *v, uint64_t bits)
 {
-    vmx_of(v)->dr6 |= bits;
+    vmx_load(v);
+    write_dr6(read_dr6() | bits);
 }
 
 void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi)
@@ -201,12 +197,7 @@ void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi)
     vmx_of(v)->nmi_window = nmi;
 }
 
-uint8_t vmx_get_cr8(struct vcpu *v)
-{
-    return vmx_of(v)->virtual_apic[TPR] >> 4;
-}
-
 void vmx_set_cr8(struct vcpu *v, uint8_t cr8)
 {
-    vmx_of(v)->virtual_apic[TPR] = (uint8_t)(cr8 << 4);
+    vmx_of(v)->virtual_apic[VIRTUAL_TPR] = (uint8_t)(cr8 << 4);
 }

@@ -87,10 +87,10 @@ void vmx_get_regs(struct vcpu *v, struct abi_regs *out)
     out->tr = read_segment(TR);
     out->gdtr = (struct abi_segment){.base = readn(GUEST_GDTR_BASE), .limit = read32(GUEST_GDTR_LIMIT)};
     out->idtr = (struct abi_segment){.base = readn(GUEST_IDTR_BASE), .limit = read32(GUEST_IDTR_LIMIT)};
-    out->rip = readn(GUEST_RIP);
-    out->rflags = readn(GUEST_RFLAGS);
+    out->rip = vmx_of(v)->rip;
+    out->rflags = vmx_of(v)->rflags;
     out->cr0 = vmx_get_cr0(v);
-    out->cr2 = vmx_of(v)->cr2;
+    out->cr2 = read_cr2();
     out->cr3 = readn(GUEST_CR3);
     out->cr4 = vmx_get_cr4(v);
     out->efer = vmx_get_efer(v);
@@ -124,8 +124,11 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     write32(GUEST_GDTR_LIMIT, r->gdtr.limit & 0xffff);
     writen(GUEST_IDTR_BASE, r->idtr.base);
     write32(GUEST_IDTR_LIMIT, r->idtr.limit & 0xffff);
-    writen(GUEST_RIP, r->rip);
-    writen(GUEST_RFLAGS, r->rflags | 2);
+    vmx_put_rip(s, r->rip);
+    vmx_put_rflags(s, r->rflags);
+    vmx_put_interruptibility(s, 0);
+    s->rsp = r->gpr[ABI_RSP];
+    writen(GUEST_RSP, s->rsp);
     uint64_t owned = readn(CR0_MASK);
     writen(GUEST_CR0, (r->cr0 & ~owned) | vmx_caps.cr0_fixed[0]);
     writen(CR0_SHADOW, r->cr0);
@@ -135,11 +138,11 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     writen(CR4_SHADOW, r->cr4);
     vmx_set_efer(v, r->efer);
     writen(GUEST_DR7, DEBUG_CONTROL_RESET);
-    memset(s->dr, 0, sizeof s->dr);
-    s->dr6 = DR6_RESET;
-    s->cr2 = r->cr2;
+    load_breakpoints((const uint64_t[4]){0});
+    write_dr6(DR6_RESET);
+    write_cr2(r->cr2);
     writen(GUEST_PENDING_DEBUG, 0);
-    write32(GUEST_INTERRUPTIBILITY, 0);
+    s->trap_due = false;
 }
 
 /* Another CR3 takes other translations and PDPTEs with it (SDM Vol. 3, 4.10.4.1 and 27.3.2.4). */
@@ -155,6 +158,7 @@ void vmx_switch_task(struct vcpu *v, const struct abi_regs *r, const uint64_t pd
     for (int i = 0; i < 4; i++)
         write64((enum vmcs64)(GUEST_PDPTE0 + 2 * i), pdpte[i]);
     vmx_of(v)->vpid.generation = 0;
+    vmx_use_address_space(v);
 }
 
 /* Where an MSR is kept that the VMCS switches; 0, which is no guest's: not there. */

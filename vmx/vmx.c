@@ -83,6 +83,9 @@ static int cpu_enable(void)
     for (unsigned i = 0; i < SWITCHED; i++)
         c->host_msrs[i] = (struct msr_entry){.msr = switched[i], .value = rdmsr(switched[i])};
     asid_pool_init(&c->vpids, VPIDS);
+    c->gdtr.limit = sizeof this_cpu()->gdt - 1;
+    c->gdtr.base = (uint64_t)this_cpu()->gdt;
+    vmx_set_longest_entry(c);
     c->vmxon_region = region;
     this_cpu()->backend = c;
     return OK;
@@ -101,28 +104,38 @@ static void write_host_state(void)
     write64(EXIT_MSR_LOAD, page_to_pa(p->backend).v);
 }
 
-void vmx_load(struct vcpu *v)
+static void release(struct vcpu *v)
 {
     struct vmx_cpu *c = this_cpu()->backend;
-    if (c->current == v)
+    struct vmx_vcpu *s = vmx_of(v);
+    if (c->current != v)
         return;
-    paddr_t vmcs = page_to_pa(vmx_of(v)->vmcs);
+    s->cr2 = read_cr2();
+    save_breakpoints(s->dr);
+    s->dr6 = read_dr6();
+    paddr_t vmcs = page_to_pa(s->vmcs);
+    if (!vmclear(vmcs))
+        vmcs_failed("VMCLEAR", vmcs.v);
+    c->current = NULL;
+    s->launched = false;
+}
+
+void vmx_make_current(struct vcpu *v)
+{
+    struct vmx_cpu *c = this_cpu()->backend;
+    struct vmx_vcpu *s = vmx_of(v);
+    if (c->current)
+        release(c->current);
+    paddr_t vmcs = page_to_pa(s->vmcs);
     if (!vmptrld(vmcs))
         vmcs_failed("VMPTRLD", vmcs.v);
     c->current = v;
     write_host_state();
-}
-
-static void release(struct vcpu *v)
-{
-    struct vmx_cpu *c = this_cpu()->backend;
-    if (c->current != v)
-        return;
-    paddr_t vmcs = page_to_pa(vmx_of(v)->vmcs);
-    if (!vmclear(vmcs))
-        vmcs_failed("VMCLEAR", vmcs.v);
-    c->current = NULL;
-    vmx_of(v)->launched = false;
+    vmx_use_address_space(v);
+    load_breakpoints(s->dr);
+    write_dr6(s->dr6);
+    write_cr2(s->cr2);
+    s->timer = 0;
 }
 
 /* CR4 bits of features that guests are offered; a guest that sets another one gets #GP. */
@@ -148,7 +161,6 @@ static void write_controls(struct vcpu *v)
         HOST_GS,       HOST_FS_BASE,   HOST_SYSENTER_CS,  HOST_SYSENTER_ESP,  HOST_SYSENTER_EIP};
     for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
         vmcs_set(zero[i], 0);
-    enum { EPT_WRITE_BACK = 6, EPT_WALK_4 = 3 << 3 }; /* 25.6.11 */
     const struct vmx_vcpu *s = vmx_of(v);
     write32(PIN_CONTROLS, vmx_caps.control[PIN]);
     write32(PROC_CONTROLS, s->proc_controls);
@@ -162,7 +174,7 @@ static void write_controls(struct vcpu *v)
     write64(MSR_BITMAP, page_to_pa(msr_bitmap).v);
     write64(TSC_OFFSET, v->vm->tsc_offset);
     write64(VIRTUAL_APIC, page_to_pa(s->virtual_apic).v);
-    write64(EPT_POINTER, page_to_pa(v->vm->nested).v | EPT_WRITE_BACK | EPT_WALK_4);
+    write64(EPT_POINTER, vmx_ept_pointer(v));
     write64(ENTRY_MSR_LOAD, page_to_pa(s).v);
     write32(ENTRY_MSR_LOAD_COUNT, SWITCHED);
     write64(EXIT_MSR_STORE, page_to_pa(s).v);
@@ -218,6 +230,7 @@ static int vmx_vcpu_create(struct vcpu *v)
     for (unsigned i = 0; i < SWITCHED; i++)
         s->msrs[i].msr = switched[i];
     s->proc_controls = vmx_caps.control[PROC];
+    s->exits_for = UINT32_MAX;
     v->backend = s;
     if (!vmclear(page_to_pa(s->vmcs)))
         vmcs_failed("VMCLEAR", page_to_pa(s->vmcs).v);
@@ -261,6 +274,5 @@ static const struct backend vmx = {.name = "vmx",
                                    .get_msr = vmx_get_msr,
                                    .set_msr = vmx_set_msr,
                                    .set_windows = vmx_set_windows,
-                                   .get_cr8 = vmx_get_cr8,
                                    .set_cr8 = vmx_set_cr8};
 REGISTER_BACKEND(vmx);

@@ -240,6 +240,7 @@ static void run(struct vcpu *v)
     enum quick quick;
     do {
         enter(v);
+        v->cr8 = v->lapic ? lapic_get_cr8(v->lapic) : of(v)->cr8;
         if (v->exit.kind == ABI_EXIT_INTERRUPT)
             irq_window();
         bool may = !v->event.valid && (v->exit.kind == ABI_EXIT_INTERRUPT || v->exit.instruction_length);
@@ -322,10 +323,6 @@ static void set_windows(struct vcpu *v, uint8_t interrupt_class, bool nmi)
     g->window = interrupt_class > g->cr8 ? interrupt_class : 0;
     g->nmi_window = nmi;
 }
-static uint8_t get_cr8(struct vcpu *v)
-{
-    return v->lapic ? lapic_get_cr8(v->lapic) : of(v)->cr8;
-}
 static void set_cr8(struct vcpu *v, uint8_t cr8)
 {
     of(v)->cr8 = cr8;
@@ -364,7 +361,6 @@ static const struct backend made_up = {
     .in_shadow = in_shadow,
     .get_cr0 = get_zero,
     .set_windows = set_windows,
-    .get_cr8 = get_cr8,
     .set_cr8 = set_cr8,
 };
 const struct backend *backend = &made_up;
