@@ -124,7 +124,7 @@ static void do_cr8(struct vcpu *v)
     v->exit.instruction_length = 0;
     if (!vcpu_skip(v))
         return;
-    const struct abi_regs *regs = &v->page->upcall.regs;
+    const struct abi_regs *regs = &v->page->regs;
     uint64_t value = v->gpr[v->page->reply.value % ABI_GPRS];
     if (!(regs->efer & EFER_LMA) || !(regs->seg[ABI_CS].attr & ABI_SEG_L))
         value = (uint32_t)value;
