@@ -187,8 +187,8 @@ struct abi_upcall {
             uint32_t value; /* for a write: zero-extended */
         } io;
         struct {
-            uint64_t gpa; /* of a faulting MMIO access, if gpa_valid */
-            uint8_t gpa_valid;
+            uint64_t gpa;      /* of a faulting access */
+            uint8_t gpa_valid; /* gpa is that of the instruction's operand, not of a table of the page walk to it */
             uint8_t write;
             uint8_t fetch;       /* an instruction fetch from MMIO: cannot be emulated */
             uint8_t bytes_count; /* instruction bytes the CPU delivered (decode assists), 0..15 */

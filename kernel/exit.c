@@ -59,11 +59,12 @@ static void do_mmio(struct vcpu *v)
     }
     struct abi_upcall *u = &v->page->upcall;
     u->u.emulate.gpa = e->u.mmio.gpa;
-    u->u.emulate.gpa_valid = 1;
+    u->u.emulate.gpa_valid = e->u.mmio.final;
     u->u.emulate.write = e->u.mmio.write;
     u->u.emulate.fetch = e->u.mmio.fetch;
     u->u.emulate.bytes_count = e->u.mmio.bytes_count;
-    memcpy(u->u.emulate.bytes, e->u.mmio.bytes, sizeof e->u.mmio.bytes);
+    if (e->u.mmio.bytes_count)
+        memcpy(u->u.emulate.bytes, e->u.mmio.bytes, sizeof e->u.mmio.bytes);
     if (vcpu_upcall(v, ABI_UPCALL_EMULATE) == OK)
         finish_eoi(v);
 }

@@ -12,7 +12,7 @@ static void inject_trap(struct vcpu *v, uint32_t dr6)
 }
 
 /* What an answer asks for besides its values. */
-static int carry_out(struct vcpu *v, enum abi_upcall_kind kind, uint32_t flags)
+__attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_kind kind, uint32_t flags)
 {
     const struct abi_reply *r = &v->page->reply;
     const struct abi_regs *regs = &v->page->regs;

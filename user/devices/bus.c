@@ -92,7 +92,7 @@ typedef const struct bus_region *find_fn(uint64_t address);
 /* Does an access that begins in the region go in one piece? */
 static inline bool is_whole(const struct bus_region *region, uint64_t address, unsigned bytes)
 {
-    return bytes == 1 || (bytes <= region->width && (bytes & (bytes - 1)) == 0 && address % bytes == 0 &&
+    return bytes == 1 || (bytes <= region->width && (bytes & (bytes - 1)) == 0 && (address & (bytes - 1)) == 0 &&
                           address - region->base + bytes <= region->size);
 }
 
@@ -138,13 +138,19 @@ __attribute__((noinline)) static void write_pieces(find_fn *find, uint64_t addre
     }
 }
 
+/* bytes is 1..4. */
+static inline uint32_t port_ones(unsigned bytes)
+{
+    return UINT32_MAX >> (32 - 8 * bytes);
+}
+
 uint32_t bus_port_read(uint16_t port, unsigned bytes)
 {
     const struct bus_region *region = find_port(port);
 
     if (!region || !is_whole(region, port, bytes))
         return (uint32_t)read_pieces(find_port, port, bytes);
-    return region->read((uint32_t)(port - region->base), bytes) & (uint32_t)ones(bytes);
+    return region->read((uint32_t)(port - region->base), bytes) & port_ones(bytes);
 }
 
 void bus_port_write(uint16_t port, unsigned bytes, uint32_t value)
@@ -154,7 +160,7 @@ void bus_port_write(uint16_t port, unsigned bytes, uint32_t value)
     if (!region || !is_whole(region, port, bytes))
         write_pieces(find_port, port, bytes, value);
     else
-        region->write((uint32_t)(port - region->base), bytes, value & (uint32_t)ones(bytes));
+        region->write((uint32_t)(port - region->base), bytes, value & port_ones(bytes));
 }
 
 uint64_t bus_memory_read(uint64_t address, unsigned bytes)

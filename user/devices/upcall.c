@@ -93,11 +93,21 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
 {
     const struct abi_upcall *upcall = &page->upcall;
     struct abi_reply *reply = &page->reply;
-    struct emul_result result = {.status = EMUL_UNHANDLED, .rip = page->regs.rip, .reason = "instruction fetch"};
+    unsigned count = MIN(upcall->u.emulate.bytes_count, (unsigned)EMUL_MAX_LENGTH);
+    void *ctx = (void *)(uintptr_t)slot;
+    struct emul_result result;
 
-    if (!upcall->u.emulate.fetch)
-        emul_step(guest_memory_ops(), (void *)(uintptr_t)slot, &page->regs, upcall->u.emulate.bytes,
-                  MIN(upcall->u.emulate.bytes_count, (unsigned)EMUL_MAX_LENGTH), &result);
+    if (upcall->u.emulate.fetch) {
+        memset(&result, 0, sizeof(result));
+        result.status = EMUL_UNHANDLED;
+        result.rip = page->regs.rip;
+        result.reason = "instruction fetch";
+    } else if (upcall->u.emulate.gpa_valid && !upcall->u.emulate.write) {
+        emul_step_read(guest_memory_ops(), ctx, &page->regs, upcall->u.emulate.bytes, count, upcall->u.emulate.gpa,
+                       &result);
+    } else {
+        emul_step(guest_memory_ops(), ctx, &page->regs, upcall->u.emulate.bytes, count, &result);
+    }
     switch (result.status) {
     case EMUL_DONE:
     case EMUL_AGAIN:
@@ -179,7 +189,7 @@ static void serve_refused(const struct abi_page *page, unsigned slot)
               rule ? rule : "27.3.1: by a rule that Lapwing does not know");
 }
 
-static void serve_other(struct abi_page *page, unsigned slot)
+__attribute__((noinline)) static void serve_other(struct abi_page *page, unsigned slot)
 {
     struct abi_reply *reply = &page->reply;
 
