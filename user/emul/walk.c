@@ -42,20 +42,19 @@ static uint32_t fault_bits(const struct walk *w)
            ((w->access & WALK_FETCH) && tells_fetch ? PF_FETCH : 0);
 }
 
-__attribute__((always_inline)) static inline uint64_t read_entry(struct walk *w, bool wide, uint64_t address)
+static void read_entry(struct walk *w, uint64_t address)
 {
     char *page = w->ops->ram(w->ctx, address);
     void *host = page ? page + (address & (PAGE_SIZE - 1)) : NULL;
-    uint64_t value = wide ? ~0ull : 0xffffffffull;
+    uint64_t value = w->wide ? ~0ull : 0xffffffffull;
 
-    if (host && wide)
+    if (host && w->wide)
         value = __atomic_load_n((uint64_t *)host, __ATOMIC_RELAXED);
     else if (host)
         value = __atomic_load_n((uint32_t *)host, __ATOMIC_RELAXED);
     w->entries[w->depth].host = host;
     w->entries[w->depth].value = value;
     w->depth++;
-    return value;
 }
 
 /* Does level (1 is the page table) end the walk with a large page? */
@@ -69,8 +68,7 @@ static bool is_large(const struct walk *w, unsigned level, uint64_t entry)
 }
 
 /* The bits that must be zero in a present entry. */
-__attribute__((always_inline)) static inline uint64_t reserved_bits(const struct walk *w, unsigned level, bool large,
-                                                                    unsigned shift)
+static uint64_t reserved_bits(const struct walk *w, unsigned level, bool large, unsigned shift)
 {
     uint64_t beyond = ~(BIT(w->ops->maxphyaddr_bits) - 1); /* physical-address bits that the CPU does not have */
     uint64_t reserved;
@@ -95,20 +93,19 @@ __attribute__((always_inline)) static inline uint64_t reserved_bits(const struct
     return reserved;
 }
 
-static bool is_allowed(const struct walk *w, uint64_t rights, bool nx)
+static bool is_allowed(const struct abi_regs *regs, uint32_t access, uint64_t rights, bool nx)
 {
-    const struct abi_regs *regs = w->regs;
-    bool user_page = rights & PTE_U, fetch = w->access & WALK_FETCH;
+    bool user_page = rights & PTE_U, fetch = access & WALK_FETCH;
 
     if (fetch && nx)
         return false;
-    if (w->access & WALK_USER)
-        return user_page && (!(w->access & WALK_WRITE) || (rights & PTE_W));
+    if (access & WALK_USER)
+        return user_page && (!(access & WALK_WRITE) || (rights & PTE_W));
     if (user_page && fetch && (regs->cr4 & CR4_SMEP))
         return false;
-    if (user_page && !fetch && (regs->cr4 & CR4_SMAP) && ((w->access & WALK_IMPLICIT) || !(regs->rflags & RFLAGS_AC)))
+    if (user_page && !fetch && (regs->cr4 & CR4_SMAP) && ((access & WALK_IMPLICIT) || !(regs->rflags & RFLAGS_AC)))
         return false;
-    return !(w->access & WALK_WRITE) || (rights & PTE_W) || !(regs->cr0 & CR0_WP);
+    return !(access & WALK_WRITE) || (rights & PTE_W) || !(regs->cr0 & CR0_WP);
 }
 
 /* Set bits in an entry that is still what was read. False: it is not. */
@@ -148,87 +145,109 @@ static uint64_t leaf_address(const struct walk *w, uint64_t entry, bool large, u
     return (entry & (BIT(52) - 1) & ~(BIT(shift) - 1)) | offset;
 }
 
-/*
- * wide and pae are the fields of *w, which the compiler is to know. all and any: the bits that all entries have, and
- * that one of them has, of those that grant rights.
- */
-__attribute__((always_inline)) static inline int walk_once(struct walk *w, bool wide, bool pae, unsigned levels,
-                                                           uint64_t *gpa, uint32_t *error_code)
+static int walk_once(struct walk *w, unsigned levels, uint64_t *gpa, uint32_t *error_code)
 {
-    unsigned index_bits = wide ? 9 : 10, entry_bits = wide ? 3 : 2;
-    uint64_t usual = wide ? reserved_bits(w, 1, false, PAGE_SHIFT) : 0, reserved = usual, all = ~0ull, any = 0, table,
-             entry;
-    unsigned shift = PAGE_SHIFT + index_bits * (levels - 1);
-    bool nx, large = false;
+    unsigned index_bits = w->wide ? 9 : 10, entry_bits = w->wide ? 3 : 2;
+    uint64_t rights = PTE_W | PTE_U, table, entry;
+    unsigned level, shift;
+    bool nx = false, large;
 
     w->depth = 0;
-    if (pae)
+    if (w->pae)
         table = w->regs->cr3 & 0xffffffe0;
     else
-        table = w->regs->cr3 & (wide ? (BIT(w->ops->maxphyaddr_bits) - 1) & ~(PAGE_SIZE - 1) : 0xfffff000);
+        table = w->regs->cr3 & (w->wide ? (BIT(w->ops->maxphyaddr_bits) - 1) & ~(PAGE_SIZE - 1) : 0xfffff000);
 
-    for (unsigned level = levels;; level--, shift -= index_bits) {
-        bool pdpte = pae && level == 3;
-
-        entry = read_entry(w, wide, table + (((w->linear >> shift) & (BIT(index_bits) - 1)) << entry_bits));
+    for (level = levels;; level--) {
+        shift = PAGE_SHIFT + index_bits * (level - 1);
+        read_entry(w, table + (((w->linear >> shift) & (BIT(index_bits) - 1)) << entry_bits));
+        entry = w->entries[w->depth - 1].value;
+        large = is_large(w, level, entry);
         if (!(entry & PTE_P)) {
             *error_code = fault_bits(w);
             return E_FAULT;
         }
-        if ((entry & PTE_PS) || pdpte) {
-            large = is_large(w, level, entry);
-            reserved = reserved_bits(w, level, large, shift);
-        }
-        if (entry & reserved) {
+        if (entry & reserved_bits(w, level, large, shift)) {
             *error_code = fault_bits(w) | PF_PRESENT | PF_RESERVED;
             return E_FAULT;
         }
-        if (pdpte) {
-            reserved = usual;
-        } else {
-            all &= entry;
-            any |= entry;
+        if (!(w->pae && level == 3)) {
+            rights &= entry;
+            nx |= w->wide && (entry & PTE_NX);
         }
         if (large || level == 1)
             break;
         table = entry & (BIT(52) - 1) & ~(PAGE_SIZE - 1);
     }
-    nx = wide && (any & PTE_NX);
-    if (!is_allowed(w, all, nx)) {
+    if (!is_allowed(w->regs, w->access, rights, nx)) {
         *error_code = fault_bits(w) | PF_PRESENT;
         return E_FAULT;
     }
-    if ((!(all & PTE_A) || ((w->access & WALK_WRITE) && !(entry & PTE_D))) && !update_entries(w))
+    if (!update_entries(w))
         return E_AGAIN;
     *gpa = leaf_address(w, entry, large, shift);
     return OK;
+}
+
+/*
+ * The usual walk: 4 or 5 levels, and nothing to report or to set. False: it is not that, or something else about it is
+ * for walk_once() to look at. The way through an entry that is not good is not harmful: what counts is what all of them
+ * have.
+ */
+static bool walk_quickly(const struct emul_ops *ops, void *ctx, const struct abi_regs *regs, uint64_t linear,
+                         uint32_t access, uint64_t *gpa)
+{
+    uint64_t address = (BIT(ops->maxphyaddr_bits) - 1) & ~(PAGE_SIZE - 1);
+    uint64_t reserved = ((BIT(52) - 1) & ~(BIT(ops->maxphyaddr_bits) - 1)) | (regs->efer & EFER_NXE ? 0 : PTE_NX);
+    uint64_t all = ~0ull, any = 0, entry = regs->cr3;
+    unsigned shift = regs->cr4 & CR4_LA57 ? 57 : 48;
+
+    do {
+        char *page = ops->ram(ctx, entry & address);
+
+        if (!page)
+            return false;
+        shift -= 9;
+        entry = __atomic_load_n((uint64_t *)(void *)page + (linear >> shift) % 512, __ATOMIC_RELAXED);
+        all &= entry;
+        any |= entry;
+    } while (shift > PAGE_SHIFT && !(entry & PTE_PS));
+
+    if (!(all & PTE_P) || !(all & PTE_A) || ((access & WALK_WRITE) && !(entry & PTE_D)) || (any & reserved))
+        return false;
+    if (shift > PAGE_SHIFT && (shift > 30 || (entry & (BIT(shift) - 1) & ~(BIT(13) - 1)))) /* a large page; 12 is PAT */
+        return false;
+    if (!is_allowed(regs, access, all, any & PTE_NX))
+        return false;
+    *gpa = (entry & address & ~(BIT(shift) - 1)) | (linear & (BIT(shift) - 1));
+    return true;
 }
 
 int emul_walk(const struct emul_ops *ops, void *ctx, const struct abi_regs *regs, uint64_t linear, uint32_t access,
               uint64_t *gpa, uint32_t *error_code)
 {
     struct walk w;
+    unsigned levels = 2;
     int result = E_AGAIN;
 
-    if (!(regs->efer & EFER_LMA))
-        linear = (uint32_t)linear;
     if (!(regs->cr0 & CR0_PG)) {
         *gpa = (uint32_t)linear;
         return OK;
     }
+    if ((regs->efer & EFER_LMA) && walk_quickly(ops, ctx, regs, linear, access, gpa))
+        return OK;
     w.ops = ops;
     w.ctx = ctx;
     w.regs = regs;
-    w.linear = linear;
+    w.linear = regs->efer & EFER_LMA ? linear : (uint32_t)linear;
     w.access = access;
-    w.wide = (regs->efer & EFER_LMA) || (regs->cr4 & CR4_PAE);
-    w.pae = w.wide && !(regs->efer & EFER_LMA);
+    if (regs->efer & EFER_LMA)
+        levels = regs->cr4 & CR4_LA57 ? 5 : 4;
+    else if (regs->cr4 & CR4_PAE)
+        levels = 3;
+    w.wide = levels > 2;
+    w.pae = levels == 3;
     for (unsigned i = 0; i < MAX_TRIES && result == E_AGAIN; i++)
-        if (w.pae)
-            result = walk_once(&w, true, true, 3, gpa, error_code);
-        else if (w.wide)
-            result = walk_once(&w, true, false, regs->cr4 & CR4_LA57 ? 5 : 4, gpa, error_code);
-        else
-            result = walk_once(&w, false, false, 2, gpa, error_code);
+        result = walk_once(&w, levels, gpa, error_code);
     return result;
 }
