@@ -139,8 +139,12 @@ static_assert(sizeof(struct abi_console) == 2 * PAGE_SIZE, "abi_console is two p
 
 /*
  * Root fills the thread's abi_page.upcall and enters the world's entry point (start of the image) with RDI = slot on an
- * empty stack (RSP = end of the slot's stack, minus 8, so that it looks like after a call). The world answers with
- * SYS_REPLY after it filled abi_page.reply. The worker's thread enters in the same way, once, with slot 0.
+ * empty stack (RSP = end of the slot's stack, minus 8, so that it looks like after a call); RFLAGS has IF only, and all
+ * other registers but RCX and R11 are zero. The world answers with SYS_REPLY after it filled abi_page.reply: flags
+ * always, the rest as the flags and the kind of upcall ask for it. The worker's thread enters in the same way, once,
+ * with slot 0.
+ *
+ * EMULATE, LENGTH and TASK_SWITCH: abi_page.regs holds the vCPU's registers, which the world changes in place.
  */
 enum abi_upcall_kind {
     ABI_UPCALL_IO = 1,  /* IN or OUT, not a string: u.io */
@@ -178,7 +182,7 @@ struct abi_task_switch {
 
 struct abi_upcall {
     uint32_t kind;
-    uint32_t vcpu;
+    uint32_t reserved;
     union {
         struct {
             uint16_t port;
@@ -187,8 +191,8 @@ struct abi_upcall {
             uint32_t value; /* for a write: zero-extended */
         } io;
         struct {
-            uint64_t gpa; /* of a faulting MMIO access, if gpa_valid */
-            uint8_t gpa_valid;
+            uint64_t gpa;      /* of a faulting access */
+            uint8_t gpa_valid; /* gpa is that of the instruction's operand, not of a table of the page walk to it */
             uint8_t write;
             uint8_t fetch;       /* an instruction fetch from MMIO: cannot be emulated */
             uint8_t bytes_count; /* instruction bytes the CPU delivered (decode assists), 0..15 */
@@ -202,10 +206,9 @@ struct abi_upcall {
             uint32_t count;
         } refused;
     } u;
-    struct abi_regs regs; /* valid for EMULATE, LENGTH and TASK_SWITCH only */
 };
 
-#define ABI_REPLY_REGS 1u /* reply.regs: gpr, rip, rflags and cr2 are new (the rest of it is ignored) */
+#define ABI_REPLY_REGS 1u /* abi_page.regs: gpr, rip, rflags and cr2 are new (the rest of it is ignored) */
 /* Inject reply.vector (0..31), with reply.error_code if ABI_REPLY_ERROR_CODE; #DB: DR6 gets the bits of reply.value. */
 #define ABI_REPLY_EXCEPTION  2u
 #define ABI_REPLY_ERROR_CODE 4u
@@ -224,7 +227,6 @@ struct abi_reply {
     uint32_t vector;
     uint32_t error_code;
     uint32_t reserved;
-    struct abi_regs regs;
     uint64_t pdpte[4]; /* TASK: with PAE paging, where CR3 has changed */
 };
 
@@ -413,11 +415,15 @@ struct abi_system_info {
 struct abi_page {
     union {
         struct abi_upcall upcall;
-        uint8_t upcall_area[1024];
+        uint8_t upcall_area[512];
     };
     union {
         struct abi_reply reply;
-        uint8_t reply_area[1024];
+        uint8_t reply_area[512];
+    };
+    union {
+        struct abi_regs regs;
+        uint8_t regs_area[1024];
     };
     union {
         uint8_t buffer[ABI_BUFFER_SIZE];

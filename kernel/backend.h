@@ -24,6 +24,7 @@ struct exit {
         } io;
         struct {
             uint64_t gpa;
+            bool final; /* the access was the one that the page walk was for, not part of that walk */
             bool write, fetch;
             uint8_t bytes_count;
             uint8_t bytes[15];

@@ -64,11 +64,12 @@ static void do_mmio(struct vcpu *v)
     }
     struct abi_upcall *u = &v->page->upcall;
     u->u.emulate.gpa = e->u.mmio.gpa;
-    u->u.emulate.gpa_valid = 1;
+    u->u.emulate.gpa_valid = e->u.mmio.final;
     u->u.emulate.write = e->u.mmio.write;
     u->u.emulate.fetch = e->u.mmio.fetch;
     u->u.emulate.bytes_count = e->u.mmio.bytes_count;
-    memcpy(u->u.emulate.bytes, e->u.mmio.bytes, sizeof e->u.mmio.bytes);
+    if (e->u.mmio.bytes_count)
+        memcpy(u->u.emulate.bytes, e->u.mmio.bytes, sizeof e->u.mmio.bytes);
     if (vcpu_upcall(v, ABI_UPCALL_EMULATE) == OK)
         finish_eoi(v);
 }
@@ -127,7 +128,7 @@ static void do_cr8(struct vcpu *v)
     v->exit.instruction_length = 0;
     if (!vcpu_skip(v))
         return;
-    const struct abi_regs *regs = &v->page->upcall.regs;
+    const struct abi_regs *regs = &v->page->regs;
     uint64_t value = v->gpr[v->page->reply.value % ABI_GPRS];
     if (!(regs->efer & EFER_LMA) || !(regs->seg[ABI_CS].attr & ABI_SEG_L))
         value = (uint32_t)value;

@@ -98,8 +98,6 @@ static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint6
 {
     struct vm *vm = t->world->vm;
     switch (number) {
-    case SYS_REPLY:
-        user_leave(OK);
     case SYS_NOTIFY:
         thread_wake(control_world->worker);
         return OK;
@@ -123,6 +121,7 @@ static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint6
 
 int64_t syscall_dispatch(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t number)
 {
+    static_assert((int)SYS_REPLY == (int)OK, "syscall_entry knows");
     struct thread *t = current_thread();
     struct abi_page *page = t->world->pages[t->slot];
     (void)d;

@@ -14,8 +14,6 @@
 #define HANG_SECONDS 10
 
 extern const char thread_start_stub[];
-void thread_set_user_stack(uint64_t rsp);
-uint64_t thread_user_stack(void);
 _Noreturn void thread_begin(struct thread *t);
 
 static void deadline_fired(struct timer *timer)
@@ -127,21 +125,10 @@ void thread_preempt_point(void)
         schedule(true);
 }
 
-void thread_set_user_stack(uint64_t rsp)
-{
-    struct thread *t = current_thread();
-    t->user_rsp0 = rsp;
-    t->upcall_ticks = t->se.run_ticks;
-    this_cpu()->kernel_rsp = this_cpu()->tss.rsp[0] = rsp;
-}
-
-uint64_t thread_user_stack(void)
-{
-    struct thread *t = current_thread();
-    uint64_t rsp = t->user_rsp0;
-    t->user_rsp0 = 0;
-    return rsp;
-}
+static_assert(offsetof(struct thread, user_rsp0) == 0 && offsetof(struct thread, vcpu) == 8 &&
+                  offsetof(struct percpu, kernel_rsp) == 8 && offsetof(struct percpu, user_rsp) == 16 &&
+                  offsetof(struct percpu, current) == 32 && offsetof(struct percpu, tss.rsp) == 76,
+              "kernel/user.asm knows");
 
 void user_return(void)
 {

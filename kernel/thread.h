@@ -8,9 +8,10 @@
 struct world;
 
 struct thread {
+    uint64_t user_rsp0; /* where a trap from ring 3 begins; 0: it is not in ring 3. kernel/user.asm knows this and: */
+    struct vcpu *vcpu;
     struct sched_entity se;
-    uint64_t rsp;       /* saved, while it does not run */
-    uint64_t user_rsp0; /* where a trap from ring 3 begins; 0: it is not in ring 3 */
+    uint64_t rsp; /* saved, while it does not run */
     uint64_t kstack;
     uint64_t cr3;
     _Atomic uint32_t state; /* enum thread_state */
@@ -21,13 +22,12 @@ struct thread {
     enum sched_why why; /* it is on its way to a run queue */
     struct timer deadline;
     struct world *world; /* NULL: a thread of root's own */
-    struct vcpu *vcpu;
     uint32_t slot;
     _Atomic bool interrupted; /* a park in ring 3 ends with E_INTR */
     bool leave;               /* it has to leave ring 3 for good */
     uint64_t ready_since;     /* TSC when it became runnable without running; 0: it runs or sleeps */
     uint64_t waited_ticks;    /* in all, runnable without a CPU */
-    uint64_t upcall_ticks;    /* se.run_ticks when it entered ring 3 */
+    uint64_t upcall_ticks;    /* se.run_ticks when its upcall began */
     _Atomic uint32_t *alive;  /* counts threads of its owner; falls when this one is gone */
     void (*main)(void *);
     void *arg;

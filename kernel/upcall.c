@@ -11,34 +11,23 @@ static void inject_trap(struct vcpu *v, uint32_t dr6)
     vcpu_inject_exception(v, VECTOR_DB, false, 0);
 }
 
-int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
+/* What an answer asks for besides its values. */
+__attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_kind kind, uint32_t flags)
 {
-    struct abi_upcall *u = &v->page->upcall;
-    struct abi_reply *r = &v->page->reply;
-    if (atomic_load(&v->vm->ending)) /* whoever pokes a thread does so once, and this one may have slept since */
-        return E_INTR;
-    u->kind = kind;
-    u->vcpu = v->index;
-    r->flags = 0;
-    if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH || kind == ABI_UPCALL_TASK_SWITCH)
-        backend->get_regs(v, &u->regs);
-    uint64_t stack = WORLD_STACKS_BASE + (v->thread->slot + 1) * WORLD_STACK_STRIDE;
-    int64_t result = user_enter(WORLD_IMAGE_BASE, stack - 8, v->thread->slot);
-    if (result)
-        return E_INTR;
-    uint32_t flags = r->flags;
+    const struct abi_reply *r = &v->page->reply;
+    const struct abi_regs *regs = &v->page->regs;
     if (flags & ABI_REPLY_END) {
         vm_end(v->vm, ABI_END_EMULATION, 0);
         return E_INTR;
     }
     if (flags & ABI_REPLY_REGS) {
-        memcpy(v->gpr, r->regs.gpr, sizeof v->gpr);
-        backend->set_rip(v, r->regs.rip);
-        backend->set_rflags(v, r->regs.rflags);
-        backend->set_cr2(v, r->regs.cr2);
+        memcpy(v->gpr, regs->gpr, sizeof v->gpr);
+        backend->set_rip(v, regs->rip);
+        backend->set_rflags(v, regs->rflags);
+        backend->set_cr2(v, regs->cr2);
     }
     if ((flags & ABI_REPLY_TASK) && kind == ABI_UPCALL_TASK_SWITCH)
-        backend->switch_task(v, &r->regs, r->pdpte);
+        backend->switch_task(v, regs, r->pdpte);
     if ((flags & ABI_REPLY_EXCEPTION) && (r->vector & 31) == VECTOR_DB)
         inject_trap(v, r->value);
     else if (flags & ABI_REPLY_EXCEPTION)
@@ -46,6 +35,22 @@ int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
     if (flags & ABI_REPLY_SHADOW)
         backend->set_shadow(v);
     return OK;
+}
+
+int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
+{
+    struct abi_page *page = v->page;
+    struct thread *t = v->thread;
+    if (atomic_load(&v->vm->ending)) /* whoever pokes a thread does so once, and this one may have slept since */
+        return E_INTR;
+    page->upcall.kind = kind;
+    if (BIT(kind) & (BIT(ABI_UPCALL_EMULATE) | BIT(ABI_UPCALL_LENGTH) | BIT(ABI_UPCALL_TASK_SWITCH)))
+        backend->get_regs(v, &page->regs);
+    t->upcall_ticks = t->se.run_ticks;
+    if (user_enter(WORLD_IMAGE_BASE, WORLD_STACKS_BASE + (t->slot + 1) * WORLD_STACK_STRIDE - 8, t->slot))
+        return E_INTR;
+    uint32_t flags = page->reply.flags;
+    return flags ? carry_out(v, kind, flags) : OK;
 }
 
 bool vcpu_skip(struct vcpu *v)

@@ -3,11 +3,18 @@
 bits 64
 default rel
 
+; struct percpu
 %define GS_KERNEL_RSP 8
 %define GS_USER_RSP   16
+%define GS_CURRENT    32
+%define GS_TSS_RSP0   76
+; struct thread
+%define USER_RSP0     0
+%define VCPU          8
+
 %define USER_FLAGS    0x202
 
-extern syscall_dispatch, thread_set_user_stack, thread_user_stack
+extern syscall_dispatch
 
 section .text
 
@@ -16,35 +23,47 @@ section .text
 global user_enter
 user_enter:
     PUSH_KEPT
-    push rdi
-    push rsi
-    push rdx
-    mov rdi, rsp
-    call thread_set_user_stack
-    pop rdi                     ; arg
-    pop r12                     ; rsp
-    pop rcx                     ; rip
+    mov rax, [gs:GS_CURRENT]
+    mov [rax + USER_RSP0], rsp
+    mov [gs:GS_KERNEL_RSP], rsp
+    mov [gs:GS_TSS_RSP0], rsp
+    mov rcx, rdi
+    mov rdi, rdx
+    mov rsp, rsi
     mov r11d, USER_FLAGS
     CLEAR_GPRS
-    mov rsp, r12
     xor r12d, r12d
     swapgs
     o64 sysret
 
+; Out of ring 3, with the current thread in RCX and the result in RAX.
+%macro LEAVE_USER 0
+    mov rsp, [rcx + USER_RSP0]
+    and qword [rcx + USER_RSP0], 0
+    POP_KEPT
+    ret
+%endmacro
+
 ; _Noreturn void user_leave(int64_t result)
 global user_leave
 user_leave:
-    mov rbx, rdi
-    call thread_user_stack
-    lea rsp, [rax + 24]
-    mov rax, rbx
-    POP_KEPT
-    ret
+    mov rax, rdi
+    mov rcx, [gs:GS_CURRENT]
+    LEAVE_USER
 
+; REPLY ends the upcall here, if there is one: nothing of its caller's is needed any more.
 global syscall_entry
 syscall_entry:
     swapgs
     mov [gs:GS_USER_RSP], rsp
+    test rax, rax               ; SYS_REPLY, OK
+    jnz .call
+    mov rsp, [gs:GS_CURRENT]
+    cmp [rsp + VCPU], rax
+    jz .call
+    mov rcx, rsp
+    LEAVE_USER
+.call:
     mov rsp, [gs:GS_KERNEL_RSP]
     push qword [gs:GS_USER_RSP]
     push rcx

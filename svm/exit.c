@@ -5,6 +5,7 @@
 
 /* EXITINFO1 of IOIO (15.10.2), of a nested page fault (15.25.6). */
 enum { IO_IN = 1, IO_STRING = 4, IO_SIZE_SHIFT = 4, NPF_WRITE = 2, NPF_FETCH = 16 };
+#define NPF_FINAL BIT(32)
 
 static void exception(struct exit *e, uint8_t vector)
 {
@@ -27,10 +28,12 @@ static void mmio(struct exit *e, const struct vmcb *c)
 {
     e->kind = ABI_EXIT_MMIO;
     e->u.mmio.gpa = c->exit_info2;
+    e->u.mmio.final = c->exit_info1 & NPF_FINAL;
     e->u.mmio.write = c->exit_info1 & NPF_WRITE;
     e->u.mmio.fetch = c->exit_info1 & NPF_FETCH;
     e->u.mmio.bytes_count = svm_caps.decode_assists ? c->fetched & 15 : 0;
-    memcpy(e->u.mmio.bytes, c->bytes, sizeof e->u.mmio.bytes);
+    if (e->u.mmio.bytes_count)
+        memcpy(e->u.mmio.bytes, c->bytes, sizeof e->u.mmio.bytes);
 }
 
 /* IRET is about to unblock NMIs. */

@@ -16,9 +16,11 @@ static struct abi_segment *segment(struct vmcb *c, unsigned i)
 void svm_get_regs(struct vcpu *v, struct abi_regs *out)
 {
     struct vmcb *c = svm_of(v)->vmcb;
+    static_assert(offsetof(struct vmcb, gdtr) - offsetof(struct vmcb, es) == sizeof out->seg &&
+                      offsetof(struct abi_regs, gdtr) - offsetof(struct abi_regs, seg) == sizeof out->seg,
+                  "the VMCB's order of them is that of enum abi_seg");
     memcpy(out->gpr, v->gpr, sizeof out->gpr);
-    for (unsigned i = 0; i < ABI_SEGS; i++)
-        out->seg[i] = *segment(c, i);
+    memcpy(out->seg, &c->es, sizeof out->seg);
     out->gdtr = c->gdtr;
     out->idtr = c->idtr;
     out->ldtr = c->ldtr;

@@ -38,7 +38,15 @@ enum reason {
 /* Event types beyond enum event_type: INT1. */
 enum { EVENT_ICEBP = 5, EVENT_TYPE = 7 };
 /* Qualifications: of I/O (28.2.1), of an EPT violation. */
-enum { IO_SIZE = 7, IO_IN = 8, IO_STRING = 16, EPT_WRITE = 2, EPT_FETCH = 4, EPT_IRET_UNBLOCKED_NMI = 1 << 12 };
+enum {
+    IO_SIZE = 7,
+    IO_IN = 8,
+    IO_STRING = 16,
+    EPT_WRITE = 2,
+    EPT_FETCH = 4,
+    EPT_FINAL = 0x180,
+    EPT_IRET_UNBLOCKED_NMI = 1 << 12
+};
 
 static void exception(struct exit *e, uint8_t vector)
 {
@@ -95,6 +103,7 @@ static void mmio(struct vcpu *v)
     struct exit *e = &v->exit;
     e->kind = ABI_EXIT_MMIO;
     e->u.mmio.gpa = read64(GUEST_PHYSICAL_ADDRESS);
+    e->u.mmio.final = (e->info[0] & EPT_FINAL) == EPT_FINAL;
     e->u.mmio.write = e->info[0] & EPT_WRITE;
     e->u.mmio.fetch = e->info[0] & EPT_FETCH;
     e->u.mmio.bytes_count = 0;

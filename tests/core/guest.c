@@ -255,6 +255,7 @@ void guest_upcall(struct vcpu *v)
     struct abi_page *page = v->page;
     struct guest *g = of(v);
     core_point();
+    page->reply.flags = 0;
     switch (page->upcall.kind) {
     case ABI_UPCALL_EMULATE:
         (void)!lapic_mmio_write(v->lapic, g->mmio_offset, g->mmio_value, tsc_now() + v->vm->tsc_offset);

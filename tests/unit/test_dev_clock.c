@@ -136,6 +136,25 @@ TEST(bus_is_full_at_its_limit)
     CHECK_EQ(bus_port_read(0, 4), 0xffffffff);
 }
 
+TEST(bus_has_ports_in_few_blocks)
+{
+    static struct bus_region regions[9];
+    static const struct bus_region beyond = {0xfffe, 4, 1, note_read, note_write};
+
+    bus_init();
+    CHECK(!bus_add_ports(&beyond));
+    for (unsigned i = 0; i < ARRAY_SIZE(regions); i++) {
+        regions[i] = (struct bus_region){0x2000 * i + 0xff, 1, 1, note_read, note_write};
+        CHECK_EQ(bus_add_ports(&regions[i]), i < 7);
+    }
+    for (unsigned i = 0; i < 7; i++) {
+        CHECK_EQ(bus_port_read((uint16_t)regions[i].base, 1), 0xa0);
+        CHECK_EQ(bus_port_read((uint16_t)(regions[i].base + 0x1000), 1), 0xff);
+    }
+    bus_init();
+    CHECK_EQ(bus_port_read(0xff, 1), 0xff);
+}
+
 TEST(dates_agree_with_libc)
 {
     for (int64_t day = -800000; day < 3000000; day += 37) {

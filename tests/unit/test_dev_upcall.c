@@ -25,6 +25,7 @@ static uint8_t ram[RAM_SIZE];
 static struct abi_info info;
 static struct abi_console rings;
 static struct abi_page page;
+static struct abi_regs regs; /* before each upcall */
 static char logged[256];
 
 void world_log(const char *fmt, ...)
@@ -36,6 +37,12 @@ void world_log(const char *fmt, ...)
     va_end(args);
 }
 
+static void serve(unsigned slot)
+{
+    page.regs = regs;
+    upcall_serve(&page, slot);
+}
+
 /* A guest in flat 32-bit protected mode at CODE, the machine fresh. */
 static void setup(void)
 {
@@ -45,6 +52,7 @@ static void setup(void)
     memset(ram, 0, sizeof(ram));
     memset(&page, 0xaa, sizeof(page));
     memset(&page.upcall, 0, sizeof(page.upcall));
+    memset(&regs, 0, sizeof(regs));
     logged[0] = 0;
     info.tsc_hz = FAKE_HZ;
     info.boot_tsc = fake.now;
@@ -56,11 +64,11 @@ static void setup(void)
     guest_memory_init(&info, ram);
 
     for (unsigned i = 0; i < ABI_SEGS; i++)
-        page.upcall.regs.seg[i] = (struct abi_segment){.selector = 16, .attr = 0xc93, .limit = 0xffffffff};
-    page.upcall.regs.seg[ABI_CS] = (struct abi_segment){.selector = 8, .attr = 0xc9b, .limit = 0xffffffff};
-    page.upcall.regs.cr0 = 1;
-    page.upcall.regs.rip = CODE;
-    page.upcall.regs.rflags = 2;
+        regs.seg[i] = (struct abi_segment){.selector = 16, .attr = 0xc93, .limit = 0xffffffff};
+    regs.seg[ABI_CS] = (struct abi_segment){.selector = 8, .attr = 0xc9b, .limit = 0xffffffff};
+    regs.cr0 = 1;
+    regs.rip = CODE;
+    regs.rflags = 2;
 }
 
 static void io(uint16_t port, uint8_t bytes, bool write, uint32_t value)
@@ -70,7 +78,7 @@ static void io(uint16_t port, uint8_t bytes, bool write, uint32_t value)
     page.upcall.u.io.size = bytes;
     page.upcall.u.io.write = write;
     page.upcall.u.io.value = value;
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
     CHECK_EQ(page.reply.flags, 0);
 }
 
@@ -78,7 +86,7 @@ static void emulate(const char *code, unsigned length)
 {
     memcpy(ram + CODE, code, length);
     page.upcall.kind = ABI_UPCALL_EMULATE;
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
 }
 #define EMULATE(code) emulate(code, sizeof(code) - 1)
 
@@ -98,13 +106,13 @@ TEST(port_access)
 TEST(ioapic_through_the_emulator)
 {
     setup();
-    page.upcall.regs.gpr[ABI_RAX] = 1;
+    regs.gpr[ABI_RAX] = 1;
     EMULATE("\xa3\x00\x00\xc0\xfe"); /* mov [fec00000], eax */
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
-    CHECK_EQ(page.reply.regs.rip, CODE + 5);
+    CHECK_EQ(page.regs.rip, CODE + 5);
     EMULATE("\xa1\x10\x00\xc0\xfe"); /* mov eax, [fec00010] */
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
-    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0x170011);
+    CHECK_EQ(page.regs.gpr[ABI_RAX], 0x170011);
 }
 
 TEST(lapic_page_goes_to_root)
@@ -112,11 +120,11 @@ TEST(lapic_page_goes_to_root)
     setup();
     fake.lapic = true;
     EMULATE("\xa1\x20\x00\xe0\xfe");
-    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0x11223320);
+    CHECK_EQ(page.regs.gpr[ABI_RAX], 0x11223320);
     CHECK_EQ(fake.lapic_reads, 1);
     EMULATE("\xa0\x22\x00\xe0\xfe"); /* mov al, [fee00022] */
-    CHECK_EQ(page.reply.regs.gpr[ABI_RAX] & 0xff, 0x22);
-    page.upcall.regs.gpr[ABI_RAX] = 0xdeadbeef;
+    CHECK_EQ(page.regs.gpr[ABI_RAX] & 0xff, 0x22);
+    regs.gpr[ABI_RAX] = 0xdeadbeef;
     EMULATE("\xa3\xb0\x00\xe0\xfe");
     CHECK_EQ(fake.lapic_writes, 1);
     CHECK_EQ(fake.lapic_offset, 0xb0);
@@ -125,19 +133,19 @@ TEST(lapic_page_goes_to_root)
     CHECK_EQ(fake.lapic_writes, 1);
     fake.lapic = false;
     EMULATE("\xa1\x20\x00\xe0\xfe");
-    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0xffffffff);
+    CHECK_EQ(page.regs.gpr[ABI_RAX], 0xffffffff);
 }
 
 TEST(string_output_to_the_console)
 {
     setup();
     memcpy(ram + 0x2000, "hello\n", 6);
-    page.upcall.regs.gpr[ABI_RSI] = 0x2000;
-    page.upcall.regs.gpr[ABI_RCX] = 6;
-    page.upcall.regs.gpr[ABI_RDX] = 0x3f8;
+    regs.gpr[ABI_RSI] = 0x2000;
+    regs.gpr[ABI_RCX] = 6;
+    regs.gpr[ABI_RDX] = 0x3f8;
     EMULATE("\xf3\x6e"); /* rep outsb */
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
-    CHECK_EQ(page.reply.regs.gpr[ABI_RCX], 0);
+    CHECK_EQ(page.regs.gpr[ABI_RCX], 0);
     CHECK_EQ(rings.out.head, 6);
     CHECK(memcmp(rings.out.data, "hello\n", 6) == 0);
     CHECK_EQ(fake.notifies, 1);
@@ -147,10 +155,10 @@ TEST(holes_read_as_ones_and_ram_is_ram)
 {
     setup();
     EMULATE("\xa1\x00\x00\x0a\x00"); /* [a0000]: VGA */
-    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0xffffffff);
+    CHECK_EQ(page.regs.gpr[ABI_RAX], 0xffffffff);
     ram[0xb8000] = 0x41;
     EMULATE("\xa1\x00\x80\x0b\x00"); /* [b8000]: plain RAM */
-    CHECK_EQ(page.reply.regs.gpr[ABI_RAX], 0x41);
+    CHECK_EQ(page.regs.gpr[ABI_RAX], 0x41);
     EMULATE("\xa3\x00\x00\x20\x00"); /* [200000]: behind RAM */
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
 
@@ -170,13 +178,13 @@ TEST(holes_read_as_ones_and_ram_is_ram)
 TEST(page_fault_is_injected)
 {
     setup();
-    page.upcall.regs.cr0 = 0x80000001;
-    page.upcall.regs.cr3 = 0x3000; /* empty tables */
+    regs.cr0 = 0x80000001;
+    regs.cr3 = 0x3000; /* empty tables */
     EMULATE("\xa1\x10\x00\xc0\xfe");
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_EXCEPTION | ABI_REPLY_ERROR_CODE);
     CHECK_EQ(page.reply.vector, 14);
-    CHECK_EQ(page.reply.regs.cr2, CODE);
-    CHECK_EQ(page.reply.regs.rip, CODE);
+    CHECK_EQ(page.regs.cr2, CODE);
+    CHECK_EQ(page.regs.rip, CODE);
 }
 
 TEST(what_cannot_be_emulated_ends_the_guest)
@@ -192,7 +200,7 @@ TEST(what_cannot_be_emulated_ends_the_guest)
     CHECK_EQ(page.reply.flags, ABI_REPLY_END);
     CHECK(strstr(logged, "0xfec00000") != NULL);
     setup();
-    page.upcall.regs.cpl = 3; /* but no user program can do that */
+    regs.cpl = 3; /* but no user program can do that */
     EMULATE("\x0f\x28\x05\x00\x00\xc0\xfe");
     CHECK_EQ(page.reply.flags, ABI_REPLY_EXCEPTION);
     CHECK_EQ(page.reply.vector, 6);
@@ -202,12 +210,12 @@ TEST(what_cannot_be_emulated_ends_the_guest)
 TEST(single_step_traps_after_the_instruction)
 {
     setup();
-    page.upcall.regs.rflags |= 0x100;
+    regs.rflags |= 0x100;
     EMULATE("\xa1\x10\x00\xc0\xfe");
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_EXCEPTION);
     CHECK_EQ(page.reply.vector, 1);
     CHECK_EQ(page.reply.value, 0x4000); /* DR6.BS */
-    CHECK_EQ(page.reply.regs.rip, CODE + 5);
+    CHECK_EQ(page.regs.rip, CODE + 5);
 }
 
 /* Two TSSs of tasks in this guest's code, GDT at 3000h: selectors 8, 10h, code 18h, data 20h. */
@@ -220,15 +228,15 @@ static void setup_tasks(uint64_t new_tss_type, uint32_t trap)
     setup();
     memcpy(ram + 0x3000, gdt, sizeof(gdt));
     memcpy(ram + 0x5000, tss, sizeof(tss));
-    page.upcall.regs.gdtr = (struct abi_segment){.base = 0x3000, .limit = sizeof(gdt) - 1};
-    page.upcall.regs.tr = (struct abi_segment){.selector = 8, .base = 0x4000, .limit = 0x67, .attr = 0x8b};
+    regs.gdtr = (struct abi_segment){.base = 0x3000, .limit = sizeof(gdt) - 1};
+    regs.tr = (struct abi_segment){.selector = 8, .base = 0x4000, .limit = 0x67, .attr = 0x8b};
     page.upcall.u.task = (struct abi_task_switch){.selector = 0x10, .source = ABI_TASK_JMP, .length = 7};
 }
 
 static void switch_task(void)
 {
     page.upcall.kind = ABI_UPCALL_TASK_SWITCH;
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
 }
 
 TEST(task_switch)
@@ -236,8 +244,8 @@ TEST(task_switch)
     setup_tasks(0x89, 0);
     switch_task();
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_TASK);
-    CHECK_EQ(page.reply.regs.rip, 0x7000);
-    CHECK_EQ(page.reply.regs.tr.selector, 0x10);
+    CHECK_EQ(page.regs.rip, 0x7000);
+    CHECK_EQ(page.regs.tr.selector, 0x10);
     CHECK_EQ(page.reply.pdpte[0], 0);
     setup_tasks(0x89, 1);
     switch_task();
@@ -249,7 +257,7 @@ TEST(task_switch)
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS | ABI_REPLY_EXCEPTION | ABI_REPLY_ERROR_CODE);
     CHECK_EQ(page.reply.vector, 13);
     CHECK_EQ(page.reply.error_code, 0x10);
-    CHECK_EQ(page.reply.regs.rip, CODE);
+    CHECK_EQ(page.regs.rip, CODE);
     setup_tasks(0x89, 1);
     memset(ram + 0x3018, 0, 8); /* no code segment: the new one */
     switch_task();
@@ -261,7 +269,7 @@ TEST(task_switch)
 TEST(task_switches_that_end_the_guest)
 {
     setup_tasks(0x89, 0);
-    page.upcall.regs.efer = 1 << 10;
+    regs.efer = 1 << 10;
     switch_task();
     CHECK_EQ(page.reply.flags, ABI_REPLY_END);
     CHECK(strstr(logged, "cannot switch tasks: ") != NULL);
@@ -279,12 +287,12 @@ TEST(instruction_length)
     setup();
     memcpy(ram + CODE, "\x66\x0f\x01\xd9", 4);
     page.upcall.kind = ABI_UPCALL_LENGTH;
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
     CHECK_EQ(page.reply.flags, 0);
     CHECK_EQ(page.reply.length, 4);
-    page.upcall.regs.cr0 = 0x80000001;
-    page.upcall.regs.cr3 = 0x3000;
-    upcall_serve(&page, SLOT);
+    regs.cr0 = 0x80000001;
+    regs.cr3 = 0x3000;
+    serve(SLOT);
     CHECK(page.reply.flags & ABI_REPLY_EXCEPTION);
     CHECK_EQ(page.reply.vector, 14);
 }
@@ -295,13 +303,13 @@ TEST(register_of_an_instruction)
     setup();
     page.upcall.kind = ABI_UPCALL_LENGTH;
     memcpy(ram + CODE, "\xf0\x0f\x22\xc7", 4);
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
     CHECK_EQ(page.reply.length, 4);
     CHECK_EQ(page.reply.value, ABI_RDI);
-    page.upcall.regs.efer = 0x500;
-    page.upcall.regs.seg[ABI_CS].attr |= ABI_SEG_L;
+    regs.efer = 0x500;
+    regs.seg[ABI_CS].attr |= ABI_SEG_L;
     memcpy(ram + CODE, "\x45\x0f\x22\x01", 4); /* mod means nothing */
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
     CHECK_EQ(page.reply.length, 4);
     CHECK_EQ(page.reply.value, ABI_R9);
 }
@@ -319,7 +327,7 @@ TEST(halted)
         setup();
         fake_ioapic_entry(23, cases[i].entry);
         page.upcall.kind = ABI_UPCALL_HALTED;
-        upcall_serve(&page, SLOT);
+        serve(SLOT);
         CHECK_EQ(page.reply.flags, 0);
         CHECK_EQ(fake.ends, cases[i].over);
         if (cases[i].over)
@@ -334,16 +342,15 @@ TEST(refused_entry)
     page.fields[0] = (struct abi_field){0x6800, 0x80000000}; /* guest's CR0 */
     page.fields[1] = (struct abi_field){0x487, 0xffffffff};  /* IA32_VMX_CR0_FIXED1 */
     page.upcall.kind = ABI_UPCALL_REFUSED;
-    page.upcall.vcpu = 3;
     page.upcall.u.refused.count = 2;
-    upcall_serve(&page, SLOT);
+    serve(ABI_SLOT_VCPU(3));
     CHECK_STR(logged, "vcpu 3: VM entry failed, SDM Vol. 3, 27.3.1.1: CR0.PG without CR0.PE");
     CHECK_EQ(page.reply.flags, 0);
     CHECK_EQ(fake.ends, 0);
 
     memset(page.fields, 0, sizeof(page.fields));
     page.upcall.u.refused.count = UINT32_MAX; /* no more than there is room for */
-    upcall_serve(&page, SLOT);
+    serve(ABI_SLOT_VCPU(3));
     CHECK_STR(logged, "vcpu 3: VM entry failed, SDM Vol. 3, 27.3.1.2: ES: its type is not allowed there");
 }
 
@@ -351,7 +358,7 @@ TEST(interrupt_acknowledge_and_eoi)
 {
     setup();
     page.upcall.kind = ABI_UPCALL_INTA;
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
     CHECK_EQ(page.reply.flags, ABI_REPLY_SPURIOUS);
     fake_pic_setup(0xee, 0xff);
     outb(0x3fc, 0x08);
@@ -359,7 +366,7 @@ TEST(interrupt_acknowledge_and_eoi)
     CHECK(fake.extint);
     CHECK_EQ(fake.extints, 1);
     page.upcall.kind = ABI_UPCALL_INTA;
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
     CHECK_EQ(page.reply.flags, 0);
     CHECK_EQ(page.reply.vector, 0x24);
     CHECK(!fake.extint);
@@ -368,7 +375,7 @@ TEST(interrupt_acknowledge_and_eoi)
     CHECK_EQ(fake.messages, 1);
     page.upcall.kind = ABI_UPCALL_EOI;
     page.upcall.u.eoi.vector = 0x41;
-    upcall_serve(&page, SLOT);
+    serve(SLOT);
     CHECK_EQ(fake.messages, 2);
 }
 

@@ -26,6 +26,34 @@ TEST(mmio_reads_and_writes_of_each_size)
     }
 }
 
+/* What the CPU found is taken for a load with that offset in its page, and for nothing else. */
+TEST(load_where_the_cpu_has_walked)
+{
+    static const struct {
+        const char *hex;
+        uint64_t rbx, gpa, reads; /* address that is read */
+    } cases[] = {
+        {"8b03", 0xdead000020, MMIO + 0x5020, MMIO + 0x5020},   /* MOV EAX, [RBX]: no table has this address */
+        {"0fb603", 0xdead000fff, MMIO + 0x5fff, MMIO + 0x5fff}, /* MOVZX EAX, BYTE [RBX] */
+        {"8b03", MMIO + 0x24, MMIO + 0x5020, MMIO + 0x24},      /* another offset */
+        {"0303", MMIO + 0x20, MMIO + 0x5020, MMIO + 0x20},      /* ADD EAX, [RBX] */
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        start_64();
+        regs.gpr[ABI_RBX] = cases[i].rbx;
+        assemble(CODE, cases[i].hex);
+        CHECK_EQ(emul_step_read(&machine_ops, NULL, &regs, NULL, 0, cases[i].gpa, &result), EMUL_DONE);
+        CHECK_EQ(machine_logged, 1);
+        CHECK_EQ(machine_log[0].address, cases[i].reads);
+    }
+    start_64(); /* across a page's end: two walks, and the first fails */
+    regs.gpr[ABI_RBX] = 0xdead000ffe;
+    assemble(CODE, "8b03");
+    CHECK_EQ(emul_step_read(&machine_ops, NULL, &regs, NULL, 0, MMIO + 0x5ffe, &result), EMUL_FAULT);
+    check_fault(VECTOR_PF, 0);
+}
+
 TEST(read_modify_write_of_mmio_is_one_read_and_one_write)
 {
     start_64();

@@ -1,55 +1,81 @@
 #include "user/devices/bus.h"
 
-/* Regions in the order of their bases. */
-struct space {
-    unsigned count;
-    const struct bus_region *regions[BUS_MAX_REGIONS];
-};
+#include "lib/string.h"
 
-static struct space ports, memory;
+/* Memory regions in the order of their bases. */
+static const struct bus_region *memory[BUS_MAX_REGIONS];
+static unsigned memory_count;
+
+/*
+ * Ports have a table of two levels, for each access of the guest looks here: of the 256 pages of 256 ports, few have
+ * devices, and all others share page 0, which stays empty. Entries are region numbers; number 0 is nobody.
+ */
+#define PORT_PAGES 8
+static uint8_t page_of[256];
+static uint8_t port_pages[PORT_PAGES][256];
+static const struct bus_region *port_regions[1 + BUS_MAX_REGIONS];
+static unsigned page_count, port_count;
+
+bool bus_due;
 
 void bus_init(void)
 {
-    ports.count = 0;
-    memory.count = 0;
+    memory_count = 0;
+    page_count = port_count = 1;
+    memset(page_of, 0, sizeof(page_of));
+    memset(port_pages, 0, sizeof(port_pages));
 }
 
-static bool space_add(struct space *space, const struct bus_region *region)
+static const struct bus_region *find_port(uint64_t port)
 {
-    unsigned at = space->count;
-
-    if (space->count == BUS_MAX_REGIONS)
-        return false;
-    while (at > 0 && space->regions[at - 1]->base > region->base)
-        at--;
-    if (at > 0 && space->regions[at - 1]->base + space->regions[at - 1]->size > region->base)
-        return false;
-    if (at < space->count && region->base + region->size > space->regions[at]->base)
-        return false;
-    for (unsigned i = space->count; i > at; i--)
-        space->regions[i] = space->regions[i - 1];
-    space->regions[at] = region;
-    space->count++;
-    return true;
+    if (port > UINT16_MAX)
+        return NULL;
+    return port_regions[port_pages[page_of[port / 256]][port % 256]];
 }
 
 bool bus_add_ports(const struct bus_region *region)
 {
-    return space_add(&ports, region);
+    uint64_t end = region->base + region->size;
+
+    if (port_count == ARRAY_SIZE(port_regions) || end > UINT16_MAX + 1ull)
+        return false;
+    for (uint64_t port = region->base; port < end; port++)
+        if (find_port(port) || (!page_of[port / 256] && page_count == PORT_PAGES))
+            return false;
+        else if (!page_of[port / 256])
+            page_of[port / 256] = (uint8_t)page_count++;
+    for (uint64_t port = region->base; port < end; port++)
+        port_pages[page_of[port / 256]][port % 256] = (uint8_t)port_count;
+    port_regions[port_count++] = region;
+    return true;
 }
 
 bool bus_add_memory(const struct bus_region *region)
 {
-    return space_add(&memory, region);
+    unsigned at = memory_count;
+
+    if (memory_count == BUS_MAX_REGIONS)
+        return false;
+    while (at > 0 && memory[at - 1]->base > region->base)
+        at--;
+    if (at > 0 && memory[at - 1]->base + memory[at - 1]->size > region->base)
+        return false;
+    if (at < memory_count && region->base + region->size > memory[at]->base)
+        return false;
+    for (unsigned i = memory_count; i > at; i--)
+        memory[i] = memory[i - 1];
+    memory[at] = region;
+    memory_count++;
+    return true;
 }
 
-static const struct bus_region *space_find(const struct space *space, uint64_t address)
+static const struct bus_region *find_memory(uint64_t address)
 {
-    unsigned low = 0, high = space->count;
+    unsigned low = 0, high = memory_count;
 
     while (low < high) {
         unsigned middle = (low + high) / 2;
-        const struct bus_region *region = space->regions[middle];
+        const struct bus_region *region = memory[middle];
 
         if (address < region->base)
             high = middle;
@@ -61,12 +87,21 @@ static const struct bus_region *space_find(const struct space *space, uint64_t a
     return NULL;
 }
 
+typedef const struct bus_region *find_fn(uint64_t address);
+
+/* Does an access that begins in the region go in one piece? */
+static inline bool is_whole(const struct bus_region *region, uint64_t address, unsigned bytes)
+{
+    return bytes == 1 || (bytes <= region->width && (bytes & (bytes - 1)) == 0 && (address & (bytes - 1)) == 0 &&
+                          address - region->base + bytes <= region->size);
+}
+
 /* How many bytes of an access go in one piece: a power of two, aligned, no wider than the device. */
 static unsigned piece(const struct bus_region *region, uint64_t address, unsigned bytes)
 {
     unsigned n = region ? region->width : 1;
 
-    while (n > 1 && (n > bytes || address % n != 0 || (region && address - region->base + n > region->size)))
+    while (n > 1 && (n > bytes || !is_whole(region, address, n)))
         n /= 2;
     return n;
 }
@@ -76,12 +111,12 @@ static uint64_t ones(unsigned bytes)
     return bytes >= 8 ? UINT64_MAX : BIT(8 * bytes) - 1;
 }
 
-static uint64_t space_read(const struct space *space, uint64_t address, unsigned bytes)
+__attribute__((noinline)) static uint64_t read_pieces(find_fn *find, uint64_t address, unsigned bytes)
 {
     uint64_t value = 0;
 
     for (unsigned done = 0, n; done < bytes; done += n) {
-        const struct bus_region *region = space_find(space, address + done);
+        const struct bus_region *region = find(address + done);
         uint64_t part = UINT64_MAX;
 
         n = piece(region, address + done, bytes - done);
@@ -92,10 +127,10 @@ static uint64_t space_read(const struct space *space, uint64_t address, unsigned
     return value;
 }
 
-static void space_write(const struct space *space, uint64_t address, unsigned bytes, uint64_t value)
+__attribute__((noinline)) static void write_pieces(find_fn *find, uint64_t address, unsigned bytes, uint64_t value)
 {
     for (unsigned done = 0, n; done < bytes; done += n) {
-        const struct bus_region *region = space_find(space, address + done);
+        const struct bus_region *region = find(address + done);
 
         n = piece(region, address + done, bytes - done);
         if (region)
@@ -103,22 +138,46 @@ static void space_write(const struct space *space, uint64_t address, unsigned by
     }
 }
 
+/* bytes is 1..4. */
+static inline uint32_t port_ones(unsigned bytes)
+{
+    return UINT32_MAX >> (32 - 8 * bytes);
+}
+
 uint32_t bus_port_read(uint16_t port, unsigned bytes)
 {
-    return (uint32_t)space_read(&ports, port, bytes);
+    const struct bus_region *region = find_port(port);
+
+    if (!region || !is_whole(region, port, bytes))
+        return (uint32_t)read_pieces(find_port, port, bytes);
+    return region->read((uint32_t)(port - region->base), bytes) & port_ones(bytes);
 }
 
 void bus_port_write(uint16_t port, unsigned bytes, uint32_t value)
 {
-    space_write(&ports, port, bytes, value);
+    const struct bus_region *region = find_port(port);
+
+    if (!region || !is_whole(region, port, bytes))
+        write_pieces(find_port, port, bytes, value);
+    else
+        region->write((uint32_t)(port - region->base), bytes, value & port_ones(bytes));
 }
 
 uint64_t bus_memory_read(uint64_t address, unsigned bytes)
 {
-    return space_read(&memory, address, bytes);
+    const struct bus_region *region = find_memory(address);
+
+    if (!region || !is_whole(region, address, bytes))
+        return read_pieces(find_memory, address, bytes);
+    return region->read((uint32_t)(address - region->base), bytes) & ones(bytes);
 }
 
 void bus_memory_write(uint64_t address, unsigned bytes, uint64_t value)
 {
-    space_write(&memory, address, bytes, value);
+    const struct bus_region *region = find_memory(address);
+
+    if (!region || !is_whole(region, address, bytes))
+        write_pieces(find_memory, address, bytes, value);
+    else
+        region->write((uint32_t)(address - region->base), bytes, (uint32_t)(value & ones(bytes)));
 }

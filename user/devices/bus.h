@@ -22,10 +22,19 @@ struct bus_region {
 
 #define BUS_MAX_REGIONS 32 /* of ports, and as many of memory */
 
+/*
+ * An access may have left something to do outside the devices: a timer has moved, INTR has changed, control has to be
+ * woken. Whoever causes that sets it, machine_leave() clears it.
+ */
+extern bool bus_due;
+
 /* Nothing on the bus. */
 void bus_init(void);
 
-/* Regions stay referenced, must not overlap, and there are at most BUS_MAX_REGIONS of a kind: false otherwise. */
+/*
+ * Regions stay referenced, must not overlap, and there are at most BUS_MAX_REGIONS of a kind, those of ports in at most
+ * 7 of the 256 blocks of 256 ports: false otherwise.
+ */
 bool bus_add_ports(const struct bus_region *region);
 bool bus_add_memory(const struct bus_region *region);
 

@@ -1,6 +1,7 @@
 #include "user/devices/clock.h"
 
 #include "lib/muldiv.h"
+#include "user/devices/bus.h"
 
 static struct timerq timers;
 static uint64_t tsc_rate;
@@ -32,6 +33,7 @@ uint64_t clock_ticks(uint64_t units, uint64_t unit_hz)
 
 void clock_timer_set(struct clock_timer *timer, uint64_t deadline)
 {
+    bus_due = true;
     if (deadline == CLOCK_NEVER)
         timerq_remove(&timers, &timer->node);
     else

@@ -1,5 +1,6 @@
 #include "user/devices/console.h"
 
+#include "user/devices/bus.h"
 #include "user/devices/clock.h"
 #include "user/lib/env.h"
 #include "user/lib/ring.h"
@@ -12,10 +13,18 @@ static struct {
     struct clock_timer timer;
 } console;
 
+static void notify_if(bool urgent)
+{
+    if (!urgent)
+        return;
+    console.urgent = true;
+    bus_due = true;
+}
+
 static void console_fire(uint64_t now)
 {
     (void)now;
-    console.urgent = console.owed;
+    notify_if(console.owed);
 }
 
 void console_init(struct abi_console *rings)
@@ -31,24 +40,26 @@ bool console_put(uint8_t byte)
     bool peer_waits;
 
     if (ring_put(&console.out, &byte, 1, &peer_waits) == 0) {
-        console.urgent |= console.owed;
+        notify_if(console.owed);
         return false;
     }
     if (peer_waits && !console.owed) {
         console.owed = true;
         clock_timer_set(&console.timer, env_now() + clock_hz() / CONSOLE_DELAY_HZ);
     }
-    if (console.owed && (byte == '\n' || ring_space(&console.out) < ABI_RING_SIZE / 2))
-        console.urgent = true;
+    notify_if(console.owed && (byte == '\n' || ring_space(&console.out) < ABI_RING_SIZE / 2));
     return true;
 }
 
 bool console_get(uint8_t *byte)
 {
-    bool peer_waits;
-    bool got = ring_get(&console.in, byte, 1, &peer_waits) == 1;
+    bool peer_waits, got;
 
-    console.urgent |= peer_waits;
+    if (!console_readable())
+        return false;
+    got = ring_get(&console.in, byte, 1, &peer_waits) == 1;
+
+    notify_if(peer_waits);
     return got;
 }
 

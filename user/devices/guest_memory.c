@@ -28,7 +28,11 @@ void *guest_ram(uint64_t gpa, uint64_t n)
 static void *ram_page(void *ctx, uint64_t gpa)
 {
     (void)ctx;
-    return guest_ram(ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE);
+    gpa = ALIGN_DOWN(gpa, PAGE_SIZE);
+    /* Memory comes in whole pages. */
+    if (gpa < ram_low ? gpa < ABI_VGA_HOLE_BASE || gpa >= ABI_VGA_HOLE_END : gpa - HIGH_BASE < ram_high)
+        return ram + gpa;
+    return NULL;
 }
 
 static unsigned slot_of(void *ctx)

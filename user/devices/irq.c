@@ -1,17 +1,20 @@
 #include "user/devices/irq.h"
 
+#include "user/devices/bus.h"
 #include "user/devices/ioapic.h"
 #include "user/devices/pic.h"
 #include "user/devices/platform.h"
 #include "user/lib/env.h"
 
 static bool has_ioapic;
+static uint16_t lines;
 static bool intr, intr_told;
 
 void irq_init(bool with_ioapic)
 {
     has_ioapic = with_ioapic;
     intr = intr_told = false;
+    lines = 0;
     if (with_ioapic)
         ioapic_init();
     pic_init();
@@ -19,6 +22,9 @@ void irq_init(bool with_ioapic)
 
 void irq_set(unsigned line, bool level)
 {
+    if ((lines >> line & 1) == level)
+        return;
+    lines ^= (uint16_t)BIT(line);
     pic_set(line, level);
     if (has_ioapic)
         ioapic_set(line == PLATFORM_IRQ_PIT ? PLATFORM_IRQ_PIT_PIN : line, level);
@@ -26,7 +32,10 @@ void irq_set(unsigned line, bool level)
 
 void irq_set_intr(bool level)
 {
+    if (level == intr)
+        return;
     intr = level;
+    bus_due = true;
     if (has_ioapic)
         ioapic_set(PLATFORM_IOAPIC_EXTINT, level);
 }

@@ -13,11 +13,10 @@
 #include "user/devices/uart.h"
 #include "user/devices/vga.h"
 #include "user/lib/env.h"
-#include "user/lib/lock.h"
 
 #define WORKER_AWAKE 0
 
-static struct lock lock;
+struct lock machine_lock;
 
 /* The TSC until which the worker sleeps (CLOCK_NEVER: until it is unparked), or WORKER_AWAKE. Under the lock. */
 static uint64_t worker_deadline;
@@ -39,24 +38,20 @@ void machine_init(const struct abi_info *info, struct abi_console *console)
     misc_init(info->config.exit_device);
 }
 
-void machine_enter(unsigned slot)
-{
-    lock_take(&lock, slot);
-}
-
 /*
  * INTR goes to root under the lock, or two threads could tell its levels in the wrong order. The wake-ups come after
  * it: each may cost this thread its CPU.
  */
-void machine_leave(void)
+void machine_leave_due(void)
 {
     bool wake = clock_next_deadline() < worker_deadline;
     bool notify = console_take_notify();
 
+    bus_due = false; /* behind console_take_notify, which stops a timer */
     if (wake)
         worker_deadline = WORKER_AWAKE; /* once is enough: it will look again */
     irq_flush();
-    lock_release(&lock);
+    lock_release(&machine_lock);
     if (wake)
         env_unpark(ABI_SLOT_WORKER);
     if (notify)

@@ -3,6 +3,10 @@
 #define USER_DEVICES_MACHINE_H
 
 #include "abi/abi.h"
+#include "user/devices/bus.h"
+#include "user/lib/lock.h"
+
+extern struct lock machine_lock;
 
 /* Build the machine of this guest, in reset state. The worker, once, before any vCPU runs. */
 void machine_init(const struct abi_info *info, struct abi_console *console);
@@ -11,8 +15,20 @@ void machine_init(const struct abi_info *info, struct abi_console *console);
  * Take and release the world's lock around calls into the device models. slot is the caller's own. On release, root,
  * control and the worker are told what they have to know.
  */
-void machine_enter(unsigned slot);
-void machine_leave(void);
+static inline void machine_enter(unsigned slot)
+{
+    lock_take(&machine_lock, slot);
+}
+
+void machine_leave_due(void); /* machine_leave, where there is something to tell */
+
+static inline void machine_leave(void)
+{
+    if (__builtin_expect(bus_due, false))
+        machine_leave_due();
+    else
+        lock_release(&machine_lock);
+}
 
 /*
  * For the worker, without the lock: run the timers that are due and move the console's bytes. Returns the host TSC

@@ -49,6 +49,6 @@ void world_main(unsigned slot)
 {
     if (slot == ABI_SLOT_WORKER)
         worker_main();
-    upcall_serve(world_page(), slot);
+    upcall_serve(world_page_of(slot), slot);
     sys_reply();
 }

@@ -43,10 +43,11 @@ static struct pic pics[2];
 /* The input of highest priority in a set, -1 if it is empty. */
 static int highest(const struct pic *pic, uint8_t set)
 {
-    for (unsigned i = 1; i <= 8; i++)
-        if (set & 1u << (pic->lowest + i) % 8)
-            return (int)((pic->lowest + i) % 8);
-    return -1;
+    unsigned first = pic->lowest + 1u;
+
+    if (set == 0)
+        return -1;
+    return (int)((first + (unsigned)__builtin_ctz((set | (unsigned)set << 8) >> first % 8)) % 8);
 }
 
 /* How far below the highest priority an input is: 0..7. */

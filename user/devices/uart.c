@@ -127,14 +127,15 @@ static void receive(uint8_t byte)
 
 static void receive_poll(void)
 {
-    unsigned before = uart.rx_count;
     uint8_t byte;
 
     /* Bytes wait in the ring, not on the wire: nothing overruns. */
-    while (!(uart.mcr & MCR_LOOP) && uart.rx_count < depth() && console_get(&byte))
+    if ((uart.mcr & MCR_LOOP) || uart.rx_count >= depth() || !console_get(&byte))
+        return;
+    do
         receive(byte);
-    if (uart.rx_count != before)
-        receive_arm();
+    while (uart.rx_count < depth() && console_get(&byte));
+    receive_arm();
 }
 
 static void transmit_poll(void)

@@ -22,10 +22,11 @@
 /* A fetch that fails because other CPUs change the page tables under it is tried so often; more is no accident. */
 #define LENGTH_TRIES 64
 
-static void serve_io(struct abi_page *page, unsigned slot)
+static inline void serve_io(struct abi_page *page, unsigned slot)
 {
     const struct abi_upcall *upcall = &page->upcall;
 
+    page->reply.flags = 0;
     machine_enter(slot);
     if (upcall->u.io.write)
         bus_port_write(upcall->u.io.port, upcall->u.io.size, upcall->u.io.value);
@@ -65,18 +66,18 @@ static void serve_halted(unsigned slot)
 }
 
 /* A guest's user program must not be able to end the guest; its kernel has only itself to blame. */
-static void reply_unhandled(struct abi_page *page, const struct emul_result *result)
+static void reply_unhandled(struct abi_page *page, unsigned slot, const struct emul_result *result)
 {
     struct abi_reply *reply = &page->reply;
     char text[128];
 
-    if (reply->regs.cpl == CPL_USER) {
+    if (page->regs.cpl == CPL_USER) {
         reply->flags = ABI_REPLY_EXCEPTION;
         reply->vector = VECTOR_UD;
         return;
     }
     emul_describe(result, text, sizeof(text));
-    world_log("vcpu %u: cannot emulate an access to %#llx: %s; the guest ends here", page->upcall.vcpu,
+    world_log("vcpu %u: cannot emulate an access to %#llx: %s; the guest ends here", slot - ABI_SLOT_VCPU(0),
               (unsigned long long)page->upcall.u.emulate.gpa, text);
     reply->flags = ABI_REPLY_END;
 }
@@ -92,12 +93,21 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
 {
     const struct abi_upcall *upcall = &page->upcall;
     struct abi_reply *reply = &page->reply;
-    struct emul_result result = {.status = EMUL_UNHANDLED, .rip = upcall->regs.rip, .reason = "instruction fetch"};
+    unsigned count = MIN(upcall->u.emulate.bytes_count, (unsigned)EMUL_MAX_LENGTH);
+    void *ctx = (void *)(uintptr_t)slot;
+    struct emul_result result;
 
-    reply->regs = upcall->regs;
-    if (!upcall->u.emulate.fetch)
-        emul_step(guest_memory_ops(), (void *)(uintptr_t)slot, &reply->regs, upcall->u.emulate.bytes,
-                  MIN(upcall->u.emulate.bytes_count, (unsigned)EMUL_MAX_LENGTH), &result);
+    if (upcall->u.emulate.fetch) {
+        memset(&result, 0, sizeof(result));
+        result.status = EMUL_UNHANDLED;
+        result.rip = page->regs.rip;
+        result.reason = "instruction fetch";
+    } else if (upcall->u.emulate.gpa_valid && !upcall->u.emulate.write) {
+        emul_step_read(guest_memory_ops(), ctx, &page->regs, upcall->u.emulate.bytes, count, upcall->u.emulate.gpa,
+                       &result);
+    } else {
+        emul_step(guest_memory_ops(), ctx, &page->regs, upcall->u.emulate.bytes, count, &result);
+    }
     switch (result.status) {
     case EMUL_DONE:
     case EMUL_AGAIN:
@@ -112,7 +122,7 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
         reply_fault(reply, &result);
         break;
     case EMUL_UNHANDLED:
-        reply_unhandled(page, &result);
+        reply_unhandled(page, slot, &result);
         break;
     }
 }
@@ -124,11 +134,10 @@ static void serve_task_switch(struct abi_page *page, unsigned slot)
     struct emul_result result;
     char text[128];
 
-    reply->regs = page->upcall.regs;
-    emul_task_switch(guest_memory_ops(), (void *)(uintptr_t)slot, &reply->regs, &page->upcall.u.task, &result);
+    emul_task_switch(guest_memory_ops(), (void *)(uintptr_t)slot, &page->regs, &page->upcall.u.task, &result);
     if (result.status == EMUL_UNHANDLED) {
         emul_describe(&result, text, sizeof(text));
-        world_log("vcpu %u: cannot switch tasks: %s; the guest ends here", page->upcall.vcpu, text);
+        world_log("vcpu %u: cannot switch tasks: %s; the guest ends here", slot - ABI_SLOT_VCPU(0), text);
         reply->flags = ABI_REPLY_END;
         return;
     }
@@ -152,9 +161,8 @@ static void serve_length(struct abi_page *page, unsigned slot)
     struct emul_result result;
     int length = 0;
 
-    reply->regs = page->upcall.regs;
     for (unsigned i = 0; i < LENGTH_TRIES; i++) {
-        length = emul_length(guest_memory_ops(), (void *)(uintptr_t)slot, &reply->regs, &result);
+        length = emul_length(guest_memory_ops(), (void *)(uintptr_t)slot, &page->regs, &result);
         if (length > 0 || result.status != EMUL_AGAIN)
             break;
     }
@@ -164,12 +172,12 @@ static void serve_length(struct abi_page *page, unsigned slot)
     } else if (result.status == EMUL_FAULT) {
         reply_fault(reply, &result);
     } else {
-        reply_unhandled(page, &result);
+        reply_unhandled(page, slot, &result);
     }
 }
 
 /* Only VMX leaves the reason to be found out. The log's line goes by way of the buffer, where the fields are. */
-static void serve_refused(const struct abi_page *page)
+static void serve_refused(const struct abi_page *page, unsigned slot)
 {
     struct vmx_guest_state state;
     const char *rule;
@@ -177,20 +185,16 @@ static void serve_refused(const struct abi_page *page)
     vmx_guest_state(page->fields, MIN(page->upcall.u.refused.count, (uint32_t)ABI_MAX_FIELDS), env_physical_bits(),
                     &state);
     rule = vmx_check_guest(&state);
-    world_log("vcpu %u: VM entry failed, SDM Vol. 3, %s", page->upcall.vcpu,
+    world_log("vcpu %u: VM entry failed, SDM Vol. 3, %s", slot - ABI_SLOT_VCPU(0),
               rule ? rule : "27.3.1: by a rule that Lapwing does not know");
 }
 
-void upcall_serve(struct abi_page *page, unsigned slot)
+__attribute__((noinline)) static void serve_other(struct abi_page *page, unsigned slot)
 {
     struct abi_reply *reply = &page->reply;
 
-    /* Not regs: they are large, and valid only where a flag says so. */
     reply->flags = reply->value = reply->length = reply->vector = reply->error_code = 0;
     switch (page->upcall.kind) {
-    case ABI_UPCALL_IO:
-        serve_io(page, slot);
-        break;
     case ABI_UPCALL_EMULATE:
         serve_emulate(page, slot);
         break;
@@ -210,7 +214,15 @@ void upcall_serve(struct abi_page *page, unsigned slot)
         serve_halted(slot);
         break;
     case ABI_UPCALL_REFUSED:
-        serve_refused(page);
+        serve_refused(page, slot);
         break;
     }
+}
+
+void upcall_serve(struct abi_page *page, unsigned slot)
+{
+    if (page->upcall.kind == ABI_UPCALL_IO)
+        serve_io(page, slot);
+    else
+        serve_other(page, slot);
 }

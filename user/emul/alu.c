@@ -2,11 +2,6 @@
 
 #include "user/emul/x86.h"
 
-uint64_t alu_mask(unsigned size)
-{
-    return size >= 8 ? ~0ull : (1ull << (8 * size)) - 1;
-}
-
 int64_t alu_signed(uint64_t value, unsigned size)
 {
     unsigned shift = 64 - 8 * size;

@@ -33,6 +33,13 @@ static uint64_t next_bytes(struct stream *s, unsigned n)
 {
     uint64_t value = 0;
 
+    if (n == 0)
+        return 0;
+    if (n <= sizeof(value) && s->position + sizeof(value) <= s->count) {
+        memcpy(&value, s->bytes + s->position, sizeof(value));
+        s->position += n;
+        return value & (~0ull >> (64 - 8 * n));
+    }
     for (unsigned i = 0; i < n; i++)
         value |= (uint64_t)next_byte(s) << (8 * i);
     return value;

@@ -88,6 +88,13 @@ enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_reg
                            unsigned bytes_count, struct emul_result *out);
 
 /*
+ * The same for an instruction that the CPU has begun: with all checks done and its page walk behind it, it was to read
+ * at that guest-physical address. There a load with the same offset in a page reads, without another walk.
+ */
+enum emul_status emul_step_read(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
+                                unsigned bytes_count, uint64_t gpa, struct emul_result *out);
+
+/*
  * The length of the instruction at regs->rip: 1..15, whatever it is, in every mode. 0: it could not be fetched or is
  * none: out->status says more (FAULT, UNHANDLED, AGAIN). Only regs->cr2 may change. An opcode that is undefined on
  * every CPU is #UD.

@@ -72,7 +72,7 @@ static uint64_t next_page(const struct emul *e, uint64_t linear)
     return in_64_bit_mode(e) || linear > 0xffffffff ? next : (uint32_t)next;
 }
 
-static enum emul_status translate_piece(struct emul *e, uint64_t linear, uint32_t access, uint64_t *gpa)
+static inline enum emul_status translate_piece(struct emul *e, uint64_t linear, uint32_t access, uint64_t *gpa)
 {
     uint32_t error_code = 0;
 
@@ -111,6 +111,13 @@ enum emul_status memory_translate(struct emul *e, unsigned segment, uint64_t off
         return status;
     if (user && (regs->cr0 & CR0_AM) && (regs->rflags & RFLAGS_AC) && (linear & (size - 1)))
         return emul_fault(e, VECTOR_AC);
+    if (e->knows_gpa && !(access & WALK_WRITE) && ((linear ^ e->known_gpa) & (PAGE_SIZE - 1)) == 0 &&
+        (linear & (PAGE_SIZE - 1)) + size <= PAGE_SIZE) {
+        place->gpa[0] = e->known_gpa;
+        place->size[0] = size;
+        place->size[1] = 0;
+        return EMUL_DONE;
+    }
     return memory_translate_linear(e, linear, size, access | (user ? WALK_USER : 0), place);
 }
 

@@ -20,6 +20,8 @@ struct emul {
     uint64_t rip;
     uint64_t rflags;
     struct insn insn;
+    bool knows_gpa; /* of what the instruction reads, its one memory operand: the CPU has walked there */
+    uint64_t known_gpa;
 };
 
 /* Everything below that returns enum emul_status returns EMUL_DONE for "go on"; anything else ends the instruction. */

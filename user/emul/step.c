@@ -47,13 +47,14 @@ void emul_commit(struct emul *e)
 
 void emul_begin(struct emul *e, const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out)
 {
-    memset(e, 0, sizeof(*e));
     memset(out, 0, sizeof(*out));
     e->ops = ops;
     e->ctx = ctx;
     e->regs = regs;
     e->out = out;
+    e->rip = regs->rip;
     e->rflags = regs->rflags;
+    e->knows_gpa = false;
     e->insn.mode = (uint8_t)emul_code_size(regs);
     memcpy(e->gpr, regs->gpr, sizeof(e->gpr));
     out->rip = regs->rip;
@@ -90,7 +91,11 @@ static enum emul_status fetch_more(struct emul *e)
     page = e->ops->ram(e->ctx, place.gpa[0]);
     if (!page)
         return emul_unhandled(e, "instruction fetch outside RAM");
-    memcpy(out->bytes + out->bytes_count, page + (place.gpa[0] & (PAGE_SIZE - 1)), room);
+    page += place.gpa[0] & (PAGE_SIZE - 1);
+    if (room == EMUL_MAX_LENGTH) /* the usual length, which needs no loop */
+        memcpy(out->bytes, page, EMUL_MAX_LENGTH);
+    else
+        memcpy(out->bytes + out->bytes_count, page, room);
     out->bytes_count += (uint8_t)room;
     return EMUL_DONE;
 }
@@ -98,10 +103,10 @@ static enum emul_status fetch_more(struct emul *e)
 static enum emul_status fetch_and_decode(struct emul *e)
 {
     struct emul_result *out = e->out;
+    unsigned mode = e->insn.mode;
 
     for (;;) {
-        unsigned mode = emul_code_size(e->regs);
-        int length = decode(out->bytes, out->bytes_count, mode, &e->insn);
+        int length = out->bytes_count ? decode(out->bytes, out->bytes_count, mode, &e->insn) : DECODE_MORE;
         enum emul_status status;
 
         if (length == DECODE_UNDEFINED)
@@ -170,8 +175,16 @@ static void retire(struct emul *e)
     e->regs->rflags &= ~RFLAGS_RF;
 }
 
-enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
-                           unsigned bytes_count, struct emul_result *out)
+/* MOV from memory and MOVZX: no other access than this one can have been the CPU's. */
+static bool is_load(const struct insn *insn)
+{
+    if (insn->map == MAP_ONE_BYTE)
+        return (insn->opcode & 0xfe) == 0x8a || (insn->opcode & 0xfe) == 0xa0;
+    return insn->map == MAP_0F && (insn->opcode & 0xfe) == 0xb6;
+}
+
+static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
+                             unsigned bytes_count, const uint64_t *gpa, struct emul_result *out)
 {
     uint64_t count_before = regs->gpr[ABI_RCX];
     struct emul e;
@@ -181,13 +194,30 @@ enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_reg
     if (out->bytes_count)
         memcpy(out->bytes, bytes, out->bytes_count);
     out->status = fetch_and_decode(&e);
-    if (out->status == EMUL_DONE)
+    if (out->status == EMUL_DONE) {
+        if (gpa && is_load(&e.insn)) {
+            e.knows_gpa = true;
+            e.known_gpa = *gpa;
+        }
         out->status = execute(&e);
+    }
     if (out->status == EMUL_DONE)
         retire(&e);
     out->single_step = (e.rflags & RFLAGS_TF) &&
                        (out->status == EMUL_DONE || (out->status == EMUL_AGAIN && regs->gpr[ABI_RCX] != count_before));
     return out->status;
+}
+
+enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
+                           unsigned bytes_count, struct emul_result *out)
+{
+    return step(ops, ctx, regs, bytes, bytes_count, NULL, out);
+}
+
+enum emul_status emul_step_read(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
+                                unsigned bytes_count, uint64_t gpa, struct emul_result *out)
+{
+    return step(ops, ctx, regs, bytes, bytes_count, &gpa, out);
 }
 
 int emul_length(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out)

@@ -93,20 +93,19 @@ static uint64_t reserved_bits(const struct walk *w, unsigned level, bool large, 
     return reserved;
 }
 
-static bool is_allowed(const struct walk *w, uint64_t rights, bool nx)
+static bool is_allowed(const struct abi_regs *regs, uint32_t access, uint64_t rights, bool nx)
 {
-    const struct abi_regs *regs = w->regs;
-    bool user_page = rights & PTE_U, fetch = w->access & WALK_FETCH;
+    bool user_page = rights & PTE_U, fetch = access & WALK_FETCH;
 
     if (fetch && nx)
         return false;
-    if (w->access & WALK_USER)
-        return user_page && (!(w->access & WALK_WRITE) || (rights & PTE_W));
+    if (access & WALK_USER)
+        return user_page && (!(access & WALK_WRITE) || (rights & PTE_W));
     if (user_page && fetch && (regs->cr4 & CR4_SMEP))
         return false;
-    if (user_page && !fetch && (regs->cr4 & CR4_SMAP) && ((w->access & WALK_IMPLICIT) || !(regs->rflags & RFLAGS_AC)))
+    if (user_page && !fetch && (regs->cr4 & CR4_SMAP) && ((access & WALK_IMPLICIT) || !(regs->rflags & RFLAGS_AC)))
         return false;
-    return !(w->access & WALK_WRITE) || (rights & PTE_W) || !(regs->cr0 & CR0_WP);
+    return !(access & WALK_WRITE) || (rights & PTE_W) || !(regs->cr0 & CR0_WP);
 }
 
 /* Set bits in an entry that is still what was read. False: it is not. */
@@ -180,7 +179,7 @@ static int walk_once(struct walk *w, unsigned levels, uint64_t *gpa, uint32_t *e
             break;
         table = entry & (BIT(52) - 1) & ~(PAGE_SIZE - 1);
     }
-    if (!is_allowed(w, rights, nx)) {
+    if (!is_allowed(w->regs, w->access, rights, nx)) {
         *error_code = fault_bits(w) | PF_PRESENT;
         return E_FAULT;
     }
@@ -190,19 +189,58 @@ static int walk_once(struct walk *w, unsigned levels, uint64_t *gpa, uint32_t *e
     return OK;
 }
 
+/*
+ * The usual walk: 4 or 5 levels, and nothing to report or to set. False: it is not that, or something else about it is
+ * for walk_once() to look at. The way through an entry that is not good is not harmful: what counts is what all of them
+ * have.
+ */
+static bool walk_quickly(const struct emul_ops *ops, void *ctx, const struct abi_regs *regs, uint64_t linear,
+                         uint32_t access, uint64_t *gpa)
+{
+    uint64_t address = (BIT(ops->maxphyaddr_bits) - 1) & ~(PAGE_SIZE - 1);
+    uint64_t reserved = ((BIT(52) - 1) & ~(BIT(ops->maxphyaddr_bits) - 1)) | (regs->efer & EFER_NXE ? 0 : PTE_NX);
+    uint64_t all = ~0ull, any = 0, entry = regs->cr3;
+    unsigned shift = regs->cr4 & CR4_LA57 ? 57 : 48;
+
+    do {
+        char *page = ops->ram(ctx, entry & address);
+
+        if (!page)
+            return false;
+        shift -= 9;
+        entry = __atomic_load_n((uint64_t *)(void *)page + (linear >> shift) % 512, __ATOMIC_RELAXED);
+        all &= entry;
+        any |= entry;
+    } while (shift > PAGE_SHIFT && !(entry & PTE_PS));
+
+    if (!(all & PTE_P) || !(all & PTE_A) || ((access & WALK_WRITE) && !(entry & PTE_D)) || (any & reserved))
+        return false;
+    if (shift > PAGE_SHIFT && (shift > 30 || (entry & (BIT(shift) - 1) & ~(BIT(13) - 1)))) /* a large page; 12 is PAT */
+        return false;
+    if (!is_allowed(regs, access, all, any & PTE_NX))
+        return false;
+    *gpa = (entry & address & ~(BIT(shift) - 1)) | (linear & (BIT(shift) - 1));
+    return true;
+}
+
 int emul_walk(const struct emul_ops *ops, void *ctx, const struct abi_regs *regs, uint64_t linear, uint32_t access,
               uint64_t *gpa, uint32_t *error_code)
 {
-    struct walk w = {.ops = ops, .ctx = ctx, .regs = regs, .linear = linear, .access = access};
+    struct walk w;
     unsigned levels = 2;
     int result = E_AGAIN;
 
-    if (!(regs->efer & EFER_LMA))
-        w.linear = (uint32_t)linear;
     if (!(regs->cr0 & CR0_PG)) {
         *gpa = (uint32_t)linear;
         return OK;
     }
+    if ((regs->efer & EFER_LMA) && walk_quickly(ops, ctx, regs, linear, access, gpa))
+        return OK;
+    w.ops = ops;
+    w.ctx = ctx;
+    w.regs = regs;
+    w.linear = regs->efer & EFER_LMA ? linear : (uint32_t)linear;
+    w.access = access;
     if (regs->efer & EFER_LMA)
         levels = regs->cr4 & CR4_LA57 ? 5 : 4;
     else if (regs->cr4 & CR4_PAE)

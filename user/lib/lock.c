@@ -2,9 +2,6 @@
 
 #include "user/lib/env.h"
 
-/* CONTENDED: held, and perhaps there are waiters, so the release has to look. */
-enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED };
-
 #define LOCK_PATIENCE 2
 
 static_assert(LOCK_SLOTS <= 256, "four words of slots");
@@ -48,13 +45,8 @@ static bool is_granted(const struct lock *lock, unsigned slot)
     return __atomic_load_n(&lock->granted, __ATOMIC_ACQUIRE) == slot + 1;
 }
 
-void lock_take(struct lock *lock, unsigned slot)
+void lock_take_contended(struct lock *lock, unsigned slot)
 {
-    uint32_t expected = LOCK_FREE;
-
-    if (__atomic_compare_exchange_n(&lock->word, &expected, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-        return;
-
     for (unsigned tries = 0;; tries++) {
         if (tries >= LOCK_PATIENCE)
             slot_set(lock->impatient, slot);
@@ -77,14 +69,10 @@ void lock_take(struct lock *lock, unsigned slot)
     slot_clear(lock->impatient, slot);
 }
 
-void lock_release(struct lock *lock)
+void lock_release_contended(struct lock *lock)
 {
-    uint32_t expected = LOCK_HELD;
     unsigned after = lock->last;
     int slot;
-
-    if (__atomic_compare_exchange_n(&lock->word, &expected, LOCK_FREE, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        return;
 
     slot = slot_next(lock->impatient, after);
     if (slot >= 0 && slot_clear(lock->waiters, (unsigned)slot)) {

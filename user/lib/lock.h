@@ -15,15 +15,38 @@
 
 /* All zero: free. */
 struct lock {
-    uint32_t word;                              /* enum in lock.c */
+    uint32_t word;                              /* enum lock_word */
     uint32_t granted;                           /* 1 + the slot that the lock was handed to, 0: none */
     uint64_t waiters[(LOCK_SLOTS + 63) / 64];   /* who must be woken; set by itself, cleared by the waker */
     uint64_t impatient[(LOCK_SLOTS + 63) / 64]; /* of these, who lost the race too often */
     unsigned last;                              /* the slot woken last; owner only */
 };
 
+enum lock_word { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED /* held, and perhaps there are waiters */ };
+
+/* Of lock_take and lock_release, where the word is not what it is without contention. */
+void lock_take_contended(struct lock *lock, unsigned slot);
+void lock_release_contended(struct lock *lock);
+
 /* slot is the caller's own, below LOCK_SLOTS. Not recursive. */
-void lock_take(struct lock *lock, unsigned slot);
-void lock_release(struct lock *lock);
+static inline void lock_take(struct lock *lock, unsigned slot)
+{
+    uint32_t expected = LOCK_FREE;
+
+    if (__builtin_expect(
+            !__atomic_compare_exchange_n(&lock->word, &expected, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+            false))
+        lock_take_contended(lock, slot);
+}
+
+static inline void lock_release(struct lock *lock)
+{
+    uint32_t expected = LOCK_HELD;
+
+    if (__builtin_expect(
+            !__atomic_compare_exchange_n(&lock->word, &expected, LOCK_FREE, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED),
+            false))
+        lock_release_contended(lock);
+}
 
 #endif

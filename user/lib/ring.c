@@ -25,14 +25,6 @@ uint32_t ring_space(const struct ring_producer *producer)
     return used <= ABI_RING_SIZE ? ABI_RING_SIZE - used : 0;
 }
 
-uint32_t ring_used(const struct ring_consumer *consumer)
-{
-    /* acquire: pairs with the producer's store of head in ring_put */
-    uint32_t used = __atomic_load_n(&consumer->ring->head, __ATOMIC_ACQUIRE) - consumer->tail;
-
-    return used <= ABI_RING_SIZE ? used : 0;
-}
-
 uint32_t ring_put(struct ring_producer *producer, const uint8_t *bytes, uint32_t n, bool *peer_waits)
 {
     struct abi_ring *ring = producer->ring;

@@ -29,7 +29,13 @@ void ring_consumer_init(struct ring_consumer *consumer, struct abi_ring *ring);
 uint32_t ring_space(const struct ring_producer *producer);
 
 /* How many bytes ring_get would give now: 0..ABI_RING_SIZE. */
-uint32_t ring_used(const struct ring_consumer *consumer);
+static inline uint32_t ring_used(const struct ring_consumer *consumer)
+{
+    /* acquire: pairs with the producer's store of head in ring_put */
+    uint32_t used = __atomic_load_n(&consumer->ring->head, __ATOMIC_ACQUIRE) - consumer->tail;
+
+    return used <= ABI_RING_SIZE ? used : 0;
+}
 
 /* Put up to n bytes: how many fitted. *peer_waits: the ring was empty before, so the consumer may be asleep. */
 uint32_t ring_put(struct ring_producer *producer, const uint8_t *bytes, uint32_t n, bool *peer_waits);

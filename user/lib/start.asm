@@ -10,15 +10,8 @@ section .start progbits alloc exec nowrite align=16
 
 global _start
 _start:
-    jmp near .enter
+    jmp near world_main         ; world_main(slot): must not return
     align 16, int3
     db "LAPWORLD"
     dq world_text_end, world_rodata_end, world_data_end, world_bss_end
-.enter:
-    cld
-    xor ebp, ebp            ; the end of the frame chain
-    sub rsp, 8              ; RSP is 16-byte aligned at a call
-    call world_main         ; world_main(slot), slot already in RDI
-    ud2                     ; it must not return
-
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -16,10 +16,15 @@ static inline unsigned world_slot(void)
     return (unsigned)((rsp - WORLD_STACKS_BASE) / WORLD_STACK_STRIDE);
 }
 
+static inline struct abi_page *world_page_of(unsigned slot)
+{
+    return (struct abi_page *)(WORLD_PAGES_BASE + slot * PAGE_SIZE);
+}
+
 /* The page of the calling thread. */
 static inline struct abi_page *world_page(void)
 {
-    return (struct abi_page *)(WORLD_PAGES_BASE + world_slot() * PAGE_SIZE);
+    return world_page_of(world_slot());
 }
 
 static inline const struct abi_info *world_info(void)
