@@ -93,7 +93,7 @@ static bool serve_CLOCK(struct vcpu *v, uint8_t vector)
     return true;
 }
 
-bool vcpu_serve(struct vcpu *v)
+bool vcpu_serve_requests(struct vcpu *v)
 {
     static bool (*const handlers[REQUESTS])(struct vcpu *, uint8_t) = {
 #define X(name, wakes, waited) [REQ_##name] = serve_##name,
@@ -101,9 +101,12 @@ bool vcpu_serve(struct vcpu *v)
 #undef X
     };
     uint8_t vector = 0;
-    for (enum request r; !word_quiet(&v->word) && (r = word_take(&v->word, &vector)) != REQUESTS;)
+    for (enum request r; (r = word_take(&v->word, &vector)) != REQUESTS;) {
         if (!handlers[r](v, vector))
             return false;
+        if (word_quiet(&v->word))
+            break;
+    }
     return true;
 }
 

@@ -155,7 +155,12 @@ static inline bool lapic_posted(const struct lapic *l)
 }
 
 /* Takes in what was posted, so that the next post signals again. */
-void lapic_drain(struct lapic *l);
+void lapic_take_posted(struct lapic *l);
+static inline void lapic_drain(struct lapic *l)
+{
+    if (lapic_posted(l))
+        lapic_take_posted(l);
+}
 
 /* Is there nothing for lapic_pending() to give, nor for lapic_waiting_class(), and nothing for lapic_take_tpr()? */
 static inline bool lapic_quiet(const struct lapic *l)
