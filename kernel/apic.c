@@ -44,6 +44,7 @@ enum {
 static volatile uint32_t *page; /* NULL: x2APIC mode */
 static bool tsc_deadline;
 static uint64_t timer_hz;
+static uint64_t timer_per_tick; /* of the TSC, times 2^24 */
 
 static uint32_t get(uint32_t reg)
 {
@@ -72,9 +73,8 @@ static void send(uint32_t destination, uint32_t command)
     set(ICR, command);
 }
 
-static void error_interrupt(struct trap_frame *f)
+static void error_interrupt(void)
 {
-    (void)f;
     set(0x280, 0);
     log_line(LOG_WARNING, "CPU %u: its LAPIC reports error 0x%x", this_cpu()->index, get(0x280));
 }
@@ -105,6 +105,7 @@ static void calibrate(void)
     set(INITIAL, 0);
     timer_hz = counted * 1000 / (passed * 1000 / tsc_hz() ? passed * 1000 / tsc_hz() : 1);
     timer_hz = timer_hz ? timer_hz : 1;
+    timer_per_tick = (timer_hz << 24) / tsc_hz();
 }
 
 void apic_enable(void)
@@ -169,7 +170,6 @@ void apic_timer_set(uint64_t deadline)
     }
     uint64_t now = tsc_now(), left = deadline > now ? deadline - now : 0;
     /* Beyond 1 s the answer may come early, and that keeps the product small. */
-    left = MIN(left, tsc_hz());
-    uint64_t count = left * (timer_hz / 1000) / (tsc_hz() / 1000) + 1;
+    uint64_t count = (MIN(left, tsc_hz()) * timer_per_tick >> 24) + 1;
     set(INITIAL, (uint32_t)MIN(count, (uint64_t)UINT32_MAX));
 }

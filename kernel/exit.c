@@ -153,9 +153,8 @@ static void do_task_switch(struct vcpu *v)
 
 static void do_hlt(struct vcpu *v)
 {
-    if (!vcpu_skip(v) || vcpu_has_wakeup(v))
-        return;
-    word_set_mp(&v->word, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
+    if (vcpu_skip(v)) /* vcpu_main() asks whether something wakes it */
+        word_set_mp(&v->word, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
 }
 
 /* What the guest made of CR8 without an exit. */

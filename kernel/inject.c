@@ -55,7 +55,7 @@ static void inject_interrupt(struct vcpu *v)
  * At most one event an entry, and never over one that is already on its way. An interrupt leaves the LAPIC only when it
  * is put into v->event, which then survives until the guest has it.
  */
-static __attribute__((noinline)) void prepare_events(struct vcpu *v)
+void vcpu_prepare_anew(struct vcpu *v)
 {
     bool shadow = backend->in_shadow(v);
     if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && !shadow) {
@@ -69,12 +69,6 @@ static __attribute__((noinline)) void prepare_events(struct vcpu *v)
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
     backend->set_windows(v, class, v->nmi_pending);
     v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
-}
-
-void vcpu_prepare_events(struct vcpu *v)
-{
-    if (!vcpu_events_stand(v))
-        prepare_events(v);
 }
 
 /* Traps and aborts; #DB is either, and what it says of RF stands in RFLAGS already. */

@@ -62,9 +62,8 @@ static void change(const struct key *k, bool on)
     log_line(LOG_DEBUG, "key %s is %s on %u CPUs", k->name, on ? "on" : "off", others + 1);
 }
 
-static void stand_still(struct trap_frame *f)
+static void stand_still(void)
 {
-    (void)f;
     uint32_t before = atomic_load(&round);
     atomic_fetch_add(&waiting, 1);
     while (atomic_load(&round) == before)

@@ -104,9 +104,8 @@ static void find_backend(void)
              "this is a virtual machine, switch nested virtualization on");
 }
 
-static void serial_irq(struct trap_frame *f)
+static void serial_irq(void)
 {
-    (void)f;
     if (serial_interrupt())
         console_input_ready();
 }

@@ -16,6 +16,7 @@
 struct schedule {
     struct sched_rq rq;
     struct thread idle;
+    uint64_t watch; /* WATCH_US in ticks */
     bool resched;
     struct thread *_Atomic woken; /* by other CPUs, latest first */
 };
@@ -44,7 +45,7 @@ static void set_slice(struct schedule *s, uint64_t now)
 {
     uint64_t end = sched_slice_end(&s->rq, now);
     if (!end && s->rq.current)
-        end = now + tsc_from_us(WATCH_US);
+        end = now + s->watch;
     timer_set_slice(end);
 }
 
@@ -120,6 +121,24 @@ static void finish_switch(struct thread *before)
         thread_gone(alive);
 }
 
+/*
+ * Until a thread is runnable here. The one that has just blocked stays on its stack meanwhile, for it is likely to be
+ * the next, and then nothing has to be switched; it counts as on its CPU, so who wakes it leaves it to this one. The
+ * hardware timer stays where it is: set for nothing, it interrupts once.
+ */
+static uint64_t wait_in_place(struct schedule *s)
+{
+    uint64_t now;
+    timer_set_slice(0);
+    do {
+        if (!atomic_load(&s->woken))
+            irq_wait();
+        now = tsc_now();
+        take_woken(s, now);
+    } while (!s->rq.queued);
+    return now;
+}
+
 static struct thread *switched_from[ABI_MAX_CPUS];
 
 void schedule_begin(void)
@@ -138,18 +157,21 @@ void schedule(bool runnable)
         sched_put(&s->rq, now, runnable);
     take_woken(s, now);
     publish(s);
-    push_surplus(s, now);
+    if (!s->rq.queued && before != &s->idle && atomic_load(&before->state) != THREAD_DEAD)
+        now = wait_in_place(s);
+    if (s->rq.queued > 1)
+        push_surplus(s, now);
     struct sched_entity *se = sched_pick(&s->rq, now);
     struct thread *next = se ? CONTAINER_OF(se, struct thread, se) : &s->idle;
     s->resched = false;
     set_slice(s, now);
+    if (next->ready_since)
+        next->waited_ticks += now - next->ready_since;
+    next->ready_since = 0;
     if (next == before)
         return;
     if (runnable)
         before->ready_since = now;
-    if (next->ready_since)
-        next->waited_ticks += now - next->ready_since;
-    next->ready_since = 0;
     fpu_switch_out();
     if (before->vcpu)
         backend->release(before->vcpu);
@@ -193,15 +215,11 @@ void schedule_tick(uint64_t now)
     thread_watch(current_thread());
 }
 
-static void reschedule(struct trap_frame *f)
+static void reschedule(void)
 {
-    (void)f;
-    take_woken(mine(), tsc_now());
-}
-
-static void kick(struct trap_frame *f)
-{
-    (void)f; /* it made the guest exit: that was all */
+    struct schedule *s = mine();
+    if (s->rq.current) /* else the CPU waits for this very interrupt, and looks by itself */
+        take_woken(s, tsc_now());
 }
 
 void schedule_set_online(uint32_t cpus)
@@ -212,7 +230,6 @@ void schedule_set_online(uint32_t cpus)
 void schedule_init(void)
 {
     irq_register(VECTOR_RESCHEDULE, reschedule);
-    irq_register(VECTOR_KICK, kick);
 }
 
 bool schedule_init_cpu(void)
@@ -222,6 +239,7 @@ bool schedule_init_cpu(void)
     if (!s || !timer_init_cpu())
         return false;
     sched_rq_init(&s->rq, tsc_from_us(LATENCY_US));
+    s->watch = tsc_from_us(WATCH_US);
     s->idle.cr3 = paging_root().v;
     s->idle.cpu = this_cpu()->index;
     s->idle.on_cpu = true;

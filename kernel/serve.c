@@ -99,12 +99,15 @@ static bool (*const handlers[REQUESTS])(struct vcpu *, uint8_t) = {
 #undef X
 };
 
-bool vcpu_serve(struct vcpu *v)
+bool vcpu_serve_requests(struct vcpu *v)
 {
     uint8_t vector = 0;
-    for (enum request r; !word_quiet(&v->word) && (r = word_take(&v->word, &vector)) != REQUESTS;)
+    for (enum request r; (r = word_take(&v->word, &vector)) != REQUESTS;) {
         if (!handlers[r](v, vector))
             return false;
+        if (word_quiet(&v->word))
+            break;
+    }
     return true;
 }
 

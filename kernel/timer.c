@@ -11,12 +11,12 @@
 struct cpu_timers {
     struct spinlock lock;
     struct timerq queue;
-    uint64_t slice; /* this CPU's only */
-    uint64_t armed;
+    uint64_t slice; /* this CPU's only, as the next */
+    uint64_t armed; /* not after the slice or any deadline */
 };
 static struct cpu_timers *timers[ABI_MAX_CPUS];
 
-/* Own CPU, locked. The hardware timer stays where it is if it comes early enough. */
+/* Own CPU, locked. */
 static void arm(struct cpu_timers *t)
 {
     struct timer_node *first = timerq_first(&t->queue);
@@ -45,11 +45,10 @@ static struct timer *pop(struct cpu_timers *t, uint64_t now)
     return timer;
 }
 
-static void interrupt(struct trap_frame *f)
+static void interrupt(void)
 {
-    (void)f;
     struct cpu_timers *t = timers[this_cpu()->index];
-    t->armed = 0;
+    t->armed = 1; /* has passed: nobody sets the hardware timer before all is served */
     uint64_t now = tsc_now();
     /* Served by schedule_tick(), which sets the next one or sees to it that schedule() does. In the past it would
      * interrupt at once, again and again. */
@@ -108,7 +107,9 @@ void timer_set_slice(uint64_t deadline)
 {
     struct cpu_timers *t = timers[this_cpu()->index];
     t->slice = deadline;
-    spin_lock(&t->lock);
-    arm(t);
-    spin_unlock(&t->lock);
+    /* The hardware timer stays where it is if it comes early enough, for slices change all the time and seldom end. */
+    if (!deadline || (t->armed && t->armed <= deadline))
+        return;
+    t->armed = deadline;
+    apic_timer_set(deadline);
 }

@@ -2,7 +2,7 @@
 bits 64
 default rel
 
-extern trap_dispatch, user_return
+extern trap_dispatch, irq_dispatch, user_return
 
 ; Exceptions that push an error code: 8, 10-14, 17, 21, 29, 30.
 %define HAS_ERROR_CODE(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21 || (v) == 29 || (v) == 30)
@@ -24,9 +24,21 @@ stub_%1:
 %endif
 %endmacro
 
+; Interrupts: no error code.
+%macro IRQ_STUB 1
+    align 16
+stub_%1:
+    push %1
+    jmp enter_irq
+%endmacro
+
 %assign v 0
-%rep 256
+%rep 32
     STUB v
+%assign v v + 1
+%endrep
+%rep 224
+    IRQ_STUB v
 %assign v v + 1
 %endrep
 
@@ -86,6 +98,52 @@ enter:
     mov rdi, rsp
     call trap_dispatch
     RESTORE
+    iretq
+
+; What C may change, and no more: handlers see no frame.
+%macro SAVE_IRQ 0
+    push rax
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    mov edi, [rsp + 9 * 8]      ; the vector
+    cld
+%endmacro
+
+%macro RESTORE_IRQ 0
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rax
+    add rsp, 8
+%endmacro
+
+enter_irq:
+    SAVE_IRQ
+    test byte [rsp + 11 * 8], 3
+    jnz .from_user
+    call irq_dispatch
+    RESTORE_IRQ
+    iretq
+.from_user:
+    swapgs
+    push rbp
+    xor ebp, ebp                ; the frame chain ends here
+    call irq_dispatch
+    call user_return
+    pop rbp
+    swapgs
+    RESTORE_IRQ
     iretq
 
 ; GS is root's if its base lies in the upper half.

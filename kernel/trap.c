@@ -18,13 +18,14 @@ struct gate { /* SDM Vol. 3, 7.14.1 */
 static_assert(sizeof(struct gate) == 16, "IDT gate layout");
 
 static struct gate idt[256];
-static void (*handlers[256])(struct trap_frame *);
+static void (*handlers[256])(void);
 extern const uint64_t trap_stubs[256];
 
 static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",   "#TS",
                                     "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
 
 void trap_dispatch(struct trap_frame *f);
+void irq_dispatch(uint8_t vector);
 
 void trap_init(void)
 {
@@ -52,13 +53,13 @@ void trap_load(void)
     __asm__ volatile("lidt %0" ::"m"(idtr));
 }
 
-void irq_register(uint8_t vector, void (*handler)(struct trap_frame *))
+void irq_register(uint8_t vector, void (*handler)(void))
 {
     ASSERT(vector >= FIRST_IRQ && !handlers[vector]);
     handlers[vector] = handler;
 }
 
-static void exception(struct trap_frame *f)
+void trap_dispatch(struct trap_frame *f)
 {
     if (f->vector == VECTOR_NMI) {
         smp_stop_check();
@@ -75,15 +76,12 @@ static void exception(struct trap_frame *f)
              where, offset);
 }
 
-void trap_dispatch(struct trap_frame *f)
+/* The spurious vector takes no EOI (SDM Vol. 3, 11.9). */
+void irq_dispatch(uint8_t vector)
 {
-    if (f->vector < FIRST_IRQ) {
-        exception(f);
+    if (vector == VECTOR_SPURIOUS)
         return;
-    }
-    if (f->vector == VECTOR_SPURIOUS)
-        return; /* takes no EOI (SDM Vol. 3, 11.9) */
     apic_eoi();
-    if (handlers[f->vector])
-        handlers[f->vector](f);
+    if (handlers[vector])
+        handlers[vector]();
 }

@@ -16,7 +16,7 @@ enum vector {
     VECTOR_SPURIOUS = 0xff, /* differs from NOTIFY: some LAPICs take no EOI for this one */
 };
 
-/* As the entry stubs push it. */
+/* As the entry stubs of exceptions push it. */
 struct trap_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
     uint64_t vector, error_code;
@@ -34,7 +34,7 @@ void trap_load(void);
 
 /* Who serves an interrupt vector (32..255); the LAPIC's EOI follows by itself. Once for each vector, before it comes.
  */
-void irq_register(uint8_t vector, void (*handler)(struct trap_frame *));
+void irq_register(uint8_t vector, void (*handler)(void));
 
 /* An exception in ring 3: ends the world of the running thread. kernel/world.c. */
 void trap_user_fault(struct trap_frame *frame);

@@ -83,7 +83,11 @@ void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu);
 /* Own thread only, from here on. */
 void vcpu_main(void *vcpu);
 /* Serves what is pending, in order; false: torn down. kernel/serve.c */
-bool vcpu_serve(struct vcpu *v);
+bool vcpu_serve_requests(struct vcpu *v);
+static inline bool vcpu_serve(struct vcpu *v)
+{
+    return word_quiet(&v->word) || vcpu_serve_requests(v);
+}
 /* Is what the last entry was prepared with right for the next one, too? No event is due, no window. */
 static inline bool vcpu_events_stand(const struct vcpu *v)
 {
@@ -91,7 +95,12 @@ static inline bool vcpu_events_stand(const struct vcpu *v)
            lapic_quiet(v->lapic);
 }
 /* Chooses the event for the next entry, or opens windows for it. kernel/inject.c */
-void vcpu_prepare_events(struct vcpu *v);
+void vcpu_prepare_anew(struct vcpu *v);
+static inline void vcpu_prepare_events(struct vcpu *v)
+{
+    if (!vcpu_events_stand(v))
+        vcpu_prepare_anew(v);
+}
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
 bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
 /*

@@ -92,10 +92,8 @@ void lapic_init_signal(struct lapic *l)
 }
 
 /* The other side of lapic_post(), which explains the order. Vectors 0-15 never reach the IRR (11.5.3). */
-void lapic_drain(struct lapic *l)
+void lapic_take_posted(struct lapic *l)
 {
-    if (!lapic_posted(l))
-        return;
     atomic_exchange_explicit(&l->on, false, memory_order_acq_rel);
     for (int w = 0; w < 4; w++) {
         if (!atomic_load_explicit(&l->pir[w], memory_order_relaxed))

@@ -158,7 +158,12 @@ static inline bool lapic_posted(const struct lapic *l)
 }
 
 /* Takes in what was posted, so that the next post signals again. */
-void lapic_drain(struct lapic *l);
+void lapic_take_posted(struct lapic *l);
+static inline void lapic_drain(struct lapic *l)
+{
+    if (lapic_posted(l))
+        lapic_take_posted(l);
+}
 
 /* May an 8259 cycle be due? */
 static inline bool lapic_extint_waits(const struct lapic *l)

@@ -41,13 +41,18 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node)
 {
     struct rb_node *parent = NULL, **link = &tree->root;
 
+    if (!tree->root) {
+        *node = (struct rb_node){.key = node->key};
+        tree->root = tree->first = node;
+        return;
+    }
     while (*link) {
         parent = *link;
         link = &parent->child[!rb_key_before(node->key, parent->key)];
     }
     *node = (struct rb_node){.parent = parent, .key = node->key, .red = true};
     *link = node;
-    if (!tree->first || rb_key_before(node->key, tree->first->key))
+    if (rb_key_before(node->key, tree->first->key))
         tree->first = node;
 
     /* Mend "a red node has black children" from node upwards. */
@@ -117,6 +122,10 @@ void rb_erase(struct rb_tree *tree, struct rb_node *node)
     struct rb_node *orphan, *parent; /* what moves up where a node is missing, and that place's parent */
     bool lost_black;
 
+    if (tree->root == node && !node->child[0] && !node->child[1]) {
+        tree->root = tree->first = NULL;
+        return;
+    }
     if (tree->first == node)
         tree->first = rb_next(node);
     if (node->child[0] && node->child[1]) {

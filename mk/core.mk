@@ -50,3 +50,5 @@ soak: build/core/soak
 
 core-breaks: build/core/core
 	@tests/core/breaks.py
+
+-include $(core_objects:.o=.d) build/core/made/tests/core/by_turns.d build/core/made/tests/core/by_threads.d

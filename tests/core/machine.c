@@ -13,7 +13,7 @@
 
 struct core_cpu cpus[CORE_CPUS];
 struct core_plan plan;
-static void (*handlers[IRQS])(struct trap_frame *);
+static void (*handlers[IRQS])(void);
 
 void thread_begin(struct thread *t);
 void core_thread_begin(struct thread *t);
@@ -66,7 +66,7 @@ static unsigned irq_of(uint8_t vector)
     return vector == VECTOR_KICK ? IRQ_KICK : vector == VECTOR_RESCHEDULE ? IRQ_RESCHEDULE : IRQ_TIMER;
 }
 
-void irq_register(uint8_t vector, void (*handler)(struct trap_frame *))
+void irq_register(uint8_t vector, void (*handler)(void))
 {
     handlers[irq_of(vector)] = handler;
 }
@@ -104,8 +104,8 @@ void irq_window(void)
         return;
     uint32_t irqs = atomic_exchange(&me()->irqs, 0);
     for (unsigned i = 0; i < IRQS; i++)
-        if (irqs >> i & 1)
-            handlers[i](NULL);
+        if (irqs >> i & 1 && handlers[i])
+            handlers[i]();
     ghost_settled();
 }
 
