@@ -56,7 +56,8 @@ struct backend {
 
     /* The rest: on the vCPU's thread, or before it has run; interrupts off. */
     /* Enters the guest with v->event, comes back with v->exit and, if an event was cut off, v->event. Host interrupts
-     * that ended it are pending still. Between an exit and the next entry it may ask vcpu_exit_quickly(). */
+     * that ended it are pending still; v->cr8 and v->exit_rip are the guest's. Between an exit and the next entry it
+     * may ask vcpu_exit_quickly(). */
     void (*run)(struct vcpu *v);
     void (*get_regs)(struct vcpu *v, struct abi_regs *out);        /* all of them */
     void (*set_regs)(struct vcpu *v, const struct abi_regs *regs); /* all of them */
@@ -64,6 +65,8 @@ struct backend {
     void (*switch_task)(struct vcpu *v, const struct abi_regs *regs, const uint64_t pdpte[4]);
     uint64_t (*get_rip)(struct vcpu *v);
     void (*set_rip)(struct vcpu *v, uint64_t rip); /* ends an interrupt shadow */
+    /* RIP moves on by length bytes, as set_rip; false: not, for RFLAGS has TF or RF (SDM Vol. 3, 18.3.1). */
+    bool (*skip)(struct vcpu *v, uint8_t length);
     uint64_t (*get_rflags)(struct vcpu *v);
     void (*set_rflags)(struct vcpu *v, uint64_t rflags);
     void (*set_shadow)(struct vcpu *v); /* as after MOV SS */
@@ -81,7 +84,6 @@ struct backend {
     /* Exit as soon as an interrupt of that priority class (1..15; 16: one that heeds no TPR; 0: none wanted) could be
      * taken; as soon as an NMI could be. Asked anew before each entry, behind set_cr8. */
     void (*set_windows)(struct vcpu *v, uint8_t interrupt_class, bool nmi);
-    /* What the guest has made of it, run() brings back in v->cr8. */
     void (*set_cr8)(struct vcpu *v, uint8_t cr8);
 };
 

@@ -73,10 +73,8 @@ void fpu_switch_out(void)
                      : "memory");
 }
 
-void fpu_load(struct vcpu *v)
+void fpu_load_anew(struct vcpu *v)
 {
-    if (this_cpu()->fpu_owner == v)
-        return;
     fpu_switch_out();
     if (!have_xsave) {
         __asm__ volatile("fxrstor64 (%0)" ::"r"(v->fpu) : "memory");

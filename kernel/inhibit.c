@@ -40,8 +40,3 @@ void inhibit_apply(struct vcpu *v)
     v->accelerated = !atomic_load(&v->vm->inhibits.mask);
     mutex_unlock(&v->vm->broadcast);
 }
-
-void inhibit_check(const struct vcpu *v)
-{
-    ASSERT(v->accelerated == !atomic_load_explicit(&v->vm->inhibits.mask, memory_order_relaxed));
-}

@@ -28,7 +28,5 @@ void inhibit_change(struct vm *vm, enum inhibit why, int by);
 void inhibit_follow_mode(struct vcpu *v);
 /* Serves REQ_APIC: v->accelerated, by which the back end enters the guest, becomes what the mask says. */
 void inhibit_apply(struct vcpu *v);
-/* No vCPU enters the guest with an acceleration that the mask does not allow: between word_enter() and the entry. */
-void inhibit_check(const struct vcpu *v);
 
 #endif

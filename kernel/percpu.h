@@ -35,6 +35,7 @@ struct percpu {
     void *backend; /* the back end's own */
     struct tss tss;
     uint64_t gdt[8];
+    bool resched; /* somebody has a better claim to this CPU than the current thread */
 };
 
 static inline struct percpu *this_cpu(void)

@@ -117,13 +117,13 @@ int pvclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-void pvclock_before_entry(struct vcpu *v)
+void pvclock_write_steal(struct vcpu *v)
 {
     uint64_t stolen = v->thread->waited_ticks;
-    if (!(v->msr_steal_time & ENABLED) || stolen == v->stolen)
+    v->stolen = stolen;
+    if (!(v->msr_steal_time & ENABLED))
         return;
     struct steal_time *s = guest_window(v, v->msr_steal_time & ~0x3full, sizeof *s);
-    v->stolen = stolen;
     if (!s)
         return;
     volatile uint32_t *version = &s->version;

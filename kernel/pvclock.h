@@ -16,7 +16,7 @@ struct vcpu;
 int pvclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 /* Fills the page that the guest registered. */
 void pvclock_write(struct vcpu *v);
-/* Before each entry: steal time, if the thread was off the CPU. */
-void pvclock_before_entry(struct vcpu *v);
+/* Steal time, where v->thread has waited since it was last written. */
+void pvclock_write_steal(struct vcpu *v);
 
 #endif

@@ -16,8 +16,7 @@
 struct schedule {
     struct sched_rq rq;
     struct thread idle;
-    uint64_t watch; /* WATCH_US in ticks */
-    bool resched;
+    uint64_t watch;               /* WATCH_US in ticks */
     struct thread *_Atomic woken; /* by other CPUs, latest first */
 };
 
@@ -55,7 +54,7 @@ static void enqueue(struct schedule *s, struct thread *t, uint64_t now)
     /* The waker cannot tell: the CPU that the thread sleeps on may be just leaving it. */
     sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
     if (sched_should_preempt(&s->rq, now))
-        s->resched = true;
+        this_cpu()->resched = true;
     else
         set_slice(s, now);
     publish(s);
@@ -152,7 +151,7 @@ void schedule(bool runnable)
     struct schedule *s = cpu->schedule;
     struct thread *before = cpu->current;
     uint64_t now = tsc_now();
-    s->resched = false;
+    this_cpu()->resched = false;
     if (before != &s->idle)
         sched_put(&s->rq, now, runnable);
     take_woken(s, now);
@@ -163,7 +162,7 @@ void schedule(bool runnable)
         push_surplus(s, now);
     struct sched_entity *se = sched_pick(&s->rq, now);
     struct thread *next = se ? CONTAINER_OF(se, struct thread, se) : &s->idle;
-    s->resched = false;
+    this_cpu()->resched = false;
     set_slice(s, now);
     if (next->ready_since)
         next->waited_ticks += now - next->ready_since;
@@ -187,12 +186,6 @@ void schedule(bool runnable)
     schedule_begin();
 }
 
-bool thread_should_yield(void)
-{
-    struct schedule *s = mine();
-    return s->resched || atomic_load_explicit(&s->woken, memory_order_relaxed);
-}
-
 void thread_yield(void)
 {
     struct schedule *s = mine();
@@ -209,7 +202,7 @@ void schedule_tick(uint64_t now)
     struct schedule *s = mine();
     take_woken(s, now);
     if (sched_should_preempt(&s->rq, now))
-        s->resched = true;
+        this_cpu()->resched = true;
     else
         set_slice(s, now);
     thread_watch(current_thread());

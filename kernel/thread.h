@@ -2,6 +2,7 @@
 #ifndef KERNEL_THREAD_H
 #define KERNEL_THREAD_H
 
+#include "kernel/percpu.h"
 #include "kernel/timer.h"
 #include "sched/sched.h"
 
@@ -51,8 +52,12 @@ _Noreturn void thread_exit(void);
 void thread_preempt_point(void);
 /* A preemption point of a thread that cannot use the CPU now: whoever waits here comes first. */
 void thread_yield(void);
-/* Has somebody with a better claim come? Then thread_preempt_point() switches. */
-bool thread_should_yield(void);
+/* Has somebody with a better claim come? Then thread_preempt_point() switches. Who was woken by another CPU comes with
+ * its interrupt. */
+static inline bool thread_should_yield(void)
+{
+    return this_cpu()->resched;
+}
 
 /* Each CPU: a run queue; then the CPU's idle loop. */
 bool schedule_init_cpu(void) MUST_CHECK;

@@ -53,7 +53,7 @@ int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
     return flags ? carry_out(v, kind, flags) : OK;
 }
 
-bool vcpu_skip(struct vcpu *v)
+bool vcpu_skip_slowly(struct vcpu *v)
 {
     uint8_t length = v->exit.instruction_length;
     if (!length) {

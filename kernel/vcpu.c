@@ -134,10 +134,12 @@ static void enter_guest(struct vcpu *v)
 {
     vcpu_prepare_events(v);
     fpu_load(v);
-    pvclock_before_entry(v);
+    if (v->thread->waited_ticks != v->stolen)
+        pvclock_write_steal(v);
     if (!word_enter(&v->word, this_cpu()->index))
         return;
-    inhibit_check(v);
+    /* No vCPU enters the guest with an acceleration that the mask does not allow: kernel/inhibit.c. */
+    ASSERT(v->accelerated == !atomic_load_explicit(&v->vm->inhibits.mask, memory_order_relaxed));
     v->handled = false;
     __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted(); not those behind quick exits */
     backend->run(v);
@@ -147,24 +149,30 @@ static void enter_guest(struct vcpu *v)
             thread_wake(waiter);
     }
     v->exits[v->exit.kind]++;
-    v->exit_rip = backend->get_rip(v);
     vcpu_exit(v);
 }
 
-void vcpu_main(void *arg)
+/* Serves and sleeps until there is nothing in the way of an entry; false: torn down. */
+static __attribute__((noinline)) bool make_ready(struct vcpu *v)
 {
-    struct vcpu *v = arg;
-    sleep(v);
     while (vcpu_serve(v)) {
         enum mp_state mp = word_mp(atomic_load(&v->word));
         if ((mp == MP_HALTED || mp == MP_HALTED_MASKED) && vcpu_has_wakeup(v)) {
             word_set_mp(&v->word, MP_RUNNABLE);
             mp = MP_RUNNABLE;
         }
-        if (mp != MP_RUNNABLE) {
-            park(v, mp);
-            continue;
-        }
+        if (mp == MP_RUNNABLE)
+            return true;
+        park(v, mp);
+    }
+    return false;
+}
+
+void vcpu_main(void *arg)
+{
+    struct vcpu *v = arg;
+    sleep(v);
+    while (word_ready(&v->word) || make_ready(v)) {
         if (thread_should_yield())
             thread_preempt_point();
         else

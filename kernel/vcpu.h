@@ -128,6 +128,11 @@ void vcpu_reset(struct vcpu *v, bool init);
 /* Runs the device world's entry point with page->upcall: OK, or E_INTR: the VM is ending. kernel/upcall.c */
 int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind) MUST_CHECK;
 /* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
-bool vcpu_skip(struct vcpu *v) MUST_CHECK;
+bool vcpu_skip_slowly(struct vcpu *v) MUST_CHECK;
+static inline MUST_CHECK bool vcpu_skip(struct vcpu *v)
+{
+    uint8_t length = v->exit.instruction_length;
+    return (length && backend->skip(v, length)) || vcpu_skip_slowly(v);
+}
 
 #endif

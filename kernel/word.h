@@ -82,6 +82,11 @@ static inline bool word_quiet(const vcpu_word *w)
 {
     return !(atomic_load_explicit(w, memory_order_relaxed) & WORD_REQUESTS);
 }
+/* Runnable, and nobody has asked for anything? */
+static inline bool word_ready(const vcpu_word *w)
+{
+    return !(atomic_load_explicit(w, memory_order_relaxed) & (WORD_REQUESTS | 7ull << WORD_MP_SHIFT));
+}
 /* ROOT, runnable, without any request, to GUEST on cpu; false: there is something to serve. */
 static inline bool word_enter(vcpu_word *w, uint32_t cpu)
 {

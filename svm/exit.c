@@ -3,25 +3,14 @@
 
 #include "lib/string.h"
 
-/* EXITINFO1 of IOIO (15.10.2), of a nested page fault (15.25.6). */
-enum { IO_IN = 1, IO_STRING = 4, IO_SIZE_SHIFT = 4, NPF_WRITE = 2, NPF_FETCH = 16 };
+/* EXITINFO1 of a nested page fault (15.25.6). */
+enum { NPF_WRITE = 2, NPF_FETCH = 16 };
 #define NPF_FINAL BIT(32)
 
 static void exception(struct exit *e, uint8_t vector)
 {
     e->kind = ABI_EXIT_EXCEPTION;
     e->u.exception.vector = vector;
-}
-
-void svm_decode_io(struct exit *e, const struct vmcb *c)
-{
-    uint64_t info = c->exit_info1;
-    e->kind = ABI_EXIT_IO;
-    e->u.io.port = (uint16_t)(info >> 16);
-    e->u.io.size = info >> IO_SIZE_SHIFT & 7;
-    e->u.io.write = !(info & IO_IN);
-    e->u.io.string = info & IO_STRING;
-    e->instruction_length = (uint8_t)(c->exit_info2 - c->rip);
 }
 
 static void mmio(struct exit *e, const struct vmcb *c)
@@ -72,6 +61,7 @@ void svm_decode_exit(struct vcpu *v)
     uint32_t code = (uint32_t)c->exit_code; /* INVALID is -1, in 32 or 64 bits */
     e->code = code;
     v->cr8 = svm_cr8(c);
+    v->exit_rip = c->rip;
     e->info[0] = c->exit_info1;
     e->info[1] = c->exit_info2;
     e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;

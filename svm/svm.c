@@ -71,7 +71,7 @@ static int cpu_enable(void)
     wrmsr(EFER, rdmsr(EFER) | EFER_SVME);
     wrmsr(VM_HSAVE_PA, page_to_pa(save).v);
     __asm__ volatile("vmsave" ::"a"(page_to_pa(host).v) : "memory");
-    s->host_state = host;
+    s->host_state = page_to_pa(host).v;
     s->save_area = save;
     asid_pool_init(&s->asids, svm_caps.asids);
     this_cpu()->backend = s;
@@ -87,6 +87,8 @@ static int svm_vcpu_create(struct vcpu *v)
         return E_NOMEM;
     }
     s->vmcb = c;
+    s->vmcb_pa = page_to_pa(c).v;
+    s->counted = svm_caps.nrip ? NULL : c;
     v->backend = s;
     c->intercept_dr = 0; /* DR0-3 are switched around each entry */
     /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
@@ -124,10 +126,10 @@ static void release(struct vcpu *v)
 {
     struct svm_cpu *cpu = this_cpu()->backend;
     struct svm_vcpu *s = svm_of(v);
-    if (cpu->breakpoints != s)
+    if (cpu->current != s)
         return;
     save_breakpoints(s->dr);
-    cpu->breakpoints = NULL;
+    cpu->current = NULL;
 }
 
 /* Of an instruction that may be a quick one: all of v->exit that its handler looks at. */
@@ -183,11 +185,16 @@ bool svm_exited(struct vcpu *v)
         quick = interrupted(v, c);
     } else if (decode_quickly(v, c)) {
         quick = vcpu_exit_quickly(v);
-        if (quick != QUICK_NOT) {
-            c->rip = c->next_rip;
-            c->next_rip = 0;
-            c->interrupt_shadow = 0;
+        uint64_t next_rip = c->next_rip;
+        c->next_rip = 0;
+        if (quick == QUICK_NOT) {
+            v->exit.instruction_length = (uint8_t)(next_rip - c->rip);
+            v->exit_rip = c->rip;
+            v->cr8 = svm_cr8(c);
+            return false;
         }
+        c->rip = next_rip;
+        c->interrupt_shadow = 0;
     }
     if (quick == QUICK_NOT) {
         svm_decode_exit(v);
@@ -205,30 +212,37 @@ bool svm_exited(struct vcpu *v)
     return true;
 }
 
+static void make_current(struct svm_cpu *cpu, struct svm_vcpu *s)
+{
+    s->vmcb->tlb_control = asid_use(&cpu->asids, &s->asid, this_cpu()->index) ? TLB_FLUSH_ALL : TLB_NOTHING;
+    s->vmcb->asid = s->asid.number;
+    load_breakpoints(s->dr);
+    cpu->current = s;
+}
+
+static __attribute__((noinline)) void run_step(struct vcpu *v, const struct svm_vcpu *s, const struct svm_cpu *cpu)
+{
+    struct svm_step step;
+    svm_step_begin(v, &step);
+    svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, s->counted);
+    svm_step_end(v, &step);
+}
+
 static void run(struct vcpu *v)
 {
     struct svm_vcpu *s = svm_of(v);
     struct svm_cpu *cpu = this_cpu()->backend;
     struct vmcb *c = s->vmcb;
-    c->tlb_control = asid_use(&cpu->asids, &s->asid, this_cpu()->index) ? TLB_FLUSH_ALL : TLB_NOTHING;
-    c->asid = s->asid.number;
     c->event_injection = v->event.valid ? injection(&v->event) : 0;
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
-    if (cpu->breakpoints != s) {
-        load_breakpoints(s->dr);
-        cpu->breakpoints = s;
-    }
-    uint64_t vmcb_pa = page_to_pa(c).v, host_pa = page_to_pa(cpu->host_state).v;
-    struct vmcb *counted = svm_caps.nrip ? NULL : c;
-    if (!s->step) {
-        svm_run(vmcb_pa, v->gpr, host_pa, v, counted);
-    } else {
-        struct svm_step step;
-        svm_step_begin(v, &step);
-        svm_run(vmcb_pa, v->gpr, host_pa, v, counted);
-        svm_step_end(v, &step);
-    }
+    c->tlb_control = TLB_NOTHING;
+    if (cpu->current != s)
+        make_current(cpu, s);
+    if (s->step)
+        run_step(v, s, cpu);
+    else
+        svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, s->counted);
     v->gpr[ABI_RSP] = c->rsp;
 }
 
@@ -240,6 +254,15 @@ static void set_rip(struct vcpu *v, uint64_t rip)
 {
     svm_of(v)->vmcb->rip = rip;
     svm_of(v)->vmcb->interrupt_shadow = 0;
+}
+static bool skip(struct vcpu *v, uint8_t length)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    if (c->rflags & (RFLAGS_TF | RFLAGS_RF))
+        return false;
+    c->rip += length;
+    c->interrupt_shadow = 0;
+    return true;
 }
 static uint64_t get_rflags(struct vcpu *v)
 {
@@ -318,6 +341,7 @@ static const struct backend svm = {.name = "svm",
                                    .set_regs = svm_set_regs,
                                    .get_rip = get_rip,
                                    .set_rip = set_rip,
+                                   .skip = skip,
                                    .get_rflags = get_rflags,
                                    .set_rflags = set_rflags,
                                    .set_shadow = set_shadow,

@@ -8,6 +8,8 @@
 
 struct svm_vcpu {
     struct vmcb *vmcb;
+    uint64_t vmcb_pa;
+    struct vmcb *counted; /* svm_run() */
     struct asid asid;
     uint64_t dr[4]; /* the guest's DR0-3 while they are not in the registers */
     bool step;      /* leave behind the next instruction: NMIs may come then */
@@ -16,9 +18,9 @@ struct svm_vcpu {
 
 struct svm_cpu {
     struct asid_pool asids;
-    void *host_state;             /* VMSAVE of root's own */
-    void *save_area;              /* VM_HSAVE_PA */
-    struct svm_vcpu *breakpoints; /* whose DR0-3 are in the registers: root uses none */
+    uint64_t host_state;      /* VMSAVE of root's own: a page, physical */
+    void *save_area;          /* VM_HSAVE_PA */
+    struct svm_vcpu *current; /* whose DR0-3 are in the registers, for root uses none; its ASID is this CPU's */
 };
 
 struct svm_caps {
@@ -42,7 +44,18 @@ static inline uint8_t svm_cr8(const struct vmcb *c)
 void svm_decode_exit(struct vcpu *v);
 /* Parts of that. What was on its way into the guest and did not arrive, goes in again (15.7.2); harmless twice. */
 void svm_take_back_event(struct vcpu *v, const struct vmcb *c);
-void svm_decode_io(struct exit *e, const struct vmcb *c);
+/* IOIO (15.10.2) */
+static inline void svm_decode_io(struct exit *e, const struct vmcb *c)
+{
+    enum { IN = 1, STRING = 4, SIZE_SHIFT = 4 };
+    uint64_t info = c->exit_info1;
+    e->kind = ABI_EXIT_IO;
+    e->u.io.port = (uint16_t)(info >> 16);
+    e->u.io.size = info >> SIZE_SHIFT & 7;
+    e->u.io.write = !(info & IN);
+    e->u.io.string = info & STRING;
+    e->instruction_length = (uint8_t)(c->exit_info2 - c->rip);
+}
 /* svm/step.c: around an entry, the second behind svm_decode_exit(). */
 struct svm_step {
     bool active, to_task;

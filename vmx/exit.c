@@ -267,6 +267,7 @@ bool vmx_exited(struct vcpu *v)
     s->rip = readn(GUEST_RIP);
     s->rflags = readn(GUEST_RFLAGS);
     s->interruptibility = read32(GUEST_INTERRUPTIBILITY);
+    v->exit_rip = s->rip;
     v->cr8 = s->virtual_apic[VIRTUAL_TPR] >> 4;
     /* Of no use for those that are no instruction's, which skip none. */
     e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);

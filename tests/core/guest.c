@@ -300,6 +300,11 @@ static void set_rip(struct vcpu *v, uint64_t rip)
 {
     of(v)->regs.rip = rip;
 }
+static bool skip(struct vcpu *v, uint8_t length)
+{
+    of(v)->regs.rip += length;
+    return true;
+}
 static uint64_t get_rflags(struct vcpu *v)
 {
     return of(v)->regs.rflags;
@@ -357,6 +362,7 @@ static const struct backend made_up = {
     .set_regs = set_regs,
     .get_rip = get_rip,
     .set_rip = set_rip,
+    .skip = skip,
     .get_rflags = get_rflags,
     .set_rflags = set_rflags,
     .in_shadow = in_shadow,
@@ -404,7 +410,7 @@ void fpu_reset(uint8_t *area)
 {
     (void)area;
 }
-void fpu_load(struct vcpu *v)
+void fpu_load_anew(struct vcpu *v)
 {
     (void)v;
 }
@@ -415,7 +421,7 @@ void pvclock_write(struct vcpu *v)
 {
     (void)v;
 }
-void pvclock_before_entry(struct vcpu *v)
+void pvclock_write_steal(struct vcpu *v)
 {
     (void)v;
 }
