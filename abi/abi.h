@@ -180,14 +180,18 @@ struct abi_task_switch {
     uint32_t error_code;
 };
 
+struct abi_io {
+    uint16_t port;
+    uint8_t size; /* 1, 2, 4 */
+    uint8_t write;
+};
+
 struct abi_upcall {
     uint32_t kind;
     uint32_t reserved;
     union {
         struct {
-            uint16_t port;
-            uint8_t size; /* 1, 2, 4 */
-            uint8_t write;
+            struct abi_io access;
             uint32_t value; /* for a write: zero-extended */
         } io;
         struct {

@@ -18,9 +18,8 @@ struct exit {
     uint64_t info[2];           /* the vendor's details, for messages */
     union {
         struct {
-            uint16_t port;
-            uint8_t size;
-            bool write, string;
+            struct abi_io access;
+            bool string;
         } io;
         struct {
             uint64_t gpa;
@@ -65,8 +64,6 @@ struct backend {
     void (*switch_task)(struct vcpu *v, const struct abi_regs *regs, const uint64_t pdpte[4]);
     uint64_t (*get_rip)(struct vcpu *v);
     void (*set_rip)(struct vcpu *v, uint64_t rip); /* ends an interrupt shadow */
-    /* RIP moves on by length bytes, as set_rip; false: not, for RFLAGS has TF or RF (SDM Vol. 3, 18.3.1). */
-    bool (*skip)(struct vcpu *v, uint8_t length);
     uint64_t (*get_rflags)(struct vcpu *v);
     void (*set_rflags)(struct vcpu *v, uint64_t rflags);
     void (*set_shadow)(struct vcpu *v); /* as after MOV SS */

@@ -32,30 +32,29 @@ static void finish_eoi(struct vcpu *v)
     (void)!vcpu_upcall(v, ABI_UPCALL_EOI); /* should the VM be ending, the next serving sees it */
 }
 
-static void do_io(struct vcpu *v)
+static __attribute__((noinline)) void do_io(struct vcpu *v)
 {
+    static const uint32_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
     const struct exit *e = &v->exit;
     if (e->u.io.string) {
         memset(&v->page->upcall.u, 0, sizeof v->page->upcall.u);
         (void)!vcpu_upcall(v, ABI_UPCALL_EMULATE);
         return;
     }
-    uint64_t mask = e->u.io.size == 4 ? 0xffffffff : e->u.io.size == 2 ? 0xffff : 0xff;
     struct abi_upcall *u = &v->page->upcall;
-    u->u.io.port = e->u.io.port;
-    u->u.io.size = e->u.io.size;
-    u->u.io.write = e->u.io.write;
-    u->u.io.value = (uint32_t)(v->gpr[ABI_RAX] & mask);
+    u->u.io.access = e->u.io.access;
+    u->u.io.value = (uint32_t)(v->gpr[ABI_RAX] & masks[e->u.io.access.size]);
     if (vcpu_upcall(v, ABI_UPCALL_IO))
         return;
     uint32_t value = v->page->reply.value;
-    if (!vcpu_skip(v))
+    if (!vcpu_skip(v) || e->u.io.access.write)
         return;
-    if (!e->u.io.write) /* a 32-bit result clears the upper half, smaller ones leave the rest alone */
-        v->gpr[ABI_RAX] = mask == 0xffffffff ? value : (v->gpr[ABI_RAX] & ~mask) | (value & mask);
+    uint64_t mask = masks[e->u.io.access.size],
+             keep = mask == 0xffffffff ? 0 : ~mask; /* 32 bits clear the upper half */
+    v->gpr[ABI_RAX] = (v->gpr[ABI_RAX] & keep) | (value & mask);
 }
 
-static void do_mmio(struct vcpu *v)
+static __attribute__((noinline)) void do_mmio(struct vcpu *v)
 {
     const struct exit *e = &v->exit;
     if (v->event.valid) { /* the access is not the instruction's at RIP, which is all that can be emulated */
@@ -74,7 +73,7 @@ static void do_mmio(struct vcpu *v)
         finish_eoi(v);
 }
 
-static void do_msr(struct vcpu *v, bool write)
+static __attribute__((noinline)) void do_msr(struct vcpu *v, bool write)
 {
     uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
@@ -215,12 +214,15 @@ static enum quick interrupt_quickly(struct vcpu *v)
     return serve_quickly(v);
 }
 
-/* ACPI 6.4, 4.8.3.3: the count that the device world's TMR_STS goes by. */
-static enum quick pm_timer_quickly(struct vcpu *v)
+/* ACPI 6.4, 4.8.3.3: the count that the device world's TMR_STS goes by. No port access has an exception any more that
+ * has exited. */
+static enum quick io_quickly(struct vcpu *v)
 {
     const struct exit *e = &v->exit;
-    if (e->u.io.port != ABI_PM_TIMER_PORT || e->u.io.size != PM_TIMER_SIZE || e->u.io.write || e->u.io.string)
+    if (e->u.io.string)
         return QUICK_NOT;
+    if (e->u.io.access.port != ABI_PM_TIMER_PORT || e->u.io.access.size != PM_TIMER_SIZE || e->u.io.access.write)
+        return QUICK_SKIP;
     v->gpr[ABI_RAX] = (uint32_t)mul_div(tsc_now(), ABI_PM_TIMER_HZ, tsc_hz());
     return QUICK_AGAIN;
 }
@@ -229,20 +231,15 @@ enum quick vcpu_exit_quickly(struct vcpu *v)
 {
     static enum quick (*const handlers[ABI_EXITS])(struct vcpu *) = {
         [ABI_EXIT_CPUID] = cpuid_quickly,         [ABI_EXIT_RDMSR] = rdmsr_quickly,
-        [ABI_EXIT_WRMSR] = wrmsr_quickly,         [ABI_EXIT_IO] = pm_timer_quickly,
+        [ABI_EXIT_WRMSR] = wrmsr_quickly,         [ABI_EXIT_IO] = io_quickly,
         [ABI_EXIT_HYPERCALL] = hypercall_quickly, [ABI_EXIT_INTERRUPT] = interrupt_quickly,
     };
     enum quick (*handler)(struct vcpu *) = handlers[v->exit.kind];
     return handler ? handler(v) : QUICK_NOT;
 }
 
-void vcpu_exit(struct vcpu *v)
+static __attribute__((noinline)) void handle(struct vcpu *v)
 {
-    if (v->handled) { /* CR8 has been followed, and TPR may have changed since */
-        finish_eoi(v);
-        return;
-    }
-    follow_cr8(v);
     switch (v->exit.kind) {
     case ABI_EXIT_INTERRUPT:
     case ABI_EXIT_NMI:
@@ -263,9 +260,6 @@ void vcpu_exit(struct vcpu *v)
         return;
     case ABI_EXIT_WRMSR:
         do_msr(v, true);
-        return;
-    case ABI_EXIT_IO:
-        do_io(v);
         return;
     case ABI_EXIT_MMIO:
         do_mmio(v);
@@ -304,4 +298,17 @@ void vcpu_exit(struct vcpu *v)
     default:
         end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses");
     }
+}
+
+void vcpu_exit(struct vcpu *v)
+{
+    if (v->quick == QUICK_DONE) { /* CR8 has been followed, and TPR may have changed since */
+        finish_eoi(v);
+        return;
+    }
+    follow_cr8(v);
+    if (v->exit.kind == ABI_EXIT_IO)
+        do_io(v);
+    else
+        handle(v);
 }

@@ -37,19 +37,16 @@ __attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_k
     return OK;
 }
 
-int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
+int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind)
 {
-    struct abi_page *page = v->page;
     struct thread *t = v->thread;
     if (atomic_load(&v->vm->ending)) /* whoever pokes a thread does so once, and this one may have slept since */
         return E_INTR;
-    page->upcall.kind = kind;
-    if (BIT(kind) & (BIT(ABI_UPCALL_EMULATE) | BIT(ABI_UPCALL_LENGTH) | BIT(ABI_UPCALL_TASK_SWITCH)))
-        backend->get_regs(v, &page->regs);
+    v->page->upcall.kind = kind;
     t->upcall_ticks = t->se.run_ticks;
-    if (user_enter(WORLD_IMAGE_BASE, WORLD_STACKS_BASE + (t->slot + 1) * WORLD_STACK_STRIDE - 8, t->slot))
+    if (user_enter(WORLD_IMAGE_BASE, v->world_rsp, t->slot))
         return E_INTR;
-    uint32_t flags = page->reply.flags;
+    uint32_t flags = v->page->reply.flags;
     return flags ? carry_out(v, kind, flags) : OK;
 }
 

@@ -34,6 +34,7 @@ int vcpu_create(struct vm *vm, uint32_t index)
     v->vm = vm;
     v->index = index;
     v->page = vm->world->pages[ABI_SLOT_VCPU(index)];
+    v->world_rsp = WORLD_STACKS_BASE + (ABI_SLOT_VCPU(index) + 1) * WORLD_STACK_STRIDE - 8;
     v->eoi_vector = -1;
     v->word = word_make(WHERE_PARKED, MP_UNINITIALIZED) | BIT(REQ_APIC); /* nobody has told it yet */
     v->timer.fired = timer_fired;
@@ -140,7 +141,6 @@ static void enter_guest(struct vcpu *v)
         return;
     /* No vCPU enters the guest with an acceleration that the mask does not allow: kernel/inhibit.c. */
     ASSERT(v->accelerated == !atomic_load_explicit(&v->vm->inhibits.mask, memory_order_relaxed));
-    v->handled = false;
     __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted(); not those behind quick exits */
     backend->run(v);
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {

@@ -20,6 +20,14 @@ struct event {
 };
 enum event_type { EVENT_INTERRUPT = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFTWARE = 4 };
 
+/* How far an exit has been handled: vcpu_exit_quickly(). */
+enum quick {
+    QUICK_NOT,  /* nothing is done */
+    QUICK_SKIP, /* nothing is done, but the back end moves RIP behind the instruction, and ends an interrupt shadow */
+    QUICK_DONE, /* it does so, and all else is done */
+    QUICK_AGAIN /* it does so, counts the exit and enters again, with v->event; else it leaves this in v->quick */
+};
+
 enum { VCPU_CPUID_ENTRIES = 8 };
 
 /* Is there a vCPU without a LAPIC, in any VM? */
@@ -31,11 +39,12 @@ struct vcpu {
     uint32_t index;
     struct thread *thread;
     struct abi_page *page; /* of its slot in the device world */
+    uint64_t world_rsp;    /* where its stack there begins */
     void *backend;         /* the back end's own */
 
     uint64_t gpr[ABI_GPRS]; /* as of the last exit; all sixteen, to be changed by root at will */
     struct exit exit;
-    bool handled;       /* v->exit, by vcpu_exit_quickly() */
+    enum quick quick;   /* exit has been handled so far */
     uint8_t cr8;        /* as of the last exit */
     struct event event; /* to be injected at the next entry; the back end clears or sets it when it exits */
     bool nmi_pending;   /* latched, not injected yet */
@@ -112,12 +121,6 @@ bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
  * - of an instruction, that its length is known, and RFLAGS has neither TF nor RF: else vcpu_skip() has to see to it.
  * kernel/exit.c
  */
-enum quick {
-    QUICK_NOT,  /* nothing is done */
-    QUICK_DONE, /* the back end moves RIP behind the instruction, ends an interrupt shadow, sets v->handled and returns
-                 */
-    QUICK_AGAIN /* it moves RIP, ends an interrupt shadow, counts the exit and enters again, with v->event */
-};
 enum quick vcpu_exit_quickly(struct vcpu *v);
 /* DONE or AGAIN: events that were asked for are in v->event, or have windows. kernel/serve.c */
 enum quick vcpu_serve_events(struct vcpu *v);
@@ -126,13 +129,18 @@ void vcpu_exit(struct vcpu *v);
 /* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */
 void vcpu_reset(struct vcpu *v, bool init);
 /* Runs the device world's entry point with page->upcall: OK, or E_INTR: the VM is ending. kernel/upcall.c */
-int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind) MUST_CHECK;
+int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind) MUST_CHECK;
+static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
+{
+    if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH || kind == ABI_UPCALL_TASK_SWITCH)
+        backend->get_regs(v, &v->page->regs);
+    return vcpu_enter_world(v, kind);
+}
 /* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
 bool vcpu_skip_slowly(struct vcpu *v) MUST_CHECK;
 static inline MUST_CHECK bool vcpu_skip(struct vcpu *v)
 {
-    uint8_t length = v->exit.instruction_length;
-    return (length && backend->skip(v, length)) || vcpu_skip_slowly(v);
+    return v->quick == QUICK_SKIP || vcpu_skip_slowly(v);
 }
 
 #endif

@@ -1,6 +1,5 @@
 #include "kernel/word.h"
 
-#define CPU_MASK    (0xfffull << WORD_CPU_SHIFT)
 #define WHERE_MASK  (3ull << WORD_WHERE_SHIFT)
 #define MP_MASK     (7ull << WORD_MP_SHIFT)
 #define SIPI_MASK   (0xffull << WORD_SIPI_SHIFT)
@@ -120,14 +119,6 @@ bool word_start(vcpu_word *w)
             return false;
     } while (!atomic_compare_exchange_weak(w, &old, set_mp(set_where(old, WHERE_ROOT), MP_RUNNABLE)));
     return true;
-}
-
-bool word_leave(vcpu_word *w)
-{
-    uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(w, &old, set_where(old, WHERE_ROOT) & ~(WORD_ACK | CPU_MASK)))
-        ;
-    return old & WORD_ACK;
 }
 
 bool word_park(vcpu_word *w, enum mp_state mp)

@@ -95,7 +95,15 @@ static inline bool word_enter(vcpu_word *w, uint32_t cpu)
     return atomic_compare_exchange_strong(w, &old, new);
 }
 /* GUEST to ROOT. True: somebody waits for that. */
-bool word_leave(vcpu_word *w);
+static inline bool word_leave(vcpu_word *w)
+{
+    const uint64_t guest = 3ull << WORD_WHERE_SHIFT | 0xfffull << WORD_CPU_SHIFT | WORD_ACK;
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(w, &old, old & ~guest))
+        ;
+    return old & WORD_ACK;
+}
+static_assert(WHERE_ROOT == 0, "leaving clears bits");
 /* ROOT to PARKED in the state mp; false, and nothing changed but the state: a request that wakes in it is pending. */
 bool word_park(vcpu_word *w, enum mp_state mp);
 /* Changes the mp_state. */

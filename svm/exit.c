@@ -60,8 +60,6 @@ void svm_decode_exit(struct vcpu *v)
     struct exit *e = &v->exit;
     uint32_t code = (uint32_t)c->exit_code; /* INVALID is -1, in 32 or 64 bits */
     e->code = code;
-    v->cr8 = svm_cr8(c);
-    v->exit_rip = c->rip;
     e->info[0] = c->exit_info1;
     e->info[1] = c->exit_info2;
     e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
@@ -100,6 +98,7 @@ void svm_decode_exit(struct vcpu *v)
         return;
     case EXIT_IOIO:
         svm_decode_io(e, c);
+        e->instruction_length = (uint8_t)(c->exit_info2 - c->rip);
         return;
     case EXIT_MSR:
         e->kind = c->exit_info1 & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;

@@ -185,23 +185,18 @@ bool svm_exited(struct vcpu *v)
         quick = interrupted(v, c);
     } else if (decode_quickly(v, c)) {
         quick = vcpu_exit_quickly(v);
-        uint64_t next_rip = c->next_rip;
-        c->next_rip = 0;
-        if (quick == QUICK_NOT) {
-            v->exit.instruction_length = (uint8_t)(next_rip - c->rip);
-            v->exit_rip = c->rip;
-            v->cr8 = svm_cr8(c);
-            return false;
+        if (quick != QUICK_NOT) {
+            c->rip = c->next_rip;
+            c->next_rip = 0;
+            c->interrupt_shadow = 0;
         }
-        c->rip = next_rip;
-        c->interrupt_shadow = 0;
     }
-    if (quick == QUICK_NOT) {
-        svm_decode_exit(v);
-        return false;
-    }
-    if (quick == QUICK_DONE || s->step) {
-        v->handled = true;
+    if (quick != QUICK_AGAIN || s->step) {
+        v->quick = quick == QUICK_AGAIN ? QUICK_DONE : quick;
+        v->exit_rip = c->rip;
+        v->cr8 = svm_cr8(c);
+        if (quick == QUICK_NOT)
+            svm_decode_exit(v);
         return false;
     }
     v->exits[v->exit.kind]++;
@@ -254,15 +249,6 @@ static void set_rip(struct vcpu *v, uint64_t rip)
 {
     svm_of(v)->vmcb->rip = rip;
     svm_of(v)->vmcb->interrupt_shadow = 0;
-}
-static bool skip(struct vcpu *v, uint8_t length)
-{
-    struct vmcb *c = svm_of(v)->vmcb;
-    if (c->rflags & (RFLAGS_TF | RFLAGS_RF))
-        return false;
-    c->rip += length;
-    c->interrupt_shadow = 0;
-    return true;
 }
 static uint64_t get_rflags(struct vcpu *v)
 {
@@ -341,7 +327,6 @@ static const struct backend svm = {.name = "svm",
                                    .set_regs = svm_set_regs,
                                    .get_rip = get_rip,
                                    .set_rip = set_rip,
-                                   .skip = skip,
                                    .get_rflags = get_rflags,
                                    .set_rflags = set_rflags,
                                    .set_shadow = set_shadow,

@@ -50,11 +50,10 @@ static inline void svm_decode_io(struct exit *e, const struct vmcb *c)
     enum { IN = 1, STRING = 4, SIZE_SHIFT = 4 };
     uint64_t info = c->exit_info1;
     e->kind = ABI_EXIT_IO;
-    e->u.io.port = (uint16_t)(info >> 16);
-    e->u.io.size = info >> SIZE_SHIFT & 7;
-    e->u.io.write = !(info & IN);
+    e->u.io.access.port = (uint16_t)(info >> 16);
+    e->u.io.access.size = info >> SIZE_SHIFT & 7;
+    e->u.io.access.write = !(info & IN);
     e->u.io.string = info & STRING;
-    e->instruction_length = (uint8_t)(c->exit_info2 - c->rip);
 }
 /* svm/step.c: around an entry, the second behind svm_decode_exit(). */
 struct svm_step {

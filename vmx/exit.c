@@ -92,9 +92,9 @@ static void io(struct exit *e)
 {
     uint64_t how = e->info[0] = readn(EXIT_QUALIFICATION);
     e->kind = ABI_EXIT_IO;
-    e->u.io.port = (uint16_t)(how >> 16);
-    e->u.io.size = (how & IO_SIZE) + 1;
-    e->u.io.write = !(how & IO_IN);
+    e->u.io.access.port = (uint16_t)(how >> 16);
+    e->u.io.access.size = (how & IO_SIZE) + 1;
+    e->u.io.access.write = !(how & IO_IN);
     e->u.io.string = how & IO_STRING;
 }
 
@@ -273,8 +273,8 @@ bool vmx_exited(struct vcpu *v)
     e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);
     e->code = read32(EXIT_REASON);
     enum quick quick = handle_quickly(v);
-    v->handled = quick == QUICK_DONE;
     if (quick != QUICK_AGAIN) {
+        v->quick = quick;
         s->rsp = v->gpr[ABI_RSP] = readn(GUEST_RSP);
         return false;
     }

@@ -156,15 +156,6 @@ void vmx_set_rip(struct vcpu *v, uint64_t rip)
         vmx_put_interruptibility(s, s->interruptibility & ~(uint32_t)IN_SHADOW);
 }
 
-bool vmx_skip(struct vcpu *v, uint8_t length)
-{
-    const struct vmx_vcpu *s = vmx_of(v);
-    bool may = !(s->rflags & (RFLAGS_TF | RFLAGS_RF));
-    if (may)
-        vmx_set_rip(v, s->rip + length);
-    return may;
-}
-
 uint64_t vmx_get_rflags(struct vcpu *v)
 {
     return vmx_of(v)->rflags;

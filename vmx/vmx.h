@@ -126,7 +126,6 @@ void vmx_prepare_entry(struct vcpu *v); /* v->event and all that has changed, bu
 void vmx_run(struct vcpu *v);
 uint64_t vmx_get_rip(struct vcpu *v);
 void vmx_set_rip(struct vcpu *v, uint64_t rip);
-bool vmx_skip(struct vcpu *v, uint8_t length);
 uint64_t vmx_get_rflags(struct vcpu *v);
 void vmx_set_rflags(struct vcpu *v, uint64_t rflags);
 void vmx_set_shadow(struct vcpu *v);

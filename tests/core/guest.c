@@ -165,7 +165,7 @@ static bool instruction(struct vcpu *v)
         return true;
     case 2:
         simple_exit(v, ABI_EXIT_IO);
-        v->exit.u.io.size = 1;
+        v->exit.u.io.access.size = 1;
         return true;
     case 3:
     case 4:
@@ -245,7 +245,7 @@ static void run(struct vcpu *v)
             irq_window();
         bool may = !v->event.valid && (v->exit.kind == ABI_EXIT_INTERRUPT || v->exit.instruction_length);
         quick = may ? vcpu_exit_quickly(v) : QUICK_NOT;
-        v->handled = quick == QUICK_DONE;
+        v->quick = quick;
     } while (quick == QUICK_AGAIN);
 }
 
@@ -299,11 +299,6 @@ static uint64_t get_rip(struct vcpu *v)
 static void set_rip(struct vcpu *v, uint64_t rip)
 {
     of(v)->regs.rip = rip;
-}
-static bool skip(struct vcpu *v, uint8_t length)
-{
-    of(v)->regs.rip += length;
-    return true;
 }
 static uint64_t get_rflags(struct vcpu *v)
 {
@@ -362,7 +357,6 @@ static const struct backend made_up = {
     .set_regs = set_regs,
     .get_rip = get_rip,
     .set_rip = set_rip,
-    .skip = skip,
     .get_rflags = get_rflags,
     .set_rflags = set_rflags,
     .in_shadow = in_shadow,

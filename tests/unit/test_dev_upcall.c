@@ -74,9 +74,9 @@ static void setup(void)
 static void io(uint16_t port, uint8_t bytes, bool write, uint32_t value)
 {
     page.upcall.kind = ABI_UPCALL_IO;
-    page.upcall.u.io.port = port;
-    page.upcall.u.io.size = bytes;
-    page.upcall.u.io.write = write;
+    page.upcall.u.io.access.port = port;
+    page.upcall.u.io.access.size = bytes;
+    page.upcall.u.io.access.write = write;
     page.upcall.u.io.value = value;
     serve(SLOT);
     CHECK_EQ(page.reply.flags, 0);

@@ -28,10 +28,10 @@ static inline void serve_io(struct abi_page *page, unsigned slot)
 
     page->reply.flags = 0;
     machine_enter(slot);
-    if (upcall->u.io.write)
-        bus_port_write(upcall->u.io.port, upcall->u.io.size, upcall->u.io.value);
+    if (upcall->u.io.access.write)
+        bus_port_write(upcall->u.io.access.port, upcall->u.io.access.size, upcall->u.io.value);
     else
-        page->reply.value = bus_port_read(upcall->u.io.port, upcall->u.io.size);
+        page->reply.value = bus_port_read(upcall->u.io.access.port, upcall->u.io.access.size);
     machine_leave();
 }
 
