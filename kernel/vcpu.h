@@ -80,16 +80,25 @@ static inline bool vcpu_serve(struct vcpu *v)
 {
     return word_quiet(&v->word) || vcpu_serve_requests(v);
 }
+/* Is nothing on its way into the guest? */
+static inline bool vcpu_quiet(const struct vcpu *v)
+{
+    return !v->event.valid && !v->nmi_pending && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
+}
 /* Chooses the event for the next entry, or opens windows for it. kernel/inject.c */
 void vcpu_prepare_anew(struct vcpu *v);
 static inline void vcpu_prepare_events(struct vcpu *v)
 {
-    bool same = !v->windows && !v->event.valid && !v->nmi_pending && !v->nmi_blocked; /* as for the last entry */
-    if (!same || !vcpu_has_lapic(v) || !lapic_quiet(v->lapic))
+    if (v->windows || v->nmi_blocked || !vcpu_quiet(v))
         vcpu_prepare_anew(v);
 }
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
-bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
+bool vcpu_is_woken(struct vcpu *v);
+/* Would HLT end at once? */
+static inline bool vcpu_has_wakeup(struct vcpu *v)
+{
+    return !vcpu_quiet(v) && vcpu_is_woken(v);
+}
 /* Handles v->exit. kernel/exit.c */
 void vcpu_exit(struct vcpu *v);
 /* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */

@@ -159,18 +159,8 @@ static struct lapic *by_index(const struct lapic_domain *d, uint32_t dest)
  * IPIs are edge-triggered whatever the ICR says, INIT level de-assert does nothing (11.6.1, since the Pentium 4), and
  * the combinations with a shorthand that table 11-3 calls invalid are sent as they are written.
  */
-void lapic_send_ipi(struct lapic *l, uint64_t icr)
+static __attribute__((noinline)) void send_message(struct lapic *l, uint64_t icr)
 {
-    uint32_t not_usual = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
-
-    if (!not_usual && (icr & 0xf0) && lapic_mode(l) == LAPIC_X2APIC) {
-        struct lapic *to = by_index(l->domain, ICR_DESTINATION(icr));
-        if (to) {
-            if (to->svr & SVR_ENABLE)
-                lapic_post(to, icr & APIC_VECTOR, false);
-            return;
-        }
-    }
     struct message m = {
         .dest = ICR_DESTINATION(icr),
         .logical = icr & ICR_LOGICAL,
@@ -195,6 +185,21 @@ void lapic_send_ipi(struct lapic *l, uint64_t icr)
         deliver(l, &m);
     else
         route(l->domain, &m, (icr & ICR_SHORTHAND) == ICR_ALL_BUT_SELF ? l : NULL);
+}
+
+/* Most are fixed, and to one vCPU. */
+void lapic_send_ipi(struct lapic *l, uint64_t icr)
+{
+    uint32_t unusual = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
+    bool legal = icr & APIC_VECTOR & ~0xfull;
+    struct lapic *to = NULL;
+
+    if (!unusual && legal && lapic_mode(l) == LAPIC_X2APIC)
+        to = by_index(l->domain, ICR_DESTINATION(icr));
+    if (!to)
+        send_message(l, icr);
+    else if (to->svr & SVR_ENABLE)
+        lapic_post(to, icr & APIC_VECTOR, false);
 }
 
 /* 11.11: address bits 19:12 destination, 3 redirection hint, 2 logical; data as the ICR's low half. A redirection hint

@@ -132,10 +132,18 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now);
 
 /* CR8 is TPR[7:4] (11.8.6). v is 0..15; that MOV CR8 takes #GP for more is the caller's affair. */
-uint8_t lapic_get_cr8(const struct lapic *l);
+static inline uint8_t lapic_get_cr8(const struct lapic *l)
+{
+    return (uint8_t)(l->tpr >> 4);
+}
 void lapic_set_cr8(struct lapic *l, uint8_t v);
 /* Has the TPR been written since the last call, by whatever means? */
-bool lapic_take_tpr(struct lapic *l);
+static inline bool lapic_take_tpr(struct lapic *l)
+{
+    bool written = l->tpr_written;
+    l->tpr_written = false;
+    return written;
+}
 
 /* ---- Interrupts in (ipi.c) ------------------------------------------------------------------------------------ */
 

@@ -137,10 +137,9 @@ BREAKS = [
      "    if (timer)\n        timer->busy++;\n    spin_unlock(&t->lock);",
      "    spin_unlock(&t->lock);\n    if (timer)\n        timer->busy++;"),
     ("posted bits are looked at before ON is cleared", True, "lapic/lapic.c",
-     "        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);\n"
-     "    }\n}",
-     "        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);\n"
-     "    }\n    l->on = false;\n}"),
+     "    atomic_exchange_explicit(&l->on, false, memory_order_acq_rel);\n    take_word(l, 0);\n    take_word(l, 1);\n"
+     "    take_word(l, 2);\n    take_word(l, 3);\n",
+     "    take_word(l, 0);\n    take_word(l, 1);\n    take_word(l, 2);\n    take_word(l, 3);\n    l->on = false;\n"),
     ("a reset clears ON last", False, "lapic/lapic.c",
      "    l->extint = false;\n    l->svr = 0xff;", "    l->extint = false;\n    l->on = false;\n    l->svr = 0xff;"),
     ("ON is set before the bit", False, "lapic/ipi.c",
