@@ -190,15 +190,21 @@ static __attribute__((noinline)) void send_message(struct lapic *l, uint64_t icr
 /* Most are fixed, and to one vCPU. */
 void lapic_send_ipi(struct lapic *l, uint64_t icr)
 {
-    uint32_t unusual = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
+    uint32_t how = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
     bool legal = icr & APIC_VECTOR & ~0xfull;
     struct lapic *to = NULL;
 
-    if (!unusual && legal && lapic_mode(l) == LAPIC_X2APIC)
+    if (legal && how == DELIVERY_FIXED && lapic_mode(l) == LAPIC_X2APIC)
         to = by_index(l->domain, ICR_DESTINATION(icr));
+    else if (legal && how == (DELIVERY_FIXED | ICR_SELF))
+        to = l;
     if (!to)
         send_message(l, icr);
-    else if (to->svr & SVR_ENABLE)
+    else if (!(to->svr & SVR_ENABLE)) /* 11.4.7.2 */
+        return;
+    else if (to == l)
+        lapic_request(l, icr & APIC_VECTOR, false);
+    else
         lapic_post(to, icr & APIC_VECTOR, false);
 }
 
@@ -237,6 +243,16 @@ void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i)
         l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);
     else if (m.mode != DELIVERY_LOWEST && m.mode != DELIVERY_SIPI)
         deliver(l, &m);
+}
+
+/* Fixed, it needs no message to itself. */
+void lapic_lvt_raise_own(struct lapic *l, enum lapic_lvt i)
+{
+    uint32_t lvt = l->lvt[i];
+    if (lvt & (LVT_MASKED | APIC_DELIVERY_MODE))
+        lapic_lvt_raise(l, i);
+    else if (l->svr & SVR_ENABLE)
+        lapic_request(l, lvt & APIC_VECTOR, lvt & APIC_TRIGGER_LEVEL);
 }
 
 /*

@@ -110,6 +110,17 @@ static inline __attribute__((always_inline)) void take_word(struct lapic *l, uns
     l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);
 }
 
+void lapic_request(struct lapic *l, uint8_t vector, bool level)
+{
+    uint64_t bit = BIT(vector % 64);
+    if (vector < 16) {
+        (void)without_illegal(l, 0);
+        return;
+    }
+    add(&l->irr, vector / 64, bit);
+    l->tmr[vector / 64] = (l->tmr[vector / 64] & ~bit) | (level ? bit : 0);
+}
+
 /* The other side of lapic_post(), which explains the order. */
 void lapic_take_posted(struct lapic *l)
 {
@@ -190,7 +201,7 @@ void lapic_error(struct lapic *l, uint32_t error)
     if (l->error_sent || l->lvt[LAPIC_LVT_ERROR] & LVT_MASKED)
         return;
     l->error_sent = true;
-    lapic_lvt_raise(l, LAPIC_LVT_ERROR);
+    lapic_lvt_raise_own(l, LAPIC_LVT_ERROR);
 }
 
 bool lapic_lint0_in_service(const struct lapic *l)
@@ -208,7 +219,7 @@ void lapic_lint0_sample(struct lapic *l)
         return;
     lapic_drain(l);
     if (!lapic_lint0_in_service(l))
-        lapic_lvt_raise(l, LAPIC_LVT_LINT0);
+        lapic_lvt_raise_own(l, LAPIC_LVT_LINT0);
 }
 
 void lapic_set_cr8(struct lapic *l, uint8_t v)

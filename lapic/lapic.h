@@ -38,7 +38,8 @@ struct lapic_domain {
     /* By vCPU index. An entry becomes non-NULL by a release store after lapic_init(), NULL again when withdrawn; its
      * memory must outlive the calls on the domain that began before. */
     struct lapic **lapics;
-    /* Tell that vCPU. Called from whatever CPU found the cause, the vCPU's own included; must not block. */
+    /* Tell that vCPU. Called from whatever CPU found the cause; must not block. A vector that a LAPIC's own thread
+     * raises in it, by a register or the timer, is not told. */
     void (*signal)(void *ctx, uint32_t index, enum lapic_signal what, uint8_t vector);
     /* The EOI broadcast of a level-triggered vector; on that vCPU's thread, inside the EOI register's write. */
     void (*eoi)(void *ctx, uint32_t index, uint8_t vector);
