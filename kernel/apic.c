@@ -41,28 +41,28 @@ enum {
 
 #define ICR_LOOKS 100000 /* an IPI is on its way in microseconds */
 
-static volatile uint32_t *page; /* NULL: x2APIC mode */
+volatile uint32_t *apic_page; /* NULL: x2APIC mode; for kernel/trap.asm, too */
 static bool tsc_deadline;
 static uint64_t timer_hz;
 static uint64_t timer_per_tick; /* of the TSC, times 2^24 */
 
 static uint32_t get(uint32_t reg)
 {
-    return page ? page[reg / 4] : (uint32_t)rdmsr(X2APIC_MSRS + reg / 16);
+    return apic_page ? apic_page[reg / 4] : (uint32_t)rdmsr(X2APIC_MSRS + reg / 16);
 }
 
 static void set(uint32_t reg, uint32_t v)
 {
-    if (page)
-        page[reg / 4] = v;
+    if (apic_page)
+        apic_page[reg / 4] = v;
     else
         wrmsr(X2APIC_MSRS + reg / 16, v);
 }
 
 /* In x2APIC mode the write does not wait for earlier stores; who sends an IPI wants them to be seen (SDM 11.12.3). */
-static void send(uint32_t destination, uint32_t command)
+static inline void send(uint32_t destination, uint32_t command)
 {
-    if (!page) {
+    if (!apic_page) {
         __asm__ volatile("mfence; lfence" ::: "memory");
         wrmsr(X2APIC_MSRS + ICR / 16, (uint64_t)destination << 32 | command);
         return;
@@ -89,8 +89,8 @@ bool apic_init(void)
     irq_register(VECTOR_ERROR, error_interrupt);
     if (cpuid(1, 0).ecx >> 21 & 1)
         return true;
-    page = map_device(pa(rdmsr(IA32_APIC_BASE) & 0xffffff000ull), PAGE_SIZE);
-    return page;
+    apic_page = map_device(pa(rdmsr(IA32_APIC_BASE) & 0xffffff000ull), PAGE_SIZE);
+    return apic_page;
 }
 
 /* 10 ms of the counter against the TSC. */
@@ -111,7 +111,7 @@ static void calibrate(void)
 void apic_enable(void)
 {
     uint64_t base = rdmsr(IA32_APIC_BASE) | BASE_ENABLE;
-    if (!page)
+    if (!apic_page)
         base |= BASE_X2APIC;
     wrmsr(IA32_APIC_BASE, base);
     set(SVR, 0x100 | VECTOR_SPURIOUS);
@@ -130,7 +130,7 @@ void apic_enable(void)
 
 uint32_t apic_id(void)
 {
-    return page ? get(ID) >> 24 : get(ID);
+    return apic_page ? get(ID) >> 24 : get(ID);
 }
 
 void apic_eoi(void)

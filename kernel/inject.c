@@ -25,12 +25,10 @@ static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
     return true;
 }
 
-bool vcpu_has_wakeup(struct vcpu *v)
+bool vcpu_is_woken(struct vcpu *v)
 {
     if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
         return true;
-    if (vcpu_has_lapic(v) && lapic_quiet(v->lapic))
-        return false;
     return (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
 }
 
@@ -64,11 +62,13 @@ void vcpu_prepare_anew(struct vcpu *v)
     }
     if (!v->event.valid && !shadow && (backend->get_rflags(v) & RFLAGS_IF))
         inject_interrupt(v);
-    uint8_t class = waiting_class(v);
+    uint8_t class = vcpu_has_lapic(v) && lapic_quiet(v->lapic) ? 0 : waiting_class(v);
     if (vcpu_has_lapic(v) && lapic_take_tpr(v->lapic))
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
-    backend->set_windows(v, class, v->nmi_pending);
+    bool before = v->windows;
     v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
+    if (before || v->windows)
+        backend->set_windows(v, class, v->nmi_pending);
 }
 
 /* Traps and aborts; #DB is either, and what it says of RF stands in RFLAGS already. */

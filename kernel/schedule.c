@@ -53,7 +53,7 @@ static void enqueue(struct schedule *s, struct thread *t, uint64_t now)
     t->cpu = this_cpu()->index;
     /* The waker cannot tell: the CPU that the thread sleeps on may be just leaving it. */
     sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
-    if (sched_should_preempt(&s->rq, now))
+    if (!s->rq.current || sched_should_preempt(&s->rq, now))
         this_cpu()->resched = true;
     else
         set_slice(s, now);
@@ -95,7 +95,7 @@ void schedule_wake(struct thread *t)
         hand_over(t, cpu);
 }
 
-static void push_surplus(struct schedule *s, uint64_t now)
+static __attribute__((noinline)) void push_surplus(struct schedule *s, uint64_t now)
 {
     uint32_t target;
     struct sched_entity *se = sched_push(&s->rq, now, this_cpu()->index, loads, online, &target);
@@ -145,11 +145,29 @@ void schedule_begin(void)
     finish_switch(switched_from[this_cpu()->index]);
 }
 
-void schedule(bool runnable)
+static __attribute__((noinline)) void switch_to(struct thread *next)
 {
     struct percpu *cpu = this_cpu();
-    struct schedule *s = cpu->schedule;
     struct thread *before = cpu->current;
+    fpu_switch_out();
+    if (before->vcpu)
+        backend->release(before->vcpu);
+    kstack_sync();
+    if (next->cr3 != before->cr3)
+        write_cr3(next->cr3);
+    atomic_store_explicit(&next->cpu, cpu->index, memory_order_relaxed);
+    atomic_store(&next->on_cpu, true); /* thread_poke() sees it, or the thread sees what it is poked for */
+    cpu->current = next;
+    cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
+    switched_from[cpu->index] = before;
+    thread_switch(&before->rsp, next->rsp);
+    schedule_begin();
+}
+
+void schedule(bool runnable)
+{
+    struct schedule *s = mine();
+    struct thread *before = current_thread();
     uint64_t now = tsc_now();
     this_cpu()->resched = false;
     if (before != &s->idle)
@@ -171,19 +189,7 @@ void schedule(bool runnable)
         return;
     if (runnable)
         before->ready_since = now;
-    fpu_switch_out();
-    if (before->vcpu)
-        backend->release(before->vcpu);
-    kstack_sync();
-    if (next->cr3 != before->cr3)
-        write_cr3(next->cr3);
-    atomic_store_explicit(&next->cpu, cpu->index, memory_order_relaxed);
-    atomic_store(&next->on_cpu, true); /* thread_poke() sees it, or the thread sees what it is poked for */
-    cpu->current = next;
-    cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
-    switched_from[cpu->index] = before;
-    thread_switch(&before->rsp, next->rsp);
-    schedule_begin();
+    switch_to(next);
 }
 
 void thread_yield(void)

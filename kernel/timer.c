@@ -34,14 +34,13 @@ uint64_t timer_armed(void)
     return timers[this_cpu()->index]->armed;
 }
 
-static struct timer *pop(struct cpu_timers *t, uint64_t now)
+/* Locked. */
+static struct timer *expired(struct cpu_timers *t, uint64_t now)
 {
-    spin_lock(&t->lock);
     struct timer_node *node = timerq_pop_expired(&t->queue, now);
     struct timer *timer = node ? CONTAINER_OF(node, struct timer, node) : NULL;
     if (timer)
         timer->busy++;
-    spin_unlock(&t->lock);
     return timer;
 }
 
@@ -50,16 +49,19 @@ static void interrupt(void)
     struct cpu_timers *t = timers[this_cpu()->index];
     t->armed = 1; /* has passed: nobody sets the hardware timer before all is served */
     uint64_t now = tsc_now();
-    /* Served by schedule_tick(), which sets the next one or sees to it that schedule() does. In the past it would
-     * interrupt at once, again and again. */
-    if (t->slice <= now)
+    /* schedule_tick() sets the next one or sees to it that schedule() does. In the past it would interrupt at once,
+     * again and again. */
+    if (t->slice && t->slice <= now) {
         t->slice = 0;
-    for (struct timer *timer = pop(t, now); timer; timer = pop(t, now)) {
+        schedule_tick(now);
+    }
+    spin_lock(&t->lock);
+    for (struct timer *timer; (timer = expired(t, now));) {
+        spin_unlock(&t->lock);
         timer->fired(timer);
         atomic_fetch_sub_explicit(&timer->busy, 1, memory_order_release);
+        spin_lock(&t->lock);
     }
-    schedule_tick(now);
-    spin_lock(&t->lock);
     arm(t);
     spin_unlock(&t->lock);
 }
@@ -98,7 +100,8 @@ void timer_set(struct timer *timer, uint64_t deadline)
 
 void timer_cancel(struct timer *timer)
 {
-    take_out(timer);
+    if (timer->cpu != this_cpu()->index || timer->node.queued) /* nobody else puts it in, or takes it out of ours */
+        take_out(timer);
     while (atomic_load_explicit(&timer->busy, memory_order_acquire))
         cpu_pause();
 }

@@ -2,7 +2,11 @@
 bits 64
 default rel
 
-extern trap_dispatch, irq_dispatch, user_return
+extern trap_dispatch, irq_dispatch, user_return, apic_page
+
+%define VECTOR_KICK 243             ; kernel/trap.h
+%define EOI         0xb0            ; kernel/apic.c
+%define X2APIC_EOI  0x80b
 
 ; Exceptions that push an error code: 8, 10-14, 17, 21, 29, 30.
 %define HAS_ERROR_CODE(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21 || (v) == 29 || (v) == 30)
@@ -32,13 +36,45 @@ stub_%1:
     jmp enter_irq
 %endmacro
 
+; In root a kick has done all it was for by coming.
+%macro KICK_STUB 0
+    align 16
+stub_243:
+    test byte [rsp + 8], 3
+    jz .in_root
+    push VECTOR_KICK
+    jmp enter_irq
+.in_root:
+    push rax
+    mov rax, [apic_page]
+    test rax, rax
+    jz .x2apic
+    mov dword [rax + EOI], 0
+    pop rax
+    iretq
+.x2apic:
+    push rcx
+    push rdx
+    mov ecx, X2APIC_EOI
+    xor edx, edx                ; and EAX is 0
+    wrmsr
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+%endmacro
+
 %assign v 0
 %rep 32
     STUB v
 %assign v v + 1
 %endrep
 %rep 224
+%if v == VECTOR_KICK
+    KICK_STUB
+%else
     IRQ_STUB v
+%endif
 %assign v v + 1
 %endrep
 

@@ -97,11 +97,15 @@ static inline bool vcpu_serve(struct vcpu *v)
 {
     return word_quiet(&v->word) || vcpu_serve_requests(v);
 }
+/* Is nothing on its way into the guest? */
+static inline bool vcpu_quiet(const struct vcpu *v)
+{
+    return !v->event.valid && !v->nmi_pending && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
+}
 /* Is what the last entry was prepared with right for the next one, too? No event is due, no window. */
 static inline bool vcpu_events_stand(const struct vcpu *v)
 {
-    return !v->windows && !v->event.valid && !v->nmi_pending && !v->nmi_blocked && vcpu_has_lapic(v) &&
-           lapic_quiet(v->lapic);
+    return !v->windows && !v->nmi_blocked && vcpu_quiet(v);
 }
 /* Chooses the event for the next entry, or opens windows for it. kernel/inject.c */
 void vcpu_prepare_anew(struct vcpu *v);
@@ -111,7 +115,12 @@ static inline void vcpu_prepare_events(struct vcpu *v)
         vcpu_prepare_anew(v);
 }
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
-bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
+bool vcpu_is_woken(struct vcpu *v);
+/* Would HLT end at once? */
+static inline bool vcpu_has_wakeup(struct vcpu *v)
+{
+    return !vcpu_quiet(v) && vcpu_is_woken(v);
+}
 /*
  * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all
  * others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends

@@ -35,7 +35,7 @@ static uint64_t set_mp(uint64_t w, enum mp_state mp)
 
 /* What asking makes of the word; the word itself if there is nothing to ask. PAUSE is pending only while mp_state is
  * not PAUSED, RESUME only while it is. */
-static uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
+static __attribute__((noinline)) uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
 {
     if (r == REQ_INIT)
         return (w & ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | SIPI_MASK)) | BIT(REQ_INIT);
@@ -66,7 +66,8 @@ static uint64_t without_request(uint64_t w, enum request r)
     return r == REQ_SIPI ? w & ~SIPI_MASK : w;
 }
 
-static enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack, bool *must_wait, uint32_t *cpu)
+static inline __attribute__((always_inline)) enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack,
+                                                            bool *must_wait, uint32_t *cpu)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new;
     enum asked asked;

@@ -106,7 +106,7 @@ static uint32_t read_register(struct lapic *l, uint32_t offset, uint64_t now)
 }
 
 /* A software-disabled LAPIC keeps its LVT masked (11.4.7.2). */
-static void write_lvt(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
+static __attribute__((noinline)) void write_lvt(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
 {
     value &= ~(STATUS | (offset >= APIC_LVT_LINT0 ? LVT_REMOTE_IRR : 0));
     if (!(l->svr & SVR_ENABLE))
@@ -121,7 +121,7 @@ static void write_lvt(struct lapic *l, uint32_t offset, uint32_t value, uint64_t
         lapic_lint0_sample(l);
 }
 
-static void write_svr(struct lapic *l, uint32_t value, uint64_t now)
+static __attribute__((noinline)) void write_svr(struct lapic *l, uint32_t value, uint64_t now)
 {
     l->svr = value;
     if (!(value & SVR_ENABLE))
@@ -220,7 +220,7 @@ int lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t 
  * but what was under way already is posted behind the reset; should that happen, the next change drops it, and
  * until then lapic_pending() does not look.
  */
-static int write_base(struct lapic *l, uint64_t value)
+static __attribute__((noinline)) int write_base(struct lapic *l, uint64_t value)
 {
     uint64_t reserved = ~0ull << (l->domain->maxphyaddr ? l->domain->maxphyaddr : 52) | 0x2ff;
     enum lapic_mode old = lapic_mode(l), new = (enum lapic_mode)(value >> 10 & 3);

@@ -20,6 +20,7 @@ static inline enum lapic_mode lapic_mode(const struct lapic *l)
 void lapic_set_special(struct lapic *l); /* before what makes it so is stored: lapic_domain.special */
 void lapic_reset(struct lapic *l); /* all registers but ID and base to their power-up state, nothing posted left */
 void lapic_eoi(struct lapic *l);
+void lapic_request(struct lapic *l, uint8_t vector, bool level); /* into the IRR; tells nobody: lapic.h */
 void lapic_set_tpr(struct lapic *l, uint32_t tpr);
 void lapic_error(struct lapic *l, uint32_t error);  /* logs ESR_*, and interrupts the first time */
 void lapic_lint0_sample(struct lapic *l);           /* after EOI or a new LVT LINT0: is a level-triggered LINT0 high? */
@@ -28,6 +29,7 @@ bool lapic_lint0_in_service(const struct lapic *l); /* Remote IRR of LVT LINT0; 
 /* ipi.c */
 void lapic_post(struct lapic *l, uint8_t vector, bool level); /* any CPU */
 void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i);      /* any CPU: the LVT entry's source has fired */
+void lapic_lvt_raise_own(struct lapic *l, enum lapic_lvt i);
 void lapic_send_ipi(struct lapic *l, uint64_t icr);
 
 /* timer.c */

@@ -159,18 +159,8 @@ static struct lapic *by_index(const struct lapic_domain *d, uint32_t dest)
  * IPIs are edge-triggered whatever the ICR says, INIT level de-assert does nothing (11.6.1, since the Pentium 4), and
  * the combinations with a shorthand that table 11-3 calls invalid are sent as they are written.
  */
-void lapic_send_ipi(struct lapic *l, uint64_t icr)
+static __attribute__((noinline)) void send_message(struct lapic *l, uint64_t icr)
 {
-    uint32_t not_usual = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
-
-    if (!not_usual && (icr & 0xf0) && lapic_mode(l) == LAPIC_X2APIC) {
-        struct lapic *to = by_index(l->domain, ICR_DESTINATION(icr));
-        if (to) {
-            if (to->svr & SVR_ENABLE)
-                lapic_post(to, icr & APIC_VECTOR, false);
-            return;
-        }
-    }
     struct message m = {
         .dest = ICR_DESTINATION(icr),
         .logical = icr & ICR_LOGICAL,
@@ -195,6 +185,27 @@ void lapic_send_ipi(struct lapic *l, uint64_t icr)
         deliver(l, &m);
     else
         route(l->domain, &m, (icr & ICR_SHORTHAND) == ICR_ALL_BUT_SELF ? l : NULL);
+}
+
+/* Most are fixed, and to one vCPU. */
+void lapic_send_ipi(struct lapic *l, uint64_t icr)
+{
+    uint32_t how = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
+    bool legal = icr & APIC_VECTOR & ~0xfull;
+    struct lapic *to = NULL;
+
+    if (legal && how == DELIVERY_FIXED && lapic_mode(l) == LAPIC_X2APIC)
+        to = by_index(l->domain, ICR_DESTINATION(icr));
+    else if (legal && how == (DELIVERY_FIXED | ICR_SELF))
+        to = l;
+    if (!to)
+        send_message(l, icr);
+    else if (!(to->svr & SVR_ENABLE)) /* 11.4.7.2 */
+        return;
+    else if (to == l)
+        lapic_request(l, icr & APIC_VECTOR, false);
+    else
+        lapic_post(to, icr & APIC_VECTOR, false);
 }
 
 /* 11.11: address bits 19:12 destination, 3 redirection hint, 2 logical; data as the ICR's low half. A redirection hint
@@ -232,6 +243,16 @@ void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i)
         l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);
     else if (m.mode != DELIVERY_LOWEST && m.mode != DELIVERY_SIPI)
         deliver(l, &m);
+}
+
+/* Fixed, it needs no message to itself. */
+void lapic_lvt_raise_own(struct lapic *l, enum lapic_lvt i)
+{
+    uint32_t lvt = l->lvt[i];
+    if (lvt & (LVT_MASKED | APIC_DELIVERY_MODE))
+        lapic_lvt_raise(l, i);
+    else if (l->svr & SVR_ENABLE)
+        lapic_request(l, lvt & APIC_VECTOR, lvt & APIC_TRIGGER_LEVEL);
 }
 
 /*

@@ -6,8 +6,8 @@ static int highest(const struct lapic_vectors *s)
 {
     if (!s->words)
         return -1;
-    int w = 31 - __builtin_clz(s->words);
-    return w * 64 + 63 - __builtin_clzll(s->word[w]);
+    int w = 31 ^ __builtin_clz(s->words);
+    return w * 64 + (63 ^ __builtin_clzll(s->word[w]));
 }
 
 static void add(struct lapic_vectors *s, unsigned int w, uint64_t bits)
@@ -91,22 +91,44 @@ void lapic_init_signal(struct lapic *l)
     timer_notify(l, before);
 }
 
-/* The other side of lapic_post(), which explains the order. Vectors 0-15 never reach the IRR (11.5.3). */
+/* Vectors 0-15 never reach the IRR (11.5.3). */
+static __attribute__((noinline)) uint64_t without_illegal(struct lapic *l, uint64_t bits)
+{
+    lapic_error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
+    return bits & ~0xffffull;
+}
+
+static inline __attribute__((always_inline)) void take_word(struct lapic *l, unsigned int w)
+{
+    if (!atomic_load_explicit(&l->pir[w], memory_order_relaxed))
+        return;
+    uint64_t bits = atomic_exchange_explicit(&l->pir[w], 0, memory_order_acq_rel);
+    if (w == 0 && bits & 0xffff)
+        bits = without_illegal(l, bits);
+    if (bits)
+        add(&l->irr, w, bits);
+    l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);
+}
+
+void lapic_request(struct lapic *l, uint8_t vector, bool level)
+{
+    uint64_t bit = BIT(vector % 64);
+    if (vector < 16) {
+        (void)without_illegal(l, 0);
+        return;
+    }
+    add(&l->irr, vector / 64, bit);
+    l->tmr[vector / 64] = (l->tmr[vector / 64] & ~bit) | (level ? bit : 0);
+}
+
+/* The other side of lapic_post(), which explains the order. */
 void lapic_take_posted(struct lapic *l)
 {
     atomic_exchange_explicit(&l->on, false, memory_order_acq_rel);
-    for (int w = 0; w < 4; w++) {
-        if (!atomic_load_explicit(&l->pir[w], memory_order_relaxed))
-            continue;
-        uint64_t bits = atomic_exchange_explicit(&l->pir[w], 0, memory_order_acq_rel);
-        if (w == 0 && bits & 0xffff) {
-            bits &= ~0xffffull;
-            lapic_error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
-        }
-        if (bits)
-            add(&l->irr, (unsigned int)w, bits);
-        l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);
-    }
+    take_word(l, 0);
+    take_word(l, 1);
+    take_word(l, 2);
+    take_word(l, 3);
 }
 
 /* Does INTR reach the CPU past or through this LAPIC? */
@@ -116,7 +138,7 @@ static bool passes_intr(const struct lapic *l)
            (l->lvt[LAPIC_LVT_LINT0] & (LVT_MASKED | APIC_DELIVERY_MODE)) == DELIVERY_EXTINT;
 }
 
-static bool due_8259(const struct lapic *l)
+static inline __attribute__((always_inline)) bool due_8259(const struct lapic *l)
 {
     return l->extint || (l->domain->intr && passes_intr(l));
 }
@@ -179,7 +201,7 @@ void lapic_error(struct lapic *l, uint32_t error)
     if (l->error_sent || l->lvt[LAPIC_LVT_ERROR] & LVT_MASKED)
         return;
     l->error_sent = true;
-    lapic_lvt_raise(l, LAPIC_LVT_ERROR);
+    lapic_lvt_raise_own(l, LAPIC_LVT_ERROR);
 }
 
 bool lapic_lint0_in_service(const struct lapic *l)
@@ -197,17 +219,10 @@ void lapic_lint0_sample(struct lapic *l)
         return;
     lapic_drain(l);
     if (!lapic_lint0_in_service(l))
-        lapic_lvt_raise(l, LAPIC_LVT_LINT0);
+        lapic_lvt_raise_own(l, LAPIC_LVT_LINT0);
 }
 
 void lapic_set_cr8(struct lapic *l, uint8_t v)
 {
     lapic_set_tpr(l, (v & 0xfu) << 4);
-}
-
-bool lapic_take_tpr(struct lapic *l)
-{
-    bool written = l->tpr_written;
-    l->tpr_written = false;
-    return written;
 }

@@ -38,7 +38,8 @@ struct lapic_domain {
     /* By vCPU index. An entry becomes non-NULL by a release store after lapic_init(), NULL again when withdrawn; its
      * memory must outlive the calls on the domain that began before. */
     struct lapic **lapics;
-    /* Tell that vCPU. Called from whatever CPU found the cause, the vCPU's own included; must not block. */
+    /* Tell that vCPU. Called from whatever CPU found the cause; must not block. A vector that a LAPIC's own thread
+     * raises in it, by a register or the timer, is not told. */
     void (*signal)(void *ctx, uint32_t index, enum lapic_signal what, uint8_t vector);
     /* The EOI broadcast of a level-triggered vector; on that vCPU's thread, inside the EOI register's write. */
     void (*eoi)(void *ctx, uint32_t index, uint8_t vector);
@@ -138,7 +139,12 @@ static inline uint8_t lapic_get_cr8(const struct lapic *l)
 }
 void lapic_set_cr8(struct lapic *l, uint8_t v);
 /* Has the TPR been written since the last call, by whatever means? */
-bool lapic_take_tpr(struct lapic *l);
+static inline bool lapic_take_tpr(struct lapic *l)
+{
+    bool written = l->tpr_written;
+    l->tpr_written = false;
+    return written;
+}
 
 /* ---- Interrupts in (ipi.c) ------------------------------------------------------------------------------------ */
 

@@ -49,8 +49,9 @@ TEST(modes_and_shorthands)
                 else
                     rig_start(4);
                 send(2, 1, 0x4099 | modes[m].mode | shorthands[s].shorthand);
-                if (modes[m].signal >= 0)
-                    CHECK_EQ(rig_signalled(modes[m].signal), shorthands[s].who);
+                bool own = modes[m].signal == LAPIC_SIGNAL_EVENT && shorthands[s].shorthand == 0x40000;
+                if (modes[m].signal >= 0) /* who raises a vector in itself needs no telling */
+                    CHECK_EQ(rig_signalled(modes[m].signal), own ? 0 : shorthands[s].who);
                 CHECK_EQ(none_of(modes[m].signal), 0);
                 if (modes[m].signal == LAPIC_SIGNAL_SIPI)
                     for (uint32_t i = 0; i < 4; i++)
