@@ -78,25 +78,25 @@ class Symbols:
 
     def __init__(self):
         self._ranges = ranges()
-        self._functions = {"boot": ([0], ["boot"])}
+        self._functions = {"boot": ([0], [("boot", "")])}
         for program, path in (("root", ROOT), *WORLDS.items()):
-            listing = subprocess.run(["nm", "-n", path], capture_output=True, text=True, check=True).stdout
-            found = [(int(address, 16), name) for address, name in re.findall(r"^([0-9a-f]+) [tT] (\S+)$", listing, re.MULTILINE)
-                     if "." not in name or not name.startswith(".")]
-            self._functions[program] = [address for address, _ in found], [name for _, name in found]
+            listing = subprocess.run(["nm", "-n", "-l", path], capture_output=True, text=True, check=True).stdout
+            found = re.findall(r"^([0-9a-f]+) [tT] (\S+)(?:\t(\S+):\d+)?$", listing, re.MULTILINE)
+            self._functions[program] = ([int(address, 16) for address, _, _ in found],
+                                        [(name, file and os.path.relpath(file, TOP)) for _, name, file in found])
 
     def at(self, physical):
-        """(program, function)"""
+        """(program, function, its source file or "" in assembly)"""
         for _, program, first, end, base in self._ranges:
             if first <= physical < end:
                 addresses, names = self._functions[program]
-                return program, names[max(bisect.bisect_right(addresses, physical + base) - 1, 0)]
+                return program, *names[max(bisect.bisect_right(addresses, physical + base) - 1, 0)]
         raise Failure(f"no code lies at {physical:#x}")
 
     def by_function(self, pcs):
         """{(program, function): instructions} of a row's "pcs"."""
         sums = {}
         for address, count in pcs.items():
-            where = self.at(int(address, 16))
-            sums[where] = sums.get(where, 0) + count
+            program, function, _ = self.at(int(address, 16))
+            sums[program, function] = sums.get((program, function), 0) + count
         return sums
