@@ -58,9 +58,10 @@ def arguments(out, pcs=False, bare=False, start=None):
     return [*COUNTING, "-plugin", ",".join(words)]
 
 
-def boot(session, text, out=None, pcs=False, **kind):
+def boot(session, text, out=None, pcs=False, debugger=False, **kind):
     """Boot a config as Session.boot() does, but without a disk and GRUB (tests/bench/load.c), so that two runs are alike to the
-    instruction. out: count to that file."""
+    instruction. out: count to that file. debugger: the machine waits for Session.debugger(), since two runs that are stopped
+    somewhere later are not alike."""
     path = session.path("lapwing.conf")
     with open(path, "w", encoding="utf-8") as file:
         file.write(locate(text))
@@ -69,7 +70,7 @@ def boot(session, text, out=None, pcs=False, **kind):
         raise Failure("the config is wrong: " + found.problems.strip().splitlines()[0])
     modules = [f"{HYPERVISOR} lapwing", f"{path} lapwing.conf", *(f"{file} {name}" for file, name in found.files)]
     session.boot_kernel(LOADER, [module.replace(",", ",,") for module in modules],
-                        extra=arguments(out, pcs) if out else COUNTING, **kind)
+                        debugger=debugger, extra=(arguments(out, pcs) if out else COUNTING) + (["-S"] if debugger else []), **kind)
 
 
 def boot_bare_linux(session, kernel, initramfs, cmdline, out=None, **kind):
