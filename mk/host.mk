@@ -101,11 +101,11 @@ fuzz: $(fuzz_names:%=build/fuzz/%)
 # ---- Boot tests --------------------------------------------------------------------------------------------------
 
 # T=NAME runs only the tests whose name contains it.
-test-boot: build/lapwing.elf build/host/lapwing-check images guests
+test-boot: build/lapwing.elf build/host/lapwing-check bench-tools images guests
 	@tests/boot/run.py $(T)
 
 # Boot tests that take too long for each run.
-test-slow: build/lapwing.elf build/host/lapwing-check images guests
+test-slow: build/lapwing.elf build/host/lapwing-check bench-tools images guests
 	@tests/boot/run.py --slow
 
 # N guests live from their creation to their end; M=vmx: on Bochs.

@@ -72,7 +72,7 @@ def exit_names():
 
 def exits_at_end(session):
     """{reason: exits} of all vCPUs of the only guest, when it ends: root's own counters, read from outside."""
-    debugger = session.debugger()
+    debugger = session.debugger(LIMIT)
     outside = root.Root(debugger)
     outside.stop_at("vm_end")
     try:
