@@ -53,8 +53,8 @@ def instructions_counted(session):
         if number in ticks and not 0 < total + row["sum"]["guest"] - intercepted[number] - ticks[number] <= AROUND:
             raise Failure(f"row {number}: {row['sum']} are not {ticks[number]} ticks and {intercepted[number]} exits")
         by_phase, _ = profile.breakdown(row, 1, phases)
-        if sum(by_phase.values()) != total:
-            raise Failure(f"row {number}: {sum(by_phase.values())} of {total} instructions are in phases")
+        if sum(by_phase.values()) != total or by_phase[profile.WORLD] != row["sum"]["world"]:
+            raise Failure(f"row {number}: {by_phase} are not the instructions that were counted, {row['sum']}")
     again, _ = marked(session, profile.counting)
     different = [number for number in rows if again.get(number) != rows[number]]
     if different:
