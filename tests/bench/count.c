@@ -16,7 +16,8 @@
  * repeated string instruction each iteration. A CPU that waits in HLT executes nothing.
  *
  * Markers (tests/guests/lib/mark.h) in what is not root's delimit rows, and are not counted. A row sums what all CPUs
- * executed between its begin and its end, each time; it is ended by the next begin, too.
+ * executed between its begin and its end, each time; it is ended by the next begin, too. Row 0 is from root's first
+ * instruction to the guest's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static bool with_pcs;
 
 static uint64_t delta; /* host address minus physical address of root's memory */
 static bool root_began, world_began, guest_began;
-static struct totals root_first, guest_first;
+static struct totals guest_first;
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------ */
 
@@ -79,14 +80,9 @@ static void row_end(void)
     open_row = NULL;
 }
 
-static void on_marker(unsigned cpu, void *data)
+static void row_begin(struct row *row)
 {
-    struct row *row = data;
-
-    (void)cpu;
     row_end();
-    if (row == &rows[0])
-        return;
     if (row->begun++ == 0)
         row->first = now;
     row->last = opened = now;
@@ -97,24 +93,34 @@ static void on_marker(unsigned cpu, void *data)
     open_row = row;
 }
 
+static void on_marker(unsigned cpu, void *data)
+{
+    struct row *row = data;
+
+    (void)cpu;
+    if (row == &rows[0])
+        row_end();
+    else
+        row_begin(row);
+}
+
 static void on_guest(unsigned cpu, void *data)
 {
     (void)cpu;
     (void)data;
-    if (!guest_began)
-        guest_first = now;
+    if (guest_began)
+        return;
+    row_end();
+    guest_first = now;
     guest_began = true;
 }
 
 static void on_root(unsigned cpu, void *data)
 {
-    static bool began;
-
     (void)cpu;
     (void)data;
-    if (!began)
-        root_first = now;
-    began = true;
+    if (!rows[0].begun)
+        row_begin(&rows[0]);
 }
 
 /* ---- Translation ----------------------------------------------------------------------------------------------- */
@@ -255,13 +261,11 @@ static void on_exit_of_qemu(uint64_t id, void *data)
     }
     fprintf(file, "{\"root_began\": %s, \"guest_began\": %s,\n", root_began ? "true" : "false",
             guest_began ? "true" : "false");
-    put_totals(file, "root_first", &root_first);
-    fprintf(file, ",\n");
     put_totals(file, "guest_first", &guest_first);
     fprintf(file, ",\n");
     put_totals(file, "total", &now);
     fprintf(file, ",\n\"rows\": {");
-    for (unsigned n = 1; n < MARK_ROWS; n++)
+    for (unsigned n = 0; n < MARK_ROWS; n++)
         if (rows[n].begun) {
             fprintf(file, "%s", separator);
             put_row(file, n);

@@ -198,7 +198,7 @@ class Session:
         self._emulator = Emulator(host, image, self._log, modules, kernel_args)
 
     def debugger(self, limit=30):
-        """Attach to the machine, which stops; it was started with debugger=True. limit: seconds that an answer may take on QEMU."""
+        """Attach to the machine, which stops; it was started with debugger=True. limit: of QEMU's answers, in seconds."""
         # Here, because they take Failure from this module.
         from bochs import Bochs
         from gdb import Gdb
