@@ -1,19 +1,22 @@
 /*
  * A QEMU plugin that counts executed instructions by whose they are: root's, a world's, or the guest's. It goes by
  * where an instruction's bytes lie in memory, because a Linux guest runs at the virtual addresses that root runs at. To
- * be used with -icount: one host thread executes all CPUs in turn.
+ * be used with -icount: one host thread executes all CPUs in turn. It counts by calls, since QEMU 10.0 computes a wrong
+ * address for its own inline additions in what it translates for CPU 1 and up with -icount.
  *
- *     out=PATH            where to write the result as JSON, at exit
- *     root=FIRST-END      physical addresses of code of root's (.boot, .text), hexadecimal; of a world's: world=; each
- * up world=FIRST-END     to four times. Without any, all instructions are the guest's: a bare machine base=ADDRESS
- * root's code is at its physical address plus that; before paging at the physical address start=ADDRESS       the guest
- * begins where that virtual address is first executed; without: after the first instruction of a world's pcs=on count
- * for each row how often each instruction of root's and the worlds' was executed
+ *     out=PATH          where to write the result as JSON, at exit
+ *     root=FIRST-END    physical addresses of code of root's (.boot, .text), hexadecimal; up to eight with world=.
+ *                       Without any, all instructions are the guest's: a bare machine
+ *     world=FIRST-END   of code of a world's
+ *     base=ADDRESS      root's code runs at its physical address plus that; before paging at the physical address
+ *     start=ADDRESS     the guest begins where that virtual address is first executed; without: with the first
+ *                       instruction of its own after one of a world's
+ *     pcs=on            count for each row how often each instruction of root's and the worlds' was executed
  *
  * Root's are also those that lie nowhere of the above from root's first instruction to the first one of a world's (what
- * APs start with). The guest's are also the firmware's and the boot loader's, before root began: "begin" tells totals
- * from which to subtract. An instruction that faults or is intercepted counts, and again if it is repeated; of a
- * repeated string instruction each iteration. A CPU that waits in HLT executes nothing.
+ * APs start with). The guest's are also the firmware's and the boot loader's, before root began: "guest_first" has the
+ * totals from which the guest's begin. An instruction that faults or is intercepted counts, and again if it is
+ * repeated; of a repeated string instruction each iteration. A CPU that waits in HLT executes nothing.
  *
  * Markers (tests/guests/lib/mark.h) in what is not root's delimit rows, and are not counted. A row sums what all CPUs
  * executed between its begin and its end, each time; it is ended by the next begin, too. Row 0 is from root's first
