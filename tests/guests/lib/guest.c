@@ -16,6 +16,7 @@
 #define PIT_COUNTS 30
 
 extern uint32_t boot_magic, boot_info;
+extern uint64_t boot_tsc;
 
 struct pvh_start_info {
     uint32_t magic, version, flags, modules;
@@ -88,6 +89,11 @@ uint64_t guest_option(const char *key, uint64_t otherwise)
         return value;
     }
     return otherwise;
+}
+
+uint64_t guest_began(void)
+{
+    return boot_tsc;
 }
 
 /* Channel 2 of the 8254 counts down once, gated by port B; its output rises at the end (82C54, mode 0). */
