@@ -116,8 +116,14 @@ soak-vms: build/lapwing.elf build/host/lapwing-check guests
 test:
 	+@tests/run
 
+# The plugin of QEMU's that counts instructions: tests/bench/count.c
+build/bench/%.so: tests/bench/%.c
+	@mkdir -p $(@D)
+	@echo "  HOST  $@"
+	@$(HOST_CC) $(host_flags) -O2 -fPIC -shared -fvisibility=hidden -o $@ $<
+
 # How big root is, and how long a guest takes; R=N runs. Nothing fails for it.
-bench: build/lapwing.elf build/host/lapwing-check images
+bench: build/lapwing.elf build/host/lapwing-check build/bench/count.so guests images
 	@tests/bench/run.py $(if $(R),--runs $(R))
 
 # ---- Using it ----------------------------------------------------------------------------------------------------
@@ -186,4 +192,4 @@ build/check/%.tidy: % .clang-tidy $(checked_headers)
 
 .SECONDARY:
 include mk/core.mk
--include $(shell find build/host build/unit build/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find build/host build/unit build/fuzz build/bench -name '*.d' 2>/dev/null)

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Where an operation's instructions go: by phase of the exit, and by function.
+
+    tests/bench/profile.py [--row NAME]... [--functions]
+
+The rows are those of tests/guests/marked.c, on a machine with as many CPUs as the guest has vCPUs: 2. Numbers are executed
+instructions for one operation, of everything but the guest. An operation of two vCPUs has the sum of both CPUs'.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "boot"))
+
+import counting  # noqa: E402 (the path has to be set first)
+import harness  # noqa: E402
+from test_own import own  # noqa: E402
+
+LIMIT = 120
+OPERATIONS = 100  # of each row: REPEATS in tests/guests/marked.c
+
+ROWS = {"nothing": 1, "CPUID": 2, "RDMSR": 3, "EOI": 4, "port-in-root": 5, "port-in-world": 6, "self-IPI": 7, "IPI": 8,
+        "IPI-halted": 9}
+
+EXIT, DISPATCH, HANDLER, CHECKS, ENTRY = "guest to root", "dispatch", "handler", "entry checks", "root to guest"
+CROSSING, WORLD = "to the device world and back", "device world"
+INTERRUPT, SCHEDULING = "interrupts of the host's", "scheduling, timers"
+PHASES = (EXIT, DISPATCH, HANDLER, CROSSING, WORLD, INTERRUPT, SCHEDULING, CHECKS, ENTRY)
+
+# The phase of root's code by source file, and of functions that are not in their file's phase. What is in neither is an error,
+# so that this stays true. Functions in assembly are named each.
+FILES = {
+    "svm/svm.c": ENTRY, "svm/state.c": HANDLER, "svm/exit.c": DISPATCH, "svm/step.c": ENTRY,
+    "kernel/vcpu.c": DISPATCH, "kernel/exit.c": DISPATCH, "kernel/cpuid.c": HANDLER, "kernel/msr.c": HANDLER,
+    "kernel/vm.c": HANDLER, "lapic/lapic.c": HANDLER, "lapic/access.c": HANDLER, "lapic/ipi.c": HANDLER, "lapic/timer.c": HANDLER,
+    "kernel/inject.c": CHECKS, "kernel/serve.c": CHECKS, "kernel/inhibit.c": CHECKS, "kernel/pvclock.c": CHECKS,
+    "kernel/word.c": CHECKS, "kernel/fpu.c": CHECKS,
+    "kernel/upcall.c": CROSSING, "kernel/syscall.c": CROSSING, "kernel/world.c": CROSSING, "lib/string.c": CROSSING,
+    "kernel/trap.c": INTERRUPT, "kernel/apic.c": INTERRUPT,
+    "kernel/schedule.c": SCHEDULING, "kernel/thread.c": SCHEDULING, "kernel/kstack.c": SCHEDULING, "kernel/timer.c": SCHEDULING,
+    "kernel/time.c": SCHEDULING, "kernel/percpu.c": SCHEDULING, "kernel/spinlock.h": SCHEDULING,
+    "sched/fair.c": SCHEDULING, "sched/balance.c": SCHEDULING, "lib/timerq.c": SCHEDULING, "lib/rbtree.c": SCHEDULING,
+}
+FUNCTIONS = {
+    "svm_step_end": EXIT, "get_rip": HANDLER, "set_rip": HANDLER, "get_rflags": HANDLER, "in_shadow": CHECKS, "set_cr8": CHECKS,
+    "get_cr8": CHECKS, "set_windows": CHECKS, "svm_get_regs": CROSSING, "do_msr": HANDLER,
+    "lapic_waiting_class": CHECKS, "lapic_pending": CHECKS, "lapic_get_cr8": CHECKS, "lapic_drain": CHECKS,
+    "lapic_lint0_sample": CHECKS, "lapic_accept": CHECKS, "word_ask": HANDLER, "ask": HANDLER, "vcpu_ask": HANDLER,
+    "vcpu_deliver": HANDLER, "word_park": SCHEDULING, "word_set_mp": SCHEDULING, "vcpu_has_wakeup": SCHEDULING,
+    "thread_should_yield": CHECKS, "thread_user_stack": CROSSING, "thread_set_user_stack": CROSSING,
+    "apic_timer_set": SCHEDULING,
+    # kernel/user.asm, kernel/trap.asm, kernel/thread.c's switch
+    "user_enter": CROSSING, "user_leave": CROSSING, "syscall_entry": CROSSING, "enter": INTERRUPT, "thread_switch": SCHEDULING,
+}
+PATTERNS = [(re.compile(r"stub_\d+"), INTERRUPT)]  # kernel/trap.asm
+
+# Functions that enter the guest and come back: what lies up to that instruction is the entry, what lies behind the exit.
+TURNS = {"svm_enter": r"\bvmrun\b", "run": r"\bcall\b.*<svm_enter>"}
+
+
+def turning_points():
+    """{function: physical address of the instruction that enters the guest}"""
+    base = counting.elf.symbol(counting.ROOT, "KERNEL_BASE")
+    found = {}
+    for function, pattern in TURNS.items():
+        code = subprocess.run(["objdump", "-d", f"--disassemble={function}", counting.ROOT], capture_output=True, text=True,
+                              check=True).stdout
+        addresses = re.findall(rf"^ *([0-9a-f]+):.*{pattern}", code, re.MULTILINE)
+        if len(addresses) != 1:
+            raise harness.Failure(f"{function} enters the guest at {len(addresses)} places, not one")
+        found[function] = int(addresses[0], 16) - base
+    return found
+
+
+class Phases:
+    """Which phase an instruction is in."""
+
+    def __init__(self):
+        self._symbols = counting.Symbols()
+        self._turns = turning_points()
+
+    def of(self, physical):
+        """(phase, program, function)"""
+        program, function, file = self._symbols.at(physical)
+        return self._phase(program, function, file, physical), program, function
+
+    def _phase(self, program, function, file, physical):
+        if program != "root":
+            return WORLD
+        whole = function.partition(".")[0]  # NAME.local of the assembler's, NAME.part.0 of the compiler's
+        if whole in self._turns:
+            return EXIT if physical > self._turns[whole] else ENTRY
+        if whole in FUNCTIONS:
+            return FUNCTIONS[whole]
+        for pattern, phase in PATTERNS:
+            if pattern.fullmatch(whole):
+                return phase
+        if file not in FILES:
+            raise harness.Failure(f"{function} of {file or 'assembly'} is in no phase of tests/bench/profile.py")
+        return FILES[file]
+
+
+def breakdown(row, operations, phases=None):
+    """({phase: instructions}, {(phase, program, function): instructions}) of one operation: of a row that was counted with pcs."""
+    phases = phases or Phases()
+    by_phase, by_function = dict.fromkeys(PHASES, 0.0), {}
+    for address, count in row["pcs"].items():
+        key = phases.of(int(address, 16))
+        by_phase[key[0]] += count / operations
+        by_function[key] = by_function.get(key, 0.0) + count / operations
+    return by_phase, by_function
+
+
+def measure(guest="marked", vcpus=2):
+    """{row's number: row, with pcs} of one of our own guests that has markers, beside nothing else."""
+    os.makedirs(harness.LOGS, exist_ok=True)
+    session = harness.Session(harness.Test(measure, "bench_profile", "svm", LIMIT, False))
+    try:
+        out = session.path("count.json")
+        session.boot(own(guest, vcpus, f"cpus={vcpus}"), cpus=vcpus, extra=counting.arguments(out, pcs=True))
+        session.ended(**{guest: ("EXIT", 0)})
+        return counting.result(out)["rows"]
+    finally:
+        session.close()
+
+
+def report(name, row, functions, phases):
+    by_phase, by_function = breakdown(row, OPERATIONS, phases)
+    print(f"{name}: {sum(by_phase.values()):.2f} instructions, and {row['sum']['guest'] / OPERATIONS:.2f} of the guest's")
+    for phase in PHASES:
+        if not by_phase[phase]:
+            continue
+        print(f"  {by_phase[phase]:9.2f}  {phase}")
+        inside = [(count, program, function) for (where, program, function), count in by_function.items() if where == phase]
+        for count, program, function in sorted(inside, reverse=True) if functions else []:
+            print(f"    {count:9.2f}  {function}{'' if program == 'root' else ' (' + program + ')'}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--row", action="append", choices=list(ROWS), help="default: CPUID, IPI and IPI-halted")
+    parser.add_argument("--functions", action="store_true")
+    arguments = parser.parse_args()
+    subprocess.run(["make", "-s", "-j1", "build/lapwing.elf", "build/host/lapwing-check", "build/bench/count.so", "guests"],
+                   cwd=TOP, check=True)
+    try:
+        rows, phases = measure(), Phases()
+        for name in arguments.row or ("CPUID", "IPI", "IPI-halted"):
+            report(name, rows[ROWS[name]], arguments.functions, phases)
+    except (harness.Failure, harness.LapwingError) as why:
+        print(f"profile: {why}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
