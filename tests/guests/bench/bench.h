@@ -48,6 +48,10 @@ extern volatile uint32_t taken;
 void on_work(struct trap *t);
 void await_work(uint32_t wanted);
 
+/* Sleep for so many ticks, with the LAPIC's timer; interrupts are on behind it. Nothing else may interrupt with
+ * on_work(). */
+void sleep_ticks(uint64_t ticks);
+
 /* Rows that need one vCPU, in x2APIC mode and with interrupts on; what they need has to be set up once. */
 extern const struct row single_rows[];
 extern const unsigned single_count;

@@ -1,8 +1,9 @@
 /* Whether parked APs cost the BSP anything: "bench: parked STATE ROW TICKS" for each row of one vCPU and each state. */
 #include "tests/guests/bench/bench.h"
 
-#define WAIT_MS  60000
-#define MAX_ROWS 32
+#define WAIT_MS   60000
+#define MAX_ROWS  32
+#define SETTLE_MS 20
 
 enum { UNINITIALIZED, WAIT_FOR_SIPI, HALTED_MASKED, HALTED, STATES };
 
@@ -45,7 +46,7 @@ static void settle(const char *what, const volatile uint32_t *value, uint32_t wa
 {
     if (!wait_for(value, wanted, WAIT_MS))
         fail(what, wanted, *value);
-    delay_us(20000);
+    sleep_ticks(tsc_hz() / 1000 * SETTLE_MS);
 }
 
 static void report(unsigned states_measured)
@@ -61,7 +62,7 @@ static void with_aps(unsigned cpus)
     uint64_t sent, last = 0;
 
     lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_INIT);
-    delay_us(20000);
+    sleep_ticks(tsc_hz() / 1000 * SETTLE_MS);
     measure_all(WAIT_FOR_SIPI);
     sent = rdtsc();
     lapic_ipi(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_STARTUP | AP_CODE >> 12);
@@ -85,7 +86,7 @@ void parked(unsigned cpus)
     trap_set(VECTOR_AP, on_ap);
     trap_set(VECTOR_NMI, on_nmi);
     smp_prepare(ap);
-    delay_us(20000);
+    sleep_ticks(tsc_hz() / 1000 * SETTLE_MS);
     measure_all(UNINITIALIZED);
     if (cpus > 1)
         with_aps(cpus);

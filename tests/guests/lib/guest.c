@@ -130,6 +130,11 @@ uint64_t tsc_hz(void)
     return hz;
 }
 
+void tsc_hz_known(uint64_t rate)
+{
+    hz = rate;
+}
+
 void delay_us(uint64_t us)
 {
     uint64_t begin = rdtsc(), ticks = tsc_hz() / 1000 * us / 1000;
