@@ -4,7 +4,7 @@
 #define AP_BLOB     0x9000 /* where the rows of SIPI start the AP */
 #define BLOB_TSC    0x100  /* offset of the TSC at the AP's first instruction */
 #define BLOB_BEGAN  0x108
-#define SETTLE      100 /* instructions PAUSE in which who is about to halt does */
+#define SETTLE      10 /* instructions PAUSE in which who is about to halt does */
 #define IDLE_TICKS  200000
 #define START_TRIES 1000
 
@@ -38,19 +38,31 @@ static void on_ping(struct trap *t)
         lapic_ipi(cpu_apic_id(0), ICR_ASSERT | ICR_FIXED | VECTOR_PONG);
 }
 
+/* The BSP first: its mode is what the other functions of apic.h go by. */
+static void change(void)
+{
+    irq_off();
+    changes++;
+    while (wanted == CHANGING)
+        pause();
+    lapic_init(new_mode);
+    irq_on();
+    changes++;
+}
+
+static void await_changes(uint32_t number)
+{
+    while (changes != number)
+        pause();
+}
+
 static void ap(unsigned index)
 {
     (void)index;
     irq_on();
     for (;;) {
-        if (wanted == CHANGING) {
-            irq_off();
-            lapic_init(new_mode);
-            irq_on();
-            changes++;
-            while (wanted == CHANGING)
-                pause();
-        }
+        if (wanted == CHANGING)
+            change();
         if (wanted == HALTING) {
             irq_off();
             if (wanted == HALTING)
@@ -125,12 +137,14 @@ static void change_mode(bool x2apic)
 {
     uint32_t before = changes;
 
+    answers = false;
     new_mode = x2apic;
     wanted = CHANGING;
-    while (changes == before)
-        pause();
+    ping();
+    await_changes(before + 1);
     lapic_init(x2apic);
-    to_spinning();
+    wanted = SPINNING;
+    await_changes(before + 2);
 }
 
 static void to_xapic(void)
