@@ -101,11 +101,11 @@ fuzz: $(fuzz_names:%=build/fuzz/%)
 # ---- Boot tests --------------------------------------------------------------------------------------------------
 
 # T=NAME runs only the tests whose name contains it.
-test-boot: build/lapwing.elf build/host/lapwing-check images guests
+test-boot: build/lapwing.elf build/host/lapwing-check bench-tools images guests
 	@tests/boot/run.py $(T)
 
 # Boot tests that take too long for each run.
-test-slow: build/lapwing.elf build/host/lapwing-check images guests
+test-slow: build/lapwing.elf build/host/lapwing-check bench-tools images guests
 	@tests/boot/run.py --slow
 
 # N guests live from their creation to their end; M=vmx: on Bochs.
@@ -116,18 +116,30 @@ soak-vms: build/lapwing.elf build/host/lapwing-check guests
 test:
 	+@tests/run
 
-# The plugin of QEMU's that counts instructions: tests/bench/count.c
+# What measures: a plugin of QEMU's that counts instructions, and a loader without a disk (tests/bench/count.c, load.c).
+.PHONY: bench-tools
+bench-tools: build/bench/count.so build/bench/load.elf
+
 build/bench/%.so: tests/bench/%.c
 	@mkdir -p $(@D)
 	@echo "  HOST  $@"
 	@$(HOST_CC) $(host_flags) -O2 -fPIC -shared -fvisibility=hidden -o $@ $<
 
+build/bench/load.elf: tests/bench/load.c tests/bench/load.asm tests/bench/load.ld
+	@mkdir -p $(@D)
+	@echo "  HOST  $@"
+	@$(HOST_CC) $(host_flags) -m32 -march=i686 -O2 -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-c -o build/bench/load.o $<
+	@nasm -f elf32 -Werror -o build/bench/load.asm.o tests/bench/load.asm
+	@ld -m elf_i386 -nostdlib -z noexecstack --no-warn-rwx-segments -T tests/bench/load.ld -o $@ build/bench/load.asm.o \
+		build/bench/load.o
+
 # What everything costs, against the budgets of docs/costs.md.
-bench: build/lapwing.elf build/host/lapwing-check build/bench/count.so guests images
+bench: build/lapwing.elf build/host/lapwing-check bench-tools guests images
 	@tests/bench/run.py
 
 # Only the micro rows; each budget is a test.
-test-bench: build/lapwing.elf build/host/lapwing-check build/bench/count.so guests
+test-bench: build/lapwing.elf build/host/lapwing-check bench-tools guests
 	@tests/bench/run.py --test
 
 # ---- Using it ----------------------------------------------------------------------------------------------------

@@ -11,15 +11,16 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "boot"))
 
 import elf  # noqa: E402 (the path has to be set first)
-from harness import BUILD, Failure  # noqa: E402
+from harness import BUILD, HYPERVISOR, Failure, config, locate  # noqa: E402
 from test_parked import COUNTING  # noqa: E402
 
 ROOT = os.path.join(BUILD, "lapwing.elf")
 WORLDS = {name: os.path.join(BUILD, "user", name + ".elf") for name in ("device", "control")}
 PLUGIN = os.path.join(BUILD, "bench", "count.so")
+LOADER = os.path.join(BUILD, "bench", "load.elf")
 
 WORLD_IMAGE_BASE = 0x400000  # user/world.ld
-LINUX_START = 0x1000000  # where a boot loader puts Linux' protected-mode code: its header's pref_address
+LINUX_START = 0x100000  # where QEMU's -kernel enters Linux' protected-mode code: its header's code32_start
 
 
 def _sections(path):
@@ -55,6 +56,27 @@ def arguments(out, pcs=False, bare=False, start=None):
     if start is not None:
         words.append(f"start={start:x}")
     return [*COUNTING, "-plugin", ",".join(words)]
+
+
+def boot(session, text, out=None, pcs=False, debugger=False, **kind):
+    """Boot a config as Session.boot() does, but without a disk and GRUB (tests/bench/load.c), so that two runs are alike to the
+    instruction. out: count to that file. debugger: the machine waits for Session.debugger(), since two runs that are stopped
+    somewhere later are not alike."""
+    path = session.path("lapwing.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(locate(text))
+    found = config.check(path)
+    if found.problems:
+        raise Failure("the config is wrong: " + found.problems.strip().splitlines()[0])
+    modules = [f"{HYPERVISOR} lapwing", f"{path} lapwing.conf", *(f"{file} {name}" for file, name in found.files)]
+    session.boot_kernel(LOADER, [module.replace(",", ",,") for module in modules],
+                        debugger=debugger, extra=(arguments(out, pcs) if out else COUNTING) + (["-S"] if debugger else []), **kind)
+
+
+def boot_bare_linux(session, kernel, initramfs, cmdline, out=None, **kind):
+    """Boot Linux without Lapwing and without a disk, which would make no two runs alike. out: count to that file, from Linux'
+    first instruction."""
+    session.boot_kernel(kernel, [initramfs], cmdline, extra=arguments(out, bare=True, start=LINUX_START) if out else COUNTING, **kind)
 
 
 def result(path):

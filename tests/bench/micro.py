@@ -31,18 +31,19 @@ def outside(row):
     return row["sum"]["root"] + row["sum"]["world"]
 
 
-def counted(session, **machine):
-    """(Arguments for Session.boot, function that gives the plugin's rows once the machine is off.)"""
+def boot(session, text, cpus):
+    """Boot a config; a function that gives the plugin's rows once the machine is off, None where there is no plugin."""
     if session.machine != "svm":
-        return machine, lambda: None
+        session.boot(text, cpus=cpus)
+        return lambda: None
     path = session.path("counted.json")
-    return {**machine, "extra": counting.arguments(path)}, lambda: counting.result(path)["rows"]
+    counting.boot(session, text, path, cpus=cpus)
+    return lambda: counting.result(path)["rows"]
 
 
 def of_rows(session, cpus, which):
     """{row: Cost} of one run of the guest."""
-    machine, rows = counted(session, cpus=cpus)
-    session.boot(own("bench", 2, f"rows={which}", memory="32M"), **machine)
+    rows = boot(session, own("bench", 2, f"rows={which}", memory="32M"), cpus)
     session.expect("bench", r"^bench: (ok|FAILED.*)$")
     session.ended(bench=("EXIT", 0))
     found = rows()
@@ -57,8 +58,7 @@ def of_rows(session, cpus, which):
 def of_lives(session):
     """{row: Cost} of creating a guest, from root's first instruction for it to its own first one, and of a guest's end with the
     creation of the one that follows it. On its creation's way the guest executes nothing: all of it is outside."""
-    machine, rows = counted(session, cpus=1)
-    session.boot(own("bench", 1, "life=1", keys="on-exit = restart\n", memory="8M"), **machine)
+    rows = boot(session, own("bench", 1, "life=1", keys="on-exit = restart\n", memory="8M"), 1)
     created = [int(session.expect("bench", r"^bench: life (\d+)\s*\n")[1]) for _ in range(LIVES)]
     session.command("poweroff", None)
     session.wait_off()

@@ -122,7 +122,7 @@ def measure(guest="marked", vcpus=2):
     session = harness.Session(harness.Test(measure, "bench_profile", "svm", LIMIT, False))
     try:
         out = session.path("count.json")
-        session.boot(own(guest, vcpus, f"cpus={vcpus}"), cpus=vcpus, extra=counting.arguments(out, pcs=True))
+        counting.boot(session, own(guest, vcpus, f"cpus={vcpus}"), out, pcs=True, cpus=vcpus)
         session.ended(**{guest: ("EXIT", 0)})
         return counting.result(out)["rows"]
     finally:
@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--row", action="append", choices=list(ROWS), help="default: CPUID, IPI and IPI-halted")
     parser.add_argument("--functions", action="store_true")
     arguments = parser.parse_args()
-    subprocess.run(["make", "-s", "-j1", "build/lapwing.elf", "build/host/lapwing-check", "build/bench/count.so", "guests"],
+    subprocess.run(["make", "-s", "-j1", "build/lapwing.elf", "build/host/lapwing-check", "bench-tools", "guests"],
                    cwd=TOP, check=True)
     try:
         rows, phases = measure(), Phases()

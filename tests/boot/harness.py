@@ -197,8 +197,8 @@ class Session:
         self._over = False
         self._emulator = Emulator(host, image, self._log, modules, kernel_args)
 
-    def debugger(self):
-        """Attach to the machine, which stops; it was started with debugger=True."""
+    def debugger(self, limit=30):
+        """Attach to the machine, which stops; it was started with debugger=True. limit: seconds that an answer may take on QEMU."""
         # Here, because they take Failure from this module.
         from bochs import Bochs
         from gdb import Gdb
@@ -206,7 +206,7 @@ class Session:
         where = self._emulator.debugger
         if self.machine == "vmx":
             return Bochs(where, lambda: self._emulator.process.send_signal(signal.SIGINT))
-        return Gdb(where)
+        return Gdb(where, limit)
 
     def path(self, name):
         """Of a file in this test's own folder."""

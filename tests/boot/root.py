@@ -11,7 +11,7 @@ IMAGE = os.path.join(BUILD, "lapwing.elf")
 KERNEL_BASE = 0xffffffff80000000
 DIRECT_MAP_BASE = 0xffff800000000000
 WORLD_CONSOLE_BASE = 0x200000000
-MAX_VMS, MAX_CPUS = 64, 256
+MAX_VMS, MAX_CPUS, MAX_VCPUS = 64, 256, 255
 CONSOLE_PAGES = 2
 
 # An entry of a page table (SDM Vol. 3, 4.5.4).
@@ -52,6 +52,15 @@ class Root:
         count = self._vms()
         self._debugger.go()
         return count
+
+    def exits(self, names):
+        """{reason: exits} of all vCPUs of all guests; names are the reasons'. Of a machine that stands still."""
+        counts = dict.fromkeys(names, 0)
+        for vm in filter(None, self._numbers(elf.symbol(IMAGE, "vms"), MAX_VMS)):
+            for vcpu in filter(None, self._numbers(vm + elf.offset(IMAGE, "vm.vcpus"), MAX_VCPUS)):
+                for name, count in zip(names, self._numbers(vcpu + elf.offset(IMAGE, "vcpu.exits"), len(names))):
+                    counts[name] += count
+        return counts
 
     def snapshot(self):
         """{what: how much, or which} for everything that guests are made of. Of no use while a guest is alive."""

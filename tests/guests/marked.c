@@ -1,6 +1,6 @@
 /*
- * Operations between markers, for tests/bench/profile.py, and for the plugin's own test: REPEATS of each, one row each.
- * With two vCPUs there are the IPIs to the other one; the rows of one vCPU are measured before that one starts.
+ * Operations between markers, for tests/bench/profile.py and tests/boot/test_counting.py: REPEATS of each, one row
+ * each. With two vCPUs there are the IPIs to the other one; the rows of one vCPU are measured before that one starts.
  */
 #include "tests/guests/lib/apic.h"
 #include "tests/guests/lib/mark.h"
@@ -21,11 +21,13 @@ enum {
     ROW_DEVICE_PORT,
     ROW_SELF_IPI,
     ROW_IPI,
-    ROW_IPI_HALTED
+    ROW_IPI_HALTED,
+    ROWS
 };
 
 static volatile uint32_t taken, answered;
 static volatile bool halting;
+static uint64_t ticks[ROWS]; /* 0: not measured by the TSC, which counts waiting, too */
 
 static void on_self(struct trap *t)
 {
@@ -68,45 +70,43 @@ static void round_trip(void)
         pause();
 }
 
+/* A row, by the plugin's count and by the TSC, which counts instructions with -icount: both have to say the same. */
+#define MEASURE(row, operation)                                                                                        \
+    do {                                                                                                               \
+        mark_begin(row);                                                                                               \
+        uint64_t begin = rdtsc();                                                                                      \
+                                                                                                                       \
+        for (unsigned i = 0; i < REPEATS; i++)                                                                         \
+            operation;                                                                                                 \
+        ticks[row] = rdtsc() - begin;                                                                                  \
+        mark_end();                                                                                                    \
+    } while (0)
+
+static void self_ipi(void)
+{
+    uint32_t before = taken;
+
+    lapic_ipi(0, ICR_SELF | ICR_FIXED | ICR_ASSERT | VECTOR_SELF);
+    while (taken == before)
+        pause();
+}
+
 static void one_cpu(void)
 {
-    mark_begin(ROW_NOTHING);
-    for (unsigned i = 0; i < REPEATS; i++)
-        __asm__ volatile("nop");
-    mark_begin(ROW_CPUID);
-    for (unsigned i = 0; i < REPEATS; i++)
-        (void)cpuid(0, 0);
-    mark_begin(ROW_RDMSR);
-    for (unsigned i = 0; i < REPEATS; i++)
-        (void)rdmsr(MSR_APICBASE);
-    mark_begin(ROW_EOI);
-    for (unsigned i = 0; i < REPEATS; i++)
-        lapic_eoi();
-    mark_begin(ROW_PORT);
-    for (unsigned i = 0; i < REPEATS; i++)
-        (void)in32(PCI);
-    mark_begin(ROW_DEVICE_PORT);
-    for (unsigned i = 0; i < REPEATS; i++)
-        (void)in8(COM1 + 5);
-    mark_begin(ROW_SELF_IPI);
-    for (unsigned i = 0; i < REPEATS; i++) {
-        uint32_t before = taken;
-
-        lapic_ipi(0, ICR_SELF | ICR_FIXED | ICR_ASSERT | VECTOR_SELF);
-        while (taken == before)
-            pause();
-    }
-    mark_end();
+    MEASURE(ROW_NOTHING, __asm__ volatile("nop"));
+    MEASURE(ROW_CPUID, (void)cpuid(0, 0));
+    MEASURE(ROW_RDMSR, (void)rdmsr(MSR_APICBASE));
+    MEASURE(ROW_EOI, lapic_eoi());
+    MEASURE(ROW_PORT, (void)in32(PCI));
+    MEASURE(ROW_DEVICE_PORT, (void)in8(COM1 + 5));
+    MEASURE(ROW_SELF_IPI, self_ipi());
 }
 
 static void two_cpus(void)
 {
     smp_start(ap);
     round_trip();
-    mark_begin(ROW_IPI);
-    for (unsigned i = 0; i < REPEATS; i++)
-        round_trip();
-    mark_end();
+    MEASURE(ROW_IPI, round_trip());
     halting = true;
     round_trip();
     for (unsigned i = 0; i < REPEATS; i++) {
@@ -128,4 +128,7 @@ void guest_main(void)
     if (guest_option("cpus", 1) > 1)
         two_cpus();
     irq_off();
+    for (unsigned row = 1; row < ROWS; row++)
+        if (ticks[row])
+            print("marked: row %u: %lu\n", row, ticks[row]);
 }
