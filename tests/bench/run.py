@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "boot"))
 
 import budget  # noqa: E402 (the path has to be set first)
 import harness  # noqa: E402
+import macro  # noqa: E402
 import micro  # noqa: E402
 
 RESULT = os.path.join(harness.BUILD, "bench", "costs.json")
@@ -57,6 +58,12 @@ def table(rows, measured):
     return lines
 
 
+def print_numbers(title, numbers):
+    print(title)
+    for what, number in numbers.items():
+        print(f"  {number:16,}  {what}", flush=True)
+
+
 def report(findings, tests):
     """Print what there is to say, as a test a finding if asked to; whether all is well."""
     for found in findings:
@@ -77,7 +84,6 @@ def main():
     kind.add_argument("--test", action="store_true", help="the same, and count each budget as a test")
     kind.add_argument("--write", action="store_true", help="the same, and make what was measured the budgets")
     arguments = parser.parse_args()
-    result = {"root": root_size()}
     try:
         with open(budget.PAGE, encoding="utf-8") as file:
             page = file.read()
@@ -91,15 +97,20 @@ def main():
     except (harness.Failure, harness.LapwingError, budget.BadTable) as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
-    result["micro"] = micro.as_json(measured)
+    print("\n".join(table(rows, measured)), flush=True)
+    result = {"root": root_size(), "micro": micro.as_json(measured)}
+    if not arguments.test:
+        print_numbers("root", result["root"])
+    if not (arguments.test or arguments.micro or arguments.write):
+        try:
+            result["macro"] = macro.rows()
+        except (harness.Failure, harness.LapwingError) as why:
+            print(f"bench: {why}", file=sys.stderr)
+            return 1
+        print_numbers("whole guests", result["macro"])
     os.makedirs(os.path.dirname(RESULT), exist_ok=True)
     with open(RESULT, "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1)
-    print("\n".join(table(rows, measured)))
-    if not arguments.test:
-        print("root")
-        for what, number in result["root"].items():
-            print(f"  {number:8}  {what}")
     return 0 if report(budget.compare(rows, measured), arguments.test) else 1
 
 
