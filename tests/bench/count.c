@@ -1,22 +1,26 @@
 /*
  * A QEMU plugin that counts executed instructions by whose they are: root's, a world's, or the guest's. It goes by
  * where an instruction's bytes lie in memory, because a Linux guest runs at the virtual addresses that root runs at. To
- * be used with -icount: one host thread executes all CPUs in turn.
+ * be used with -icount: one host thread executes all CPUs in turn. It counts by calls, since QEMU 10.0 computes a wrong
+ * address for its own inline additions in what it translates for CPU 1 and up with -icount.
  *
- *     out=PATH            where to write the result as JSON, at exit
- *     root=FIRST-END      physical addresses of code of root's (.boot, .text), hexadecimal; of a world's: world=; each
- * up world=FIRST-END     to four times. Without any, all instructions are the guest's: a bare machine base=ADDRESS
- * root's code is at its physical address plus that; before paging at the physical address start=ADDRESS       the guest
- * begins where that virtual address is first executed; without: after the first instruction of a world's pcs=on count
- * for each row how often each instruction of root's and the worlds' was executed
+ *     out=PATH          where to write the result as JSON, at exit
+ *     root=FIRST-END    physical addresses of code of root's (.boot, .text), hexadecimal; up to eight with world=.
+ *                       Without any, all instructions are the guest's: a bare machine
+ *     world=FIRST-END   of code of a world's
+ *     base=ADDRESS      root's code runs at its physical address plus that; before paging at the physical address
+ *     start=ADDRESS     the guest begins where that virtual address is first executed; without: with the first
+ *                       instruction of its own after one of a world's
+ *     pcs=on            count for each row how often each instruction of root's and the worlds' was executed
  *
  * Root's are also those that lie nowhere of the above from root's first instruction to the first one of a world's (what
- * APs start with). The guest's are also the firmware's and the boot loader's, before root began: "begin" tells totals
- * from which to subtract. An instruction that faults or is intercepted counts, and again if it is repeated; of a
- * repeated string instruction each iteration. A CPU that waits in HLT executes nothing.
+ * APs start with). The guest's are also the firmware's and the boot loader's, before root began: "guest_first" has the
+ * totals from which the guest's begin. An instruction that faults or is intercepted counts, and again if it is
+ * repeated; of a repeated string instruction each iteration. A CPU that waits in HLT executes nothing.
  *
  * Markers (tests/guests/lib/mark.h) in what is not root's delimit rows, and are not counted. A row sums what all CPUs
- * executed between its begin and its end, each time; it is ended by the next begin, too.
+ * executed between its begin and its end, each time; it is ended by the next begin, too. Row 0 is from root's first
+ * instruction to the guest's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +67,7 @@ static bool with_pcs;
 
 static uint64_t delta; /* host address minus physical address of root's memory */
 static bool root_began, world_began, guest_began;
-static struct totals root_first, guest_first;
+static struct totals guest_first;
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------ */
 
@@ -79,14 +83,9 @@ static void row_end(void)
     open_row = NULL;
 }
 
-static void on_marker(unsigned cpu, void *data)
+static void row_begin(struct row *row)
 {
-    struct row *row = data;
-
-    (void)cpu;
     row_end();
-    if (row == &rows[0])
-        return;
     if (row->begun++ == 0)
         row->first = now;
     row->last = opened = now;
@@ -97,24 +96,34 @@ static void on_marker(unsigned cpu, void *data)
     open_row = row;
 }
 
+static void on_marker(unsigned cpu, void *data)
+{
+    struct row *row = data;
+
+    (void)cpu;
+    if (row == &rows[0])
+        row_end();
+    else
+        row_begin(row);
+}
+
 static void on_guest(unsigned cpu, void *data)
 {
     (void)cpu;
     (void)data;
-    if (!guest_began)
-        guest_first = now;
+    if (guest_began)
+        return;
+    row_end();
+    guest_first = now;
     guest_began = true;
 }
 
 static void on_root(unsigned cpu, void *data)
 {
-    static bool began;
-
     (void)cpu;
     (void)data;
-    if (!began)
-        root_first = now;
-    began = true;
+    if (!rows[0].begun)
+        row_begin(&rows[0]);
 }
 
 /* ---- Translation ----------------------------------------------------------------------------------------------- */
@@ -255,13 +264,11 @@ static void on_exit_of_qemu(uint64_t id, void *data)
     }
     fprintf(file, "{\"root_began\": %s, \"guest_began\": %s,\n", root_began ? "true" : "false",
             guest_began ? "true" : "false");
-    put_totals(file, "root_first", &root_first);
-    fprintf(file, ",\n");
     put_totals(file, "guest_first", &guest_first);
     fprintf(file, ",\n");
     put_totals(file, "total", &now);
     fprintf(file, ",\n\"rows\": {");
-    for (unsigned n = 1; n < MARK_ROWS; n++)
+    for (unsigned n = 0; n < MARK_ROWS; n++)
         if (rows[n].begun) {
             fprintf(file, "%s", separator);
             put_row(file, n);

@@ -58,35 +58,50 @@ def arguments(out, pcs=False, bare=False, start=None):
     return [*COUNTING, "-plugin", ",".join(words)]
 
 
+def _extra(out, **how):
+    return arguments(out, **how) if out else COUNTING
+
+
 def boot(session, text, out=None, pcs=False, debugger=False, **kind):
     """Boot a config as Session.boot() does, but without a disk and GRUB (tests/bench/load.c), so that two runs are alike to the
     instruction. out: count to that file. debugger: the machine waits for Session.debugger(), since two runs that are stopped
     somewhere later are not alike."""
+    short = {}
+
+    def shorten(match):
+        if match[2] not in short:
+            short[match[2]] = session.short_path(match[2])
+        return match[1] + short[match[2]]
+
+    # Root's loader, control and the device world read the names of files: their length must not be the tree's.
     path = session.path("lapwing.conf")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(locate(text))
+        file.write(re.sub(r"((?:=|,)\s*)(/[^\s,]+)", shorten, locate(text)))
     found = config.check(path)
     if found.problems:
         raise Failure("the config is wrong: " + found.problems.strip().splitlines()[0])
-    modules = [f"{HYPERVISOR} lapwing", f"{path} lapwing.conf", *(f"{file} {name}" for file, name in found.files)]
-    session.boot_kernel(LOADER, [module.replace(",", ",,") for module in modules],
-                        debugger=debugger, extra=(arguments(out, pcs) if out else COUNTING) + (["-S"] if debugger else []), **kind)
+    modules = [f"{session.short_path(HYPERVISOR)} lapwing", f"{session.short_path(path)} lapwing.conf"]
+    names = {name: file for file, name in found.files}
+    modules += [f"{file} {name}" for name, file in names.items()]
+    session.boot_kernel(session.short_path(LOADER), modules, debugger=debugger,
+                        extra=_extra(out, pcs=pcs) + (["-S"] if debugger else []), **kind)
 
 
 def boot_bare_linux(session, kernel, initramfs, cmdline, out=None, **kind):
     """Boot Linux without Lapwing and without a disk, which would make no two runs alike. out: count to that file, from Linux'
     first instruction."""
-    session.boot_kernel(kernel, [initramfs], cmdline, extra=arguments(out, bare=True, start=LINUX_START) if out else COUNTING, **kind)
+    session.boot_kernel(kernel, [initramfs], cmdline, extra=_extra(out, bare=True, start=LINUX_START), **kind)
 
 
 def result(path):
-    """What the plugin wrote; QEMU has to have ended by itself."""
+    """What the plugin wrote; QEMU has to have ended by itself. "start" is a row from root's first instruction to a guest's."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except OSError as error:
         raise Failure(f"nothing was counted: {error}") from error
     found["rows"] = {int(number): row for number, row in found["rows"].items()}
+    found["start"] = found["rows"].pop(0, None)
     return found
 
 

@@ -4,7 +4,8 @@
     tests/bench/profile.py [--row NAME]... [--functions]
 
 The rows are those of tests/guests/marked.c, on a machine with as many CPUs as the guest has vCPUs: 2. Numbers are executed
-instructions for one operation, of everything but the guest. An operation of two vCPUs has the sum of both CPUs'.
+instructions for one operation, of everything but the guest; an operation of two vCPUs has the sum of both CPUs'. The row
+"start" is from root's first instruction to the guest's.
 """
 
 import argparse
@@ -22,6 +23,8 @@ import harness  # noqa: E402
 from test_own import own  # noqa: E402
 
 LIMIT = 120
+START = "start"  # what is no row of the guest's
+START_FUNCTIONS = 20
 OPERATIONS = 100  # of each row: REPEATS in tests/guests/marked.c
 
 ROWS = {"nothing": 1, "CPUID": 2, "RDMSR": 3, "EOI": 4, "port-in-root": 5, "port-in-world": 6, "self-IPI": 7, "IPI": 8,
@@ -106,7 +109,7 @@ class Phases:
 
 
 def breakdown(row, operations, phases=None):
-    """({phase: instructions}, {(phase, program, function): instructions}) of one operation: of a row that was counted with pcs."""
+    """({phase: instructions}, {(phase, program, function): instructions}) of one operation, of a row counted with pcs."""
     phases = phases or Phases()
     by_phase, by_function = dict.fromkeys(PHASES, 0.0), {}
     for address, count in row["pcs"].items():
@@ -117,16 +120,24 @@ def breakdown(row, operations, phases=None):
 
 
 def measure(guest="marked", vcpus=2):
-    """{row's number: row, with pcs} of one of our own guests that has markers, beside nothing else."""
+    """What the plugin counted, with pcs, of one of our own guests that has markers, beside nothing else."""
     os.makedirs(harness.LOGS, exist_ok=True)
     session = harness.Session(harness.Test(measure, "bench_profile", "svm", LIMIT, False))
     try:
         out = session.path("count.json")
         counting.boot(session, own(guest, vcpus, f"cpus={vcpus}"), out, pcs=True, cpus=vcpus)
         session.ended(**{guest: ("EXIT", 0)})
-        return counting.result(out)["rows"]
+        return counting.result(out)
     finally:
         session.close()
+
+
+def report_start(row):
+    """From root's first instruction to the guest's: by function."""
+    sums = counting.Symbols().by_function(row["pcs"])
+    print(f"{START}: {sum(sums.values())} instructions to the guest's first, the most of them in")
+    for (program, function), count in sorted(sums.items(), key=lambda item: -item[1])[:START_FUNCTIONS]:
+        print(f"  {count:9}  {function}{'' if program == 'root' else ' (' + program + ')'}")
 
 
 def report(name, row, functions, phases):
@@ -143,15 +154,18 @@ def report(name, row, functions, phases):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", action="append", choices=list(ROWS), help="default: CPUID, IPI and IPI-halted")
+    parser.add_argument("--row", action="append", choices=[*ROWS, START], help="default: CPUID, IPI and IPI-halted")
     parser.add_argument("--functions", action="store_true")
     arguments = parser.parse_args()
     subprocess.run(["make", "-s", "-j1", "build/lapwing.elf", "build/host/lapwing-check", "bench-tools", "guests"],
                    cwd=TOP, check=True)
     try:
-        rows, phases = measure(), Phases()
+        found, phases = measure(), Phases()
         for name in arguments.row or ("CPUID", "IPI", "IPI-halted"):
-            report(name, rows[ROWS[name]], arguments.functions, phases)
+            if name == START:
+                report_start(found["start"])
+            else:
+                report(name, found["rows"][ROWS[name]], arguments.functions, phases)
     except (harness.Failure, harness.LapwingError) as why:
         print(f"profile: {why}", file=sys.stderr)
         return 1

@@ -161,6 +161,7 @@ class Session:
         self._deadline = time.monotonic() + test.limit
         self._limit = test.limit
         self._folder = tempfile.TemporaryDirectory(prefix="lapwing-test-", dir=BUILD)
+        self._links = None
         self._log = open(self.log_path, "wb")
         self._emulator = None
         self._over = False
@@ -198,7 +199,7 @@ class Session:
         self._emulator = Emulator(host, image, self._log, modules, kernel_args)
 
     def debugger(self, limit=30):
-        """Attach to the machine, which stops; it was started with debugger=True. limit: seconds that an answer may take on QEMU."""
+        """Attach to the machine, which stops; it was started with debugger=True. limit: of QEMU's answers, in seconds."""
         # Here, because they take Failure from this module.
         from bochs import Bochs
         from gdb import Gdb
@@ -211,6 +212,14 @@ class Session:
     def path(self, name):
         """Of a file in this test's own folder."""
         return os.path.join(self._folder.name, name)
+
+    def short_path(self, path):
+        """Another path of a file, as long on every machine: for a measurement that the length of a name would change."""
+        if not self._links:
+            self._links = tempfile.TemporaryDirectory(prefix="lapwing-", dir="/tmp")
+        link = os.path.join(self._links.name, f"{len(os.listdir(self._links.name)):03}")
+        os.symlink(os.path.abspath(path), link)
+        return link
 
     # ---- Talking to it ---------------------------------------------------------------------------------------
 
@@ -332,6 +341,8 @@ class Session:
         self.close_machine()
         self._log.close()
         self._folder.cleanup()
+        if self._links:
+            self._links.cleanup()
 
 
 def locate(text):
