@@ -11,7 +11,7 @@ host_flags    := -std=gnu11 -g -I. $(host_warnings) -MMD -MP
 # The value of a `// KEY: ...` line of a C file: what to link a test with.
 links = $(shell sed -n 's|^// $(2): ||p' $(1))
 
-.PHONY: bench setup images host guests unit fuzz test test-boot test-slow soak-vms run iso check check-rules check-format check-scripts check-cppcheck check-tidy
+.PHONY: bench test-bench setup images host guests unit fuzz test test-boot test-slow soak-vms run iso check check-rules check-format check-scripts check-cppcheck check-tidy
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
@@ -134,9 +134,13 @@ build/bench/load.elf: tests/bench/load.c tests/bench/load.asm tests/bench/load.l
 	@ld -m elf_i386 -nostdlib -z noexecstack --no-warn-rwx-segments -T tests/bench/load.ld -o $@ build/bench/load.asm.o \
 		build/bench/load.o
 
-# How big root is, and how long a guest takes; R=N runs. Nothing fails for it.
+# What everything costs, against the budgets of docs/costs.md.
 bench: build/lapwing.elf build/host/lapwing-check bench-tools guests images
-	@tests/bench/run.py $(if $(R),--runs $(R))
+	@tests/bench/run.py
+
+# Only the micro rows; each budget is a test.
+test-bench: build/lapwing.elf build/host/lapwing-check bench-tools guests
+	@tests/bench/run.py --test
 
 # ---- Using it ----------------------------------------------------------------------------------------------------
 

@@ -1,95 +1,117 @@
 #!/usr/bin/env python3
-"""What `make bench` prints: the size of root, and how long a stock Linux guest takes to its shell.
+"""What `make bench` and `make test-bench` do: count what everything costs, and compare it with the budgets of docs/costs.md.
 
-    tests/bench/run.py [--runs N]
+    tests/bench/run.py [--micro | --test | --write]
 
-The time to the shell is of the same kernel, initramfs and number of CPUs, from the moment the kernel is started, once as
-Lapwing's only guest and once on the bare emulated machine. Seconds on a shared machine are noise, so both are measured
-alternately and the fastest of each counts; the ratio is for people to look at, nothing fails because of it.
+Exits with 1 if a row is over its budget by more than one percent. All numbers are in build/bench/costs.json.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
 import sys
-import time
 
 sys.dont_write_bytecode = True
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests", "boot"))
 
-import harness  # noqa: E402 (the path has to be set first)
+import budget  # noqa: E402 (the path has to be set first)
+import harness  # noqa: E402
+import macro  # noqa: E402
+import micro  # noqa: E402
 
-KERNEL, INITRAMFS = (os.path.join(harness.IMAGES, name) for name in ("vmlinuz-cloud", "initramfs.cpio.gz"))
-CMDLINE = "console=ttyS0 quiet lapwing.name=g"
-LIMIT = 120
+RESULT = os.path.join(harness.BUILD, "bench", "costs.json")
 
 
 def root_size():
-    """[(what, number)] of root: lines of its source, bytes of its sections."""
+    """{what: number} of root: lines of its source, bytes of its sections."""
     image = os.path.join(harness.BUILD, "lapwing.elf")
     listing = subprocess.run(["size", "-A", "-d", image], capture_output=True, text=True, check=True).stdout
     sections = {name: int(size) for name, size in re.findall(r"^\.(\w+) +(\d+)", listing, re.MULTILINE)}
     worlds = sum(os.path.getsize(os.path.join(harness.BUILD, "user", name)) for name in ("device.bin", "control.bin"))
     lines = subprocess.run([os.path.join(TOP, "tools", "root-lines")], capture_output=True, text=True, check=True)
     code, raw = lines.stdout.split()
-    return [("lines of code", int(code)), ("lines with comments and blanks", int(raw)), ("bytes of text", sections["text"]),
-            ("bytes of constants, without the worlds it carries", sections["rodata"] - worlds),
-            ("bytes of data, zero at the start or not", sections["data"] + sections["bss"])]
+    return {"lines of code": int(code), "lines with comments and blanks": int(raw), "bytes of text": sections["text"],
+            "bytes of constants, without the worlds it carries": sections["rodata"] - worlds,
+            "bytes of data, zero at the start or not": sections["data"] + sections["bss"]}
 
 
-def seconds_between(session, source, first, last):
-    session.expect(*first)
-    begin = time.monotonic()
-    session.expect(source, last)
-    return time.monotonic() - begin
+def per_operation(total, operations):
+    """A number with as many digits behind the point as it needs, at most two."""
+    if total is None:
+        return budget.NONE
+    whole, rest = divmod(total, operations)
+    return f"{whole:,}" + (f"{rest / operations:.2f}"[1:].rstrip("0").rstrip(".") if rest else "")
 
 
-def bare(session):
-    session.boot_bare([f"linux /vmlinuz {CMDLINE}", "initrd /initramfs", "echo the-kernel-starts"],
-                      {"/vmlinuz": KERNEL, "/initramfs": INITRAMFS})
-    return seconds_between(session, "", ("", r"the-kernel-starts"), r"guest g up: 2 CPUs")
+def table(rows, measured):
+    """Lines: what an operation costs, in ticks and in instructions outside the guest, beside budget, target and KVM."""
+    head = ("", "SVM ticks", "outside", "budget", "VMX ticks", "budget", "target", "KVM")
+    lines = ["{:22} {:>13} {:>13} {:>11} {:>13} {:>11} {:>8} {:>8}".format(*head)]
+    for name in dict.fromkeys([*rows, *measured["svm"], *measured["vmx"]]):
+        svm, vmx = (measured[machine].get(name, micro.Cost(1, None, None)) for machine in ("svm", "vmx"))
+        cells = rows[name].cells if name in rows else [budget.NONE] * len(budget.HEAD)
+        lines.append(f"{name:22} {per_operation(svm.ticks, svm.operations):>13} {per_operation(svm.outside, svm.operations):>13} "
+                     f"{cells[2]:>11} {per_operation(vmx.ticks, vmx.operations):>13} {cells[3]:>11} {cells[4]:>8} {cells[5]:>8}")
+    return lines
 
 
-def lapwing(session):
-    session.boot("[guest g]\nimage = vmlinuz-cloud\ninitrd = initramfs.cpio.gz\nmemory = 256M\nvcpus = 2\n"
-                 f"cmdline = {CMDLINE}\n")
-    return seconds_between(session, "g", ("lapwing", r"keyboard: g"), r"guest g up: 2 CPUs")
+def print_numbers(title, numbers):
+    print(title)
+    for what, number in numbers.items():
+        print(f"  {number:16,}  {what}", flush=True)
 
 
-def fastest(runs):
-    """{name: seconds}"""
-    best = {}
-    for _ in range(runs):
-        for what in (bare, lapwing):
-            session = harness.Session(harness.Test(what, f"bench_{what.__name__}", "svm", LIMIT, False))
-            try:
-                seconds = what(session)
-            finally:
-                session.close()
-            best[what.__name__] = min(seconds, best.get(what.__name__, seconds))
-    return best
+def report(findings, tests):
+    """Print what there is to say, as a test a finding if asked to; whether all is well."""
+    for found in findings:
+        if tests and not found.text:
+            print(f"ok    {found.machine} {found.name}")
+        elif found.text:
+            print(f"{'ok   ' if found.good else 'FAIL '} {found.machine} {found.name} {found.text}")
+    failed = sum(not found.good for found in findings)
+    if tests or failed:
+        print(f"bench: {len(findings) - failed} passed, {failed} failed")
+    return not failed
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
-
-    print("root")
-    for what, number in root_size():
-        print(f"  {number:8}  {what}")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--micro", action="store_true", help="only what single operations cost")
+    kind.add_argument("--test", action="store_true", help="the same, and count each budget as a test")
+    kind.add_argument("--write", action="store_true", help="the same, and make what was measured the budgets")
+    arguments = parser.parse_args()
     try:
-        best = fastest(runs)
-    except (harness.Failure, harness.LapwingError) as why:
+        with open(budget.PAGE, encoding="utf-8") as file:
+            page = file.read()
+        rows = budget.parse(page)
+        measured = micro.measure()
+        if arguments.write:
+            page = budget.rewrite(page, measured)
+            with open(budget.PAGE, "w", encoding="utf-8") as file:
+                file.write(page)
+            rows = budget.parse(page)
+    except (harness.Failure, harness.LapwingError, budget.BadTable) as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
-    print(f"time to the shell of Debian's cloud kernel, 2 CPUs, fastest of {runs}")
-    print(f"  {best['bare']:8.2f}  seconds on the bare emulated machine")
-    print(f"  {best['lapwing']:8.2f}  seconds as a guest")
-    print(f"  {best['lapwing'] / best['bare']:8.2f}  times as long")
-    return 0
+    print("\n".join(table(rows, measured)), flush=True)
+    result = {"root": root_size(), "micro": micro.as_json(measured)}
+    if not arguments.test:
+        print_numbers("root", result["root"])
+    if not (arguments.test or arguments.micro or arguments.write):
+        try:
+            result["macro"] = macro.rows()
+        except (harness.Failure, harness.LapwingError) as why:
+            print(f"bench: {why}", file=sys.stderr)
+            return 1
+        print_numbers("whole guests", result["macro"])
+    os.makedirs(os.path.dirname(RESULT), exist_ok=True)
+    with open(RESULT, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+    return 0 if report(budget.compare(rows, measured), arguments.test) else 1
 
 
 if __name__ == "__main__":

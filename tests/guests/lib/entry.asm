@@ -12,7 +12,7 @@ MULTIBOOT_MAGIC equ 0x1badb002
 MULTIBOOT_FLAGS equ 3 ; modules on page boundaries, memory information
 
 extern guest_start, cpu_stacks, ap_start
-global entry, gdt, gdt_pointer, page_tables, ap_code, ap_code_end, ap_ticket, ap_began, boot_magic, boot_info
+global entry, gdt, gdt_pointer, page_tables, ap_code, ap_code_end, ap_ticket, ap_began, boot_magic, boot_info, boot_tsc
 
 CODE64 equ 0x08
 DATA   equ 0x10
@@ -35,9 +35,14 @@ section .note.pvh note alloc noexec nowrite align=4
 section .text
 bits 32
 entry:
+    db 0x0f, 0x1f, 0x80 ; a marker (mark.h): what a life before this one has begun, ends
+    dd 0x4c500000
     cld
     mov [boot_magic], eax
     mov [boot_info], ebx
+    rdtsc
+    mov [boot_tsc], eax
+    mov [boot_tsc + 4], edx
     mov esp, cpu_stacks + STACK_SIZE
     lgdt [gdt_pointer]
     call to_long_mode
@@ -152,6 +157,7 @@ boot_info:  dd 0
 ap_ticket:  dd 0
 align 8
 ap_began: times MAX_CPUS dq 0
+boot_tsc: dq 0
 
 ; The first 4 GiB, as they are, in 2 MiB pages; user mode may, too. Devices are in the last GiB: not cached there.
 align 4096

@@ -16,6 +16,7 @@
 #define PIT_COUNTS 30
 
 extern uint32_t boot_magic, boot_info;
+extern uint64_t boot_tsc;
 
 struct pvh_start_info {
     uint32_t magic, version, flags, modules;
@@ -90,6 +91,11 @@ uint64_t guest_option(const char *key, uint64_t otherwise)
     return otherwise;
 }
 
+uint64_t guest_began(void)
+{
+    return boot_tsc;
+}
+
 /* Channel 2 of the 8254 counts down once, gated by port B; its output rises at the end (82C54, mode 0). */
 static uint64_t ticks_of_one_count(uint8_t port_b)
 {
@@ -122,6 +128,11 @@ uint64_t tsc_hz(void)
     }
     hz = least * PIT_HZ / PIT_TICKS;
     return hz;
+}
+
+void tsc_hz_known(uint64_t rate)
+{
+    hz = rate;
 }
 
 void delay_us(uint64_t us)

@@ -36,8 +36,12 @@ static inline void check(const char *what, uint64_t expected, uint64_t got)
         fail(what, expected, got);
 }
 
+/* The TSC at the guest's first instruction. */
+uint64_t guest_began(void);
+
 /* Time: TSC ticks a second, measured with the 8254 when first asked; spinning. */
 uint64_t tsc_hz(void);
+void tsc_hz_known(uint64_t rate); /* by other means: nothing is measured then */
 void delay_us(uint64_t us);
 
 /* Wait until *value is wanted or ms milliseconds are over: whether it is. Interrupts stay as they are. */
