@@ -150,20 +150,24 @@ static void copy(void *to, const void *from, unsigned size)
     }
 }
 
+static uint64_t load_piece(struct emul *e, uint64_t gpa, unsigned size)
+{
+    void *host = ram_at(e, gpa);
+    uint64_t piece = 0;
+
+    if (host)
+        copy(&piece, host, size);
+    else if (e->ops->phys_read(e->ctx, gpa, &piece, size) < 0)
+        piece = alu_mask(size);
+    return piece;
+}
+
 uint64_t memory_load(struct emul *e, const struct place *place)
 {
-    uint64_t value = 0;
+    uint64_t value = load_piece(e, place->gpa[0], place->size[0]);
 
-    for (unsigned i = 0, at = 0; i < 2 && place->size[i]; at += place->size[i], i++) {
-        void *host = ram_at(e, place->gpa[i]);
-        uint64_t piece = 0;
-
-        if (host)
-            copy(&piece, host, place->size[i]);
-        else if (e->ops->phys_read(e->ctx, place->gpa[i], &piece, place->size[i]) < 0)
-            piece = alu_mask(place->size[i]);
-        value |= piece << (8 * at);
-    }
+    if (place->size[1])
+        value |= load_piece(e, place->gpa[1], place->size[1]) << 8 * (place->size[0] & 7);
     return value;
 }
 
