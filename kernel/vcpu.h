@@ -93,12 +93,7 @@ static inline void vcpu_prepare_events(struct vcpu *v)
         vcpu_prepare_anew(v);
 }
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
-bool vcpu_is_woken(struct vcpu *v);
-/* Would HLT end at once? */
-static inline bool vcpu_has_wakeup(struct vcpu *v)
-{
-    return !vcpu_quiet(v) && vcpu_is_woken(v);
-}
+bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
 /* Handles v->exit. kernel/exit.c */
 void vcpu_exit(struct vcpu *v);
 /* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */
