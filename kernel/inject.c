@@ -25,28 +25,13 @@ static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
     return true;
 }
 
-bool vcpu_is_woken(struct vcpu *v)
+bool vcpu_has_wakeup(struct vcpu *v)
 {
+    if (vcpu_quiet(v))
+        return false;
     if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
         return true;
     return (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
-}
-
-/* All that is on its way to the CPU, by class of priority; an 8259 cycle is above all. What TPR holds back counts, too:
- * the guest's next MOV CR8 may free it. */
-static uint8_t waiting_class(struct vcpu *v)
-{
-    if (vcpu_has_lapic(v))
-        return lapic_waiting_class(v->lapic);
-    return atomic_load(&v->vm->extint) ? LAPIC_EXTINT_CLASS : 0;
-}
-
-static void inject_interrupt(struct vcpu *v)
-{
-    uint8_t vector;
-    int pending = pending_interrupt(v);
-    if (pending != LAPIC_NONE && acknowledge(v, pending, &vector))
-        v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
 }
 
 /*
@@ -56,13 +41,20 @@ static void inject_interrupt(struct vcpu *v)
 void vcpu_prepare_anew(struct vcpu *v)
 {
     bool shadow = backend->in_shadow(v);
+    int pending = LAPIC_NONE;
     if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && !shadow) {
         v->nmi_pending = false;
         v->event = (struct event){.valid = true, .vector = VECTOR_NMI, .type = EVENT_NMI};
     }
     if (!v->event.valid && !shadow && (backend->get_rflags(v) & RFLAGS_IF))
-        inject_interrupt(v);
-    uint8_t class = vcpu_has_lapic(v) && lapic_quiet(v->lapic) ? 0 : waiting_class(v);
+        pending = pending_interrupt(v);
+    uint8_t vector, class = 0;
+    if (pending != LAPIC_NONE && acknowledge(v, pending, &vector))
+        v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
+    if (!vcpu_has_lapic(v))
+        class = atomic_load(&v->vm->extint) ? LAPIC_EXTINT_CLASS : 0;
+    else if (!lapic_quiet(v->lapic)) /* what TPR holds back counts, too: the guest's next MOV CR8 may free it */
+        class = lapic_waiting_class(v->lapic);
     if (vcpu_has_lapic(v) && lapic_take_tpr(v->lapic))
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
     bool before = v->windows;

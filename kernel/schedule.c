@@ -145,29 +145,11 @@ void schedule_begin(void)
     finish_switch(switched_from[this_cpu()->index]);
 }
 
-static __attribute__((noinline)) void switch_to(struct thread *next)
-{
-    struct percpu *cpu = this_cpu();
-    struct thread *before = cpu->current;
-    fpu_switch_out();
-    if (before->vcpu)
-        backend->release(before->vcpu);
-    kstack_sync();
-    if (next->cr3 != before->cr3)
-        write_cr3(next->cr3);
-    atomic_store_explicit(&next->cpu, cpu->index, memory_order_relaxed);
-    atomic_store(&next->on_cpu, true); /* thread_poke() sees it, or the thread sees what it is poked for */
-    cpu->current = next;
-    cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
-    switched_from[cpu->index] = before;
-    thread_switch(&before->rsp, next->rsp);
-    schedule_begin();
-}
-
 void schedule(bool runnable)
 {
-    struct schedule *s = mine();
-    struct thread *before = current_thread();
+    struct percpu *cpu = this_cpu();
+    struct schedule *s = cpu->schedule;
+    struct thread *before = cpu->current;
     uint64_t now = tsc_now();
     this_cpu()->resched = false;
     if (before != &s->idle)
@@ -189,7 +171,19 @@ void schedule(bool runnable)
         return;
     if (runnable)
         before->ready_since = now;
-    switch_to(next);
+    fpu_switch_out();
+    if (before->vcpu)
+        backend->release(before->vcpu);
+    kstack_sync();
+    if (next->cr3 != before->cr3)
+        write_cr3(next->cr3);
+    atomic_store_explicit(&next->cpu, cpu->index, memory_order_relaxed);
+    atomic_store(&next->on_cpu, true); /* thread_poke() sees it, or the thread sees what it is poked for */
+    cpu->current = next;
+    cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
+    switched_from[cpu->index] = before;
+    thread_switch(&before->rsp, next->rsp);
+    schedule_begin();
 }
 
 void thread_yield(void)

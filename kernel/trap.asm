@@ -1,4 +1,5 @@
 ; Entry stubs of the 256 vectors, and the way out (SDM Vol. 3, 7.12-7.14).
+%include "lib/regs.inc"
 bits 64
 default rel
 
@@ -17,103 +18,64 @@ section .text
 %macro STUB 1
     align 16
 stub_%1:
-%if !HAS_ERROR_CODE(%1)
+%if %1 == VECTOR_KICK
+    test byte [rsp + 8], 3
+    jz kick_in_root
+%elif %1 < 32 && !HAS_ERROR_CODE(%1)
     push 0
 %endif
     push %1
 %if PARANOID(%1)
     jmp enter_paranoid
-%else
+%elif %1 < 32
     jmp enter
+%else
+    jmp enter_irq
 %endif
 %endmacro
 
-; Interrupts: no error code.
-%macro IRQ_STUB 1
-    align 16
-stub_%1:
-    push %1
-    jmp enter_irq
-%endmacro
+%assign v 0
+%rep 256
+    STUB v
+%assign v v + 1
+%endrep
 
-; In root a kick has done all it was for by coming.
-%macro KICK_STUB 0
-    align 16
-stub_243:
-    test byte [rsp + 8], 3
-    jz .in_root
-    push VECTOR_KICK
-    jmp enter_irq
-.in_root:
+; It has done all it was for by coming.
+kick_in_root:
     push rax
     mov rax, [apic_page]
     test rax, rax
     jz .x2apic
     mov dword [rax + EOI], 0
+.out:
     pop rax
     iretq
 .x2apic:
-    push rcx
-    push rdx
+    PUSHES rcx, rdx
     mov ecx, X2APIC_EOI
     xor edx, edx                ; and EAX is 0
     wrmsr
-    pop rdx
-    pop rcx
-    pop rax
-    iretq
-%endmacro
-
-%assign v 0
-%rep 32
-    STUB v
-%assign v v + 1
-%endrep
-%rep 224
-%if v == VECTOR_KICK
-    KICK_STUB
-%else
-    IRQ_STUB v
-%endif
-%assign v v + 1
-%endrep
+    POPS rdx, rcx
+    jmp .out
 
 %macro SAVE 0
-    push rax
-    push rbx
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push rbp
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+    PUSHES rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
     cld
 %endmacro
-
 %macro RESTORE 0
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rbp
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rbx
-    pop rax
+    POPS r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
     add rsp, 16
+%endmacro
+
+; What C may change, and no more: handlers of interrupts see no frame.
+%macro SAVE_IRQ 0
+    PUSHES rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+    mov edi, [rsp + 9 * 8]      ; the vector
+    cld
+%endmacro
+%macro RESTORE_IRQ 0
+    POPS r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
+    add rsp, 8
 %endmacro
 
 %define FRAME_CS (18 * 8)
@@ -121,48 +83,16 @@ stub_243:
 enter:
     SAVE
     test byte [rsp + FRAME_CS], 3
-    jz .from_root
+    jz .dispatch
     swapgs
     xor ebp, ebp                ; the frame chain ends here
+.dispatch:
     mov rdi, rsp
-    call trap_dispatch
+    call trap_dispatch          ; does not return to root
     call user_return
     swapgs
     RESTORE
     iretq
-.from_root:
-    mov rdi, rsp
-    call trap_dispatch
-    RESTORE
-    iretq
-
-; What C may change, and no more: handlers see no frame.
-%macro SAVE_IRQ 0
-    push rax
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    mov edi, [rsp + 9 * 8]      ; the vector
-    cld
-%endmacro
-
-%macro RESTORE_IRQ 0
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rax
-    add rsp, 8
-%endmacro
 
 enter_irq:
     SAVE_IRQ

@@ -115,12 +115,7 @@ static inline void vcpu_prepare_events(struct vcpu *v)
         vcpu_prepare_anew(v);
 }
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
-bool vcpu_is_woken(struct vcpu *v);
-/* Would HLT end at once? */
-static inline bool vcpu_has_wakeup(struct vcpu *v)
-{
-    return !vcpu_quiet(v) && vcpu_is_woken(v);
-}
+bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
 /*
  * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all
  * others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends

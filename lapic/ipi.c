@@ -231,7 +231,7 @@ int lapic_message(struct lapic_domain *d, uint64_t address, uint32_t data)
 }
 
 /* Edge-triggered sources raise once, level-triggered ones whenever lapic_lint0_sample() finds them high. */
-void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i)
+void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i, bool own)
 {
     uint32_t lvt = l->lvt[i];
     struct message m = {
@@ -239,20 +239,12 @@ void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i)
 
     if (lvt & LVT_MASKED)
         return;
-    if (m.mode == DELIVERY_EXTINT) /* nothing to remember: lapic_pending() looks at the line */
+    if (own && m.mode == DELIVERY_FIXED) /* no message is needed: masked with the LAPIC (11.4.7.2), it is enabled */
+        lapic_request(l, m.vector, m.level);
+    else if (m.mode == DELIVERY_EXTINT) /* nothing to remember: lapic_pending() looks at the line */
         l->domain->signal(l->domain->ctx, l->index, LAPIC_SIGNAL_EVENT, 0);
     else if (m.mode != DELIVERY_LOWEST && m.mode != DELIVERY_SIPI)
         deliver(l, &m);
-}
-
-/* Fixed, it needs no message to itself. */
-void lapic_lvt_raise_own(struct lapic *l, enum lapic_lvt i)
-{
-    uint32_t lvt = l->lvt[i];
-    if (lvt & (LVT_MASKED | APIC_DELIVERY_MODE))
-        lapic_lvt_raise(l, i);
-    else if (l->svr & SVR_ENABLE)
-        lapic_request(l, lvt & APIC_VECTOR, lvt & APIC_TRIGGER_LEVEL);
 }
 
 /*
@@ -271,6 +263,6 @@ void lapic_extint(struct lapic_domain *d, bool level)
         if (lapic_mode(l) == LAPIC_DISABLED)
             d->signal(d->ctx, i, LAPIC_SIGNAL_EVENT, 0);
         else
-            lapic_lvt_raise(l, LAPIC_LVT_LINT0);
+            lapic_lvt_raise(l, LAPIC_LVT_LINT0, false);
     }
 }

@@ -91,20 +91,15 @@ void lapic_init_signal(struct lapic *l)
     timer_notify(l, before);
 }
 
-/* Vectors 0-15 never reach the IRR (11.5.3). */
-static __attribute__((noinline)) uint64_t without_illegal(struct lapic *l, uint64_t bits)
-{
-    lapic_error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
-    return bits & ~0xffffull;
-}
-
 static inline __attribute__((always_inline)) void take_word(struct lapic *l, unsigned int w)
 {
     if (!atomic_load_explicit(&l->pir[w], memory_order_relaxed))
         return;
     uint64_t bits = atomic_exchange_explicit(&l->pir[w], 0, memory_order_acq_rel);
-    if (w == 0 && bits & 0xffff)
-        bits = without_illegal(l, bits);
+    if (w == 0 && bits & 0xffff) { /* vectors 0-15 never reach the IRR (11.5.3) */
+        bits &= ~0xffffull;
+        lapic_error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
+    }
     if (bits)
         add(&l->irr, w, bits);
     l->tmr[w] = (l->tmr[w] & ~bits) | (atomic_load_explicit(&l->pir_level[w], memory_order_relaxed) & bits);
@@ -114,7 +109,7 @@ void lapic_request(struct lapic *l, uint8_t vector, bool level)
 {
     uint64_t bit = BIT(vector % 64);
     if (vector < 16) {
-        (void)without_illegal(l, 0);
+        lapic_error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
         return;
     }
     add(&l->irr, vector / 64, bit);
@@ -195,13 +190,13 @@ void lapic_eoi(struct lapic *l)
 }
 
 /* Writing the ESR arms the interrupt again (11.5.3). Should the error LVT's own vector be illegal, this ends it too. */
-void lapic_error(struct lapic *l, uint32_t error)
+__attribute__((noinline)) void lapic_error(struct lapic *l, uint32_t error)
 {
     l->esr_new |= error;
     if (l->error_sent || l->lvt[LAPIC_LVT_ERROR] & LVT_MASKED)
         return;
     l->error_sent = true;
-    lapic_lvt_raise_own(l, LAPIC_LVT_ERROR);
+    lapic_lvt_raise(l, LAPIC_LVT_ERROR, true);
 }
 
 bool lapic_lint0_in_service(const struct lapic *l)
@@ -219,7 +214,7 @@ void lapic_lint0_sample(struct lapic *l)
         return;
     lapic_drain(l);
     if (!lapic_lint0_in_service(l))
-        lapic_lvt_raise_own(l, LAPIC_LVT_LINT0);
+        lapic_lvt_raise(l, LAPIC_LVT_LINT0, true);
 }
 
 void lapic_set_cr8(struct lapic *l, uint8_t v)

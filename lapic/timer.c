@@ -49,7 +49,7 @@ static void expire(struct lapic *l, uint64_t now)
     } else {
         l->timer_next = 0;
     }
-    lapic_lvt_raise_own(l, LAPIC_LVT_TIMER);
+    lapic_lvt_raise(l, LAPIC_LVT_TIMER, true);
 }
 
 void lapic_timer_expire(struct lapic *l, uint64_t now)

@@ -38,8 +38,6 @@ static uint32_t least_loaded(const struct sched_entity *se, uint32_t self, const
 
 uint32_t sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint32_t *loads, uint32_t cpu_count)
 {
-    if (!read_load(loads, prev) && sched_allowed(se, prev))
-        return prev;
     uint32_t other = least_loaded(se, prev, loads, cpu_count);
 
     if (other == NO_CPU || (sched_allowed(se, prev) && read_load(loads, prev) <= read_load(loads, other)))

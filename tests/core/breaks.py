@@ -151,8 +151,8 @@ BREAKS = [
      "    if (atomic_exchange_explicit(&l->on, true, memory_order_acq_rel))\n        l->domain->signal"),
     ("INTR does not rise for a LAPIC that is disabled", False, "lapic/ipi.c",
      "        if (lapic_mode(l) == LAPIC_DISABLED)\n            d->signal(d->ctx, i, LAPIC_SIGNAL_EVENT, 0);\n"
-     "        else\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0);",
-     "        if (lapic_mode(l) != LAPIC_DISABLED)\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0);"),
+     "        else\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0, false);",
+     "        if (lapic_mode(l) != LAPIC_DISABLED)\n            lapic_lvt_raise(l, LAPIC_LVT_LINT0, false);"),
     ("serving an EVENT leaves ON set", False, "kernel/serve.c",
      "        lapic_drain(v->lapic);",
      "        (void)lapic_posted(v->lapic);"),
