@@ -199,13 +199,22 @@ static enum quick rdmsr_quickly(struct vcpu *v)
 static enum quick wrmsr_quickly(struct vcpu *v)
 {
     uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
-    if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) || !vcpu_has_lapic(v))
+    if (!vcpu_has_lapic(v))
         return QUICK_NOT;
     follow_cr8(v);
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
-    if (lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset))
+    if (!lapic_write_usual(v->lapic, msr, value) &&
+        ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) ||
+         lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset)))
         return QUICK_NOT;
     return v->eoi_vector >= 0 ? QUICK_DONE : serve_quickly(v);
+}
+
+/* Sleeping is for vcpu_main(). */
+static enum quick hlt_quickly(struct vcpu *v)
+{
+    (void)v;
+    return QUICK_SKIP;
 }
 
 static enum quick interrupt_quickly(struct vcpu *v)
@@ -230,9 +239,13 @@ static enum quick io_quickly(struct vcpu *v)
 enum quick vcpu_exit_quickly(struct vcpu *v)
 {
     static enum quick (*const handlers[ABI_EXITS])(struct vcpu *) = {
-        [ABI_EXIT_CPUID] = cpuid_quickly,         [ABI_EXIT_RDMSR] = rdmsr_quickly,
-        [ABI_EXIT_WRMSR] = wrmsr_quickly,         [ABI_EXIT_IO] = io_quickly,
-        [ABI_EXIT_HYPERCALL] = hypercall_quickly, [ABI_EXIT_INTERRUPT] = interrupt_quickly,
+        [ABI_EXIT_CPUID] = cpuid_quickly,
+        [ABI_EXIT_RDMSR] = rdmsr_quickly,
+        [ABI_EXIT_WRMSR] = wrmsr_quickly,
+        [ABI_EXIT_IO] = io_quickly,
+        [ABI_EXIT_HYPERCALL] = hypercall_quickly,
+        [ABI_EXIT_INTERRUPT] = interrupt_quickly,
+        [ABI_EXIT_HLT] = hlt_quickly,
     };
     enum quick (*handler)(struct vcpu *) = handlers[v->exit.kind];
     return handler ? handler(v) : QUICK_NOT;

@@ -135,7 +135,7 @@ static void enter_guest(struct vcpu *v)
 {
     vcpu_prepare_events(v);
     fpu_load(v);
-    if (v->thread->waited_ticks != v->stolen)
+    if (v->msr_steal_time && v->thread->waited_ticks != v->stolen)
         pvclock_write_steal(v);
     if (!word_enter(&v->word, this_cpu()->index))
         return;

@@ -10,9 +10,10 @@
 #define ALL  (RW | XR | XW)
 #define READ (R | XR)
 
-#define STATUS APIC_DELIVERY_STATUS /* read-only, but software that writes back what it read gets no #GP */
-#define LVT    (APIC_VECTOR | STATUS | LVT_MASKED)
-#define LINT   (LVT | APIC_DELIVERY_MODE | 0x2000u | LVT_REMOTE_IRR | APIC_TRIGGER_LEVEL)
+#define STATUS       APIC_DELIVERY_STATUS /* read-only, but software that writes back what it read gets no #GP */
+#define ICR_WRITABLE 0xcdfffu
+#define LVT          (APIC_VECTOR | STATUS | LVT_MASKED)
+#define LINT         (LVT | APIC_DELIVERY_MODE | 0x2000u | LVT_REMOTE_IRR | APIC_TRIGGER_LEVEL)
 
 /* By offset / 16. writable: other bits take #GP in x2APIC mode and are dropped in xAPIC mode. */
 static const struct {
@@ -31,7 +32,7 @@ static const struct {
     [APIC_SVR >> 4] = {0x3ff, ALL},
     [APIC_ISR >> 4 ...(APIC_IRR >> 4) + 7] = {0, READ},
     [APIC_ESR >> 4] = {0, ALL},
-    [APIC_ICR_LO >> 4] = {0xcdfff, ALL},
+    [APIC_ICR_LO >> 4] = {ICR_WRITABLE, ALL},
     [APIC_ICR_HI >> 4] = {0xff000000, RW},
     [APIC_LVT_TIMER >> 4] = {LVT | LVT_TIMER_MODE, ALL},
     [(APIC_LVT_TIMER >> 4) + LAPIC_LVT_THERMAL] = {LVT | APIC_DELIVERY_MODE, ALL},
@@ -263,6 +264,20 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
         return E_INVAL;
     *value = msr == MSR_X2APIC_ICR ? l->icr : read_register(l, reg << 4, now);
     return OK;
+}
+
+bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value)
+{
+    if (lapic_mode(l) != LAPIC_X2APIC)
+        return false;
+    if (msr == MSR_X2APIC_ICR && !((uint32_t)value & ~ICR_WRITABLE)) {
+        write_icr(l, value);
+        return true;
+    }
+    if (msr != MSR_X2APIC_EOI || value)
+        return false;
+    lapic_eoi(l);
+    return true;
 }
 
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)

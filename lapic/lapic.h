@@ -128,6 +128,9 @@ uint64_t lapic_mmio_base(const struct lapic *l);
 /* Is it in x2APIC mode, or in xAPIC mode at its default address? */
 bool lapic_in_place(const struct lapic *l);
 
+/* The two writes that there are most of in x2APIC mode, EOI and ICR, a shorter way; false, and nothing is done: it is
+ * another one, or wrong, and lapic_msr_write()'s affair. */
+bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value);
 /* IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0) and 0x800-0x8ff. Negative: the instruction takes #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value);
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now);

@@ -148,6 +148,9 @@ static bool decode_quickly(struct vcpu *v, struct vmcb *c)
         svm_decode_io(e, c);
         c->next_rip = c->exit_info2;
         break;
+    case EXIT_HLT:
+        e->kind = ABI_EXIT_HLT;
+        break;
     case EXIT_VMMCALL:
         e->kind = ABI_EXIT_HYPERCALL;
         break;
