@@ -66,15 +66,15 @@ static uint64_t without_request(uint64_t w, enum request r)
     return r == REQ_SIPI ? w & ~SIPI_MASK : w;
 }
 
-static inline __attribute__((always_inline)) enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool ack,
-                                                            bool *must_wait, uint32_t *cpu)
+static inline __attribute__((always_inline)) enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool plain,
+                                                            bool ack, bool *must_wait, uint32_t *cpu)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new;
     enum asked asked;
     do {
         enum where where = word_where(old);
         asked = ASKED_NOTHING;
-        new = BIT(r) & PLAIN ? old | BIT(r) : with_request(old, r, vector);
+        new = plain ? old | BIT(r) : with_request(old, r, vector);
         if (new &BIT(r) & ~old) {
             if (where == WHERE_GUEST) {
                 asked = ASKED_KICK;
@@ -96,10 +96,16 @@ static inline __attribute__((always_inline)) enum asked ask(vcpu_word *w, enum r
     return asked;
 }
 
+static __attribute__((noinline)) enum asked ask_oddly(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
+{
+    bool must_wait;
+    return ask(w, r, vector, false, false, &must_wait, cpu);
+}
+
 enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
 {
     bool must_wait;
-    return ask(w, r, vector, false, &must_wait, cpu);
+    return BIT(r) & PLAIN ? ask(w, r, 0, true, false, &must_wait, cpu) : ask_oddly(w, r, vector, cpu);
 }
 
 enum asked word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu)
@@ -109,7 +115,7 @@ enum asked word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t
         REQUEST_TABLE(X)
 #undef X
     };
-    return ask(w, r, 0, waited[r], must_wait, cpu);
+    return ask(w, r, 0, false, waited[r], must_wait, cpu);
 }
 
 bool word_start(vcpu_word *w)

@@ -11,7 +11,8 @@ extern svm_exited
 %define GPR        8
 %define HOST_STATE 16
 %define VCPU       24
-%define COUNTED    32
+%define VMCB       32
+%define NRIP       40
 
 ; In the VMCB: svm/vmcb.h.
 %define INTERCEPT1        0x0c ; and intercept2
@@ -35,6 +36,8 @@ extern svm_exited
 
 svm_run:
     PUSH_KEPT
+    sub rsp, 8                  ; for the alignment of a call
+    push r9
     push r8
     push rcx
     push rdx
@@ -51,12 +54,9 @@ svm_run:
     mov rsi, [rsi + 48]
     vmrun
     vmsave
-    push rcx
-    mov rcx, [rsp + 8 + COUNTED]
-    test rcx, rcx
-    jnz .count
+    cmp byte [rsp + NRIP], 0
+    je .count
 .exited:
-    pop rcx
     push rsi
     mov rsi, [rsp + 8 + GPR]
     STORE_GPRS rsi
@@ -69,12 +69,13 @@ svm_run:
     mov rax, [rsp + HOST_STATE]
     vmload
     mov rdi, [rsp + VCPU]
+    mov rsi, [rsp + VMCB]
     call svm_exited
     test al, al
     jnz .again
     cli
     stgi
-    add rsp, 40
+    add rsp, 56
     POP_KEPT
     ret
 
@@ -84,12 +85,14 @@ svm_run:
 ; get as ECX an MSR that takes any value, and that VMSAVE has saved already. If RIP is where it was, something came in
 ; between: that is the exit then. An instruction that another CPU has put there meanwhile meets all other intercepts.
 .count:
+    push rcx
+    mov rcx, [rsp + 8 + VMCB]
     mov eax, [rcx + EXIT_CODE]
     sub eax, EXIT_CPUID
     cmp eax, 31
-    ja .exited
+    ja .counted
     bt dword [steps], eax
-    jnc .exited
+    jnc .counted
     push rdx
     push qword [rcx + RAX_]
     push qword [rcx + INTERCEPT1]
@@ -108,7 +111,7 @@ svm_run:
     mov ecx, MSR_STAR
     mov rax, [rsp + 80 + VMCB_PA]
     vmrun
-    mov rcx, [rsp + 80 + COUNTED]
+    mov rcx, [rsp + 80 + VMCB]
     mov rdx, [rcx + RIP]
     cmp rdx, [rsp + 16]
     je .not_executed
@@ -123,6 +126,8 @@ svm_run:
     pop qword [rcx + INTERCEPT1]
     pop qword [rcx + RAX_]
     pop rdx
+.counted:
+    pop rcx
     jmp .exited
 .not_executed:
     add rsp, 16

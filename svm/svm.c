@@ -88,7 +88,6 @@ static int svm_vcpu_create(struct vcpu *v)
     }
     s->vmcb = c;
     s->vmcb_pa = page_to_pa(c).v;
-    s->counted = svm_caps.nrip ? NULL : c;
     v->backend = s;
     c->intercept_dr = 0; /* DR0-3 are switched around each entry */
     /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
@@ -174,10 +173,9 @@ static uint64_t injection(const struct event *e)
            (uint64_t)e->error_code << 32;
 }
 
-bool svm_exited(struct vcpu *v)
+bool svm_exited(struct vcpu *v, struct vmcb *c)
 {
-    struct svm_vcpu *s = svm_of(v);
-    struct vmcb *c = s->vmcb;
+    const struct svm_vcpu *s = svm_of(v);
     v->gpr[ABI_RAX] = c->rax;
     if (v->event.valid)
         svm_take_back_event(v, c);
@@ -222,7 +220,7 @@ static __attribute__((noinline)) void run_step(struct vcpu *v, const struct svm_
 {
     struct svm_step step;
     svm_step_begin(v, &step);
-    svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, s->counted);
+    svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, s->vmcb, svm_caps.nrip);
     svm_step_end(v, &step);
 }
 
@@ -240,7 +238,7 @@ static void run(struct vcpu *v)
     if (s->step)
         run_step(v, s, cpu);
     else
-        svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, s->counted);
+        svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, c, svm_caps.nrip);
     v->gpr[ABI_RSP] = c->rsp;
 }
 

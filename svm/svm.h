@@ -9,7 +9,6 @@
 struct svm_vcpu {
     struct vmcb *vmcb;
     uint64_t vmcb_pa;
-    struct vmcb *counted; /* svm_run() */
     struct asid asid;
     uint64_t dr[4]; /* the guest's DR0-3 while they are not in the registers */
     bool step;      /* leave behind the next instruction: NMIs may come then */
@@ -69,11 +68,11 @@ int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
 uint64_t svm_get_efer(struct vcpu *v);
 void svm_set_efer(struct vcpu *v, uint64_t efer);
-/* svm/run.asm: into the guest, again and again until svm_exited(v) is false. gpr is v->gpr, host_state physical.
- * counted: the VMCB again, for a CPU that does not tell next_rip: then the exits of CPUID, HLT, RDMSR and WRMSR have it
- * all the same; or NULL. */
-void svm_run(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_state, struct vcpu *v, struct vmcb *counted);
+/* svm/run.asm: into the guest, again and again until svm_exited(v, vmcb) is false. gpr is v->gpr; the addresses of the
+ * VMCB and of host_state are physical. nrip: the CPU tells next_rip; if not, the exits of CPUID, HLT, RDMSR and WRMSR
+ * have it all the same. */
+void svm_run(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_state, struct vcpu *v, struct vmcb *vmcb, bool nrip);
 /* After each exit: enter again at once? */
-bool svm_exited(struct vcpu *v);
+bool svm_exited(struct vcpu *v, struct vmcb *vmcb);
 
 #endif
