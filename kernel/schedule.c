@@ -212,7 +212,6 @@ void schedule_tick(uint64_t now)
         s->resched = true;
     else
         set_slice(s, now);
-    thread_watch(current_thread());
 }
 
 static void reschedule(void)
