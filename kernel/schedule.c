@@ -205,7 +205,6 @@ void schedule_tick(uint64_t now)
         this_cpu()->resched = true;
     else
         set_slice(s, now);
-    thread_watch(current_thread());
 }
 
 static void reschedule(void)

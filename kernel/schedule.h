@@ -8,7 +8,7 @@
 void schedule(bool runnable);
 /* A thread that was blocked or is new becomes runnable somewhere. */
 void schedule_wake(struct thread *t);
-/* From the timer's interrupt. */
+/* From the timer's interrupt, at the end of a slice. */
 void schedule_tick(uint64_t now);
 void schedule_init(void);
 /* The first so many CPUs take threads; before any thread is woken. */

@@ -55,6 +55,7 @@ static void interrupt(void)
         t->slice = 0;
         schedule_tick(now);
     }
+    thread_watch(current_thread());
     spin_lock(&t->lock);
     for (struct timer *timer; (timer = expired(t, now));) {
         spin_unlock(&t->lock);

@@ -192,20 +192,17 @@ void lapic_send_ipi(struct lapic *l, uint64_t icr)
 {
     uint32_t how = icr & (APIC_DELIVERY_MODE | ICR_LOGICAL | ICR_SHORTHAND);
     bool legal = icr & APIC_VECTOR & ~0xfull;
-    struct lapic *to = NULL;
+    bool x2apic = legal && how == DELIVERY_FIXED && lapic_mode(l) == LAPIC_X2APIC;
+    struct lapic *to = x2apic ? by_index(l->domain, ICR_DESTINATION(icr)) : NULL;
 
-    if (legal && how == DELIVERY_FIXED && lapic_mode(l) == LAPIC_X2APIC)
-        to = by_index(l->domain, ICR_DESTINATION(icr));
-    else if (legal && how == (DELIVERY_FIXED | ICR_SELF))
-        to = l;
-    if (!to)
+    if (to ? to == l : legal && how == (DELIVERY_FIXED | ICR_SELF)) {
+        if (l->svr & SVR_ENABLE) /* 11.4.7.2 */
+            lapic_request(l, icr & APIC_VECTOR, false);
+    } else if (!to) {
         send_message(l, icr);
-    else if (!(to->svr & SVR_ENABLE)) /* 11.4.7.2 */
-        return;
-    else if (to == l)
-        lapic_request(l, icr & APIC_VECTOR, false);
-    else
+    } else if (to->svr & SVR_ENABLE) {
         lapic_post(to, icr & APIC_VECTOR, false);
+    }
 }
 
 /* 11.11: address bits 19:12 destination, 3 redirection hint, 2 logical; data as the ICR's low half. A redirection hint

@@ -42,8 +42,10 @@ void lapic_reset(struct lapic *l)
 {
     l->on = false; /* before pir, as in lapic_drain(): else a post in between would be in pir for ever, unannounced */
     l->irr = l->isr = (struct lapic_vectors){.words = 0};
-    for (int w = 0; w < 4; w++)
-        l->tmr[w] = l->pir[w] = 0;
+    for (int w = 0; w < 4; w++) {
+        l->tmr[w] = 0;
+        l->pir[w] = 0;
+    }
     l->extint = false;
     l->svr = 0xff;
     l->ldr = lapic_mode(l) == LAPIC_X2APIC ? X2APIC_LDR(l->id) : 0;
