@@ -115,16 +115,25 @@ bool vcpu_serve_requests(struct vcpu *v)
  * towards one that comes meanwhile, and its kick. */
 #define EVENTS (BIT(REQ_TIMER) | BIT(REQ_NMI) | BIT(REQ_EVENT) | BIT(REQ_CLOCK))
 
-enum quick vcpu_serve_events(struct vcpu *v)
+static __attribute__((noinline)) void serve_others(struct vcpu *v, uint64_t asked)
 {
-    uint64_t asked = atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS;
-    if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))
-        return QUICK_DONE;
     for (; asked; asked &= asked - 1) {
         enum request r = (enum request)__builtin_ctzll(asked);
         word_take_event(&v->word, r); /* first: what is asked for from now on is asked for again */
         (void)!handlers[r](v, 0);
     }
+}
+
+enum quick vcpu_serve_events(struct vcpu *v)
+{
+    uint64_t asked = atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS;
+    if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))
+        return QUICK_DONE;
+    if (asked & BIT(REQ_EVENT))
+        word_take_event(&v->word, REQ_EVENT); /* then lapic_drain(), whatever is prepared */
+    if (asked & ~BIT(REQ_EVENT))
+        serve_others(v, asked & ~BIT(REQ_EVENT));
+    lapic_drain(v->lapic);
     if (lapic_extint_waits(v->lapic))
         return QUICK_DONE;
     vcpu_prepare_events(v);
