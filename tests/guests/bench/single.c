@@ -58,8 +58,10 @@ static void on_pic(struct trap *t)
 
 void await_work(uint32_t wanted)
 {
-    while (taken != wanted)
+    while ((int32_t)(taken - wanted) < 0)
         pause();
+    if (taken != wanted)
+        fail("interrupts taken", wanted, taken);
 }
 
 /* No exit at all: what a wake-up now and then would make longer. */
