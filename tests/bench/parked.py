@@ -3,7 +3,7 @@
 
     tests/bench/parked.py [--machine svm|vmx] [--vcpus N]
 
-A tick is an instruction: QEMU counts them (-icount), Bochs does anyway. Each row is the sum of 200 operations, the least of
+A tick is an instruction: QEMU counts them (-icount), Bochs does anyway. Each row is the sum of a batch of operations, the least of
 five such sums.
 """
 
@@ -37,7 +37,7 @@ def main():
         return 1
     finally:
         session.close()
-    print(f"{arguments.machine}, ticks of 200 operations of the BSP's, beside {arguments.vcpus - 1} APs in each state")
+    print(f"{arguments.machine}, ticks of a batch of the BSP's, beside {arguments.vcpus - 1} APs in each state")
     print("\n".join(test_parked.table(one, many)))
     print(f"{began} ticks from the SIPI for all to the last AP's first instruction")
     print(f"{(many_kib - few_kib) / (arguments.vcpus - 2):.1f} KiB of the hypervisor's for a vCPU, {few_kib} for a guest with 2")
