@@ -56,26 +56,30 @@ FUNCTIONS = {
     "lapic_lint0_sample": CHECKS, "lapic_accept": CHECKS, "word_ask": HANDLER, "ask": HANDLER, "vcpu_ask": HANDLER,
     "vcpu_deliver": HANDLER, "word_park": SCHEDULING, "word_set_mp": SCHEDULING, "vcpu_has_wakeup": SCHEDULING,
     "thread_should_yield": CHECKS, "thread_user_stack": CROSSING, "thread_set_user_stack": CROSSING,
-    "apic_timer_set": SCHEDULING,
+    "apic_timer_set": SCHEDULING, "svm_exited": DISPATCH, "cpuid_quickly": HANDLER, "rdmsr_quickly": HANDLER,
+    "wrmsr_quickly": HANDLER, "write_lapic": HANDLER, "io_quickly": HANDLER, "hypercall_quickly": HANDLER, "do_io": HANDLER,
+    "serve_quickly": CHECKS, "interrupt_quickly": CHECKS, "make_ready": SCHEDULING,
     # kernel/user.asm, kernel/trap.asm, kernel/thread.c's switch
-    "user_enter": CROSSING, "user_leave": CROSSING, "syscall_entry": CROSSING, "enter": INTERRUPT, "thread_switch": SCHEDULING,
+    "user_enter": CROSSING, "user_leave": CROSSING, "syscall_entry": CROSSING, "enter": INTERRUPT, "enter_irq": INTERRUPT,
+    "kick_in_root": INTERRUPT, "thread_switch": SCHEDULING,
 }
 PATTERNS = [(re.compile(r"stub_\d+"), INTERRUPT)]  # kernel/trap.asm
 
-# Functions that enter the guest and come back: what lies up to that instruction is the entry, what lies behind the exit.
-TURNS = {"svm_enter": r"\bvmrun\b", "run": r"\bcall\b.*<svm_enter>"}
+# Functions that enter the guest and come back, the symbol and the instruction that does: what lies up to it is the entry, what lies
+# behind the exit.
+TURNS = {"svm_run": ("svm_run.again", r"\bvmrun\b"), "run": ("run", r"\bcall\b.*<svm_run>")}
 
 
 def turning_points():
     """{function: physical address of the instruction that enters the guest}"""
     base = counting.elf.symbol(counting.ROOT, "KERNEL_BASE")
     found = {}
-    for function, pattern in TURNS.items():
-        code = subprocess.run(["objdump", "-d", f"--disassemble={function}", counting.ROOT], capture_output=True, text=True,
+    for function, (symbol, pattern) in TURNS.items():
+        code = subprocess.run(["objdump", "-d", f"--disassemble={symbol}", counting.ROOT], capture_output=True, text=True,
                               check=True).stdout
         addresses = re.findall(rf"^ *([0-9a-f]+):.*{pattern}", code, re.MULTILINE)
         if len(addresses) != 1:
-            raise harness.Failure(f"{function} enters the guest at {len(addresses)} places, not one")
+            raise harness.Failure(f"{symbol} enters the guest at {len(addresses)} places, not one")
         found[function] = int(addresses[0], 16) - base
     return found
 
