@@ -93,15 +93,6 @@ static __attribute__((noinline)) void do_msr(struct vcpu *v, bool write)
     finish_eoi(v);
 }
 
-static void answer_cpuid(struct vcpu *v)
-{
-    const struct cpuid_entry *e = guest_cpuid(v, (uint32_t)v->gpr[ABI_RAX], (uint32_t)v->gpr[ABI_RCX]);
-    v->gpr[ABI_RAX] = e->rax;
-    v->gpr[ABI_RBX] = e->rbx;
-    v->gpr[ABI_RCX] = e->rcx;
-    v->gpr[ABI_RDX] = e->rdx;
-}
-
 /* SDM Vol. 1, 13.3, and Vol. 2, XSETBV. */
 static void do_xsetbv(struct vcpu *v)
 {
@@ -173,10 +164,15 @@ static enum quick serve_quickly(struct vcpu *v)
 
 static enum quick cpuid_quickly(struct vcpu *v)
 {
-    answer_cpuid(v);
+    const struct cpuid_entry *e = guest_cpuid(v, (uint32_t)v->gpr[ABI_RAX], (uint32_t)v->gpr[ABI_RCX]);
+    v->gpr[ABI_RAX] = e->rax;
+    v->gpr[ABI_RBX] = e->rbx;
+    v->gpr[ABI_RCX] = e->rcx;
+    v->gpr[ABI_RDX] = e->rdx;
     return QUICK_AGAIN;
 }
 
+/* None is offered. */
 static enum quick hypercall_quickly(struct vcpu *v)
 {
     v->gpr[ABI_RAX] = (uint64_t)KVM_ENOSYS;
@@ -271,8 +267,9 @@ static __attribute__((noinline)) void handle(struct vcpu *v)
         do_hlt(v);
         return;
     case ABI_EXIT_CPUID:
+    case ABI_EXIT_HYPERCALL:
         if (vcpu_skip(v))
-            answer_cpuid(v);
+            (void)vcpu_exit_quickly(v);
         return;
     case ABI_EXIT_RDMSR:
         do_msr(v, false);
@@ -295,10 +292,6 @@ static __attribute__((noinline)) void handle(struct vcpu *v)
     case ABI_EXIT_PAUSE:
         if (vcpu_skip(v))
             thread_yield();
-        return;
-    case ABI_EXIT_HYPERCALL: /* none is offered: KVM_ENOSYS */
-        if (vcpu_skip(v))
-            v->gpr[ABI_RAX] = (uint64_t)KVM_ENOSYS;
         return;
     case ABI_EXIT_EXCEPTION:
         vcpu_inject_exception(v, v->exit.u.exception.vector,
