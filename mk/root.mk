@@ -11,12 +11,12 @@ root_sources := $(sort $(wildcard boot/*.c kernel/*.c svm/*.c vmx/*.c lapic/*.c 
 root_asm     := $(sort $(wildcard boot/*.asm kernel/*.asm svm/*.asm vmx/*.asm))
 root_objects := $(root_sources:%.c=build/root/%.o) $(root_asm:%.asm=build/root/%.asm.o)
 
-build/root/%.o: %.c
+build/root/%.o: %.c mk/root.mk
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	@$(ROOT_CC) $(ROOT_CFLAGS) -c $< -o $@
 
-build/root/%.asm.o: %.asm
+build/root/%.asm.o: %.asm mk/root.mk
 	@mkdir -p $(@D)
 	@echo "  NASM  $<"
 	@nasm -f elf64 -Werror -MD $(@:.o=.d) -MP -o $@ $<

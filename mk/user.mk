@@ -8,12 +8,12 @@ device_sources  := $(sort $(wildcard user/devices/*.c user/emul/*.c user/vmx/*.c
 	lib/format.c lib/timerq.c lib/rbtree.c
 world_asm       := user/lib/start.asm
 
-build/user/%.o: %.c
+build/user/%.o: %.c mk/user.mk mk/root.mk
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	@$(ROOT_CC) $(WORLD_CFLAGS) -c $< -o $@
 
-build/user/%.asm.o: %.asm
+build/user/%.asm.o: %.asm mk/user.mk
 	@mkdir -p $(@D)
 	@echo "  NASM  $<"
 	@nasm -f elf64 -Werror -o $@ $<

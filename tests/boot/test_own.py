@@ -37,8 +37,9 @@ for _name, _vcpus, _cmdline, _how in OWN:
     def _test(session, name=_name, vcpus=_vcpus, cmdline=_cmdline, how=_how):
         """One of our own guests, beside another one that must not notice."""
         section, end = bystander(session)
+        # One CPU where guests fault: with more, Bochs takes a fault's RIP back now and then (docs/debugging.md).
         session.boot(own(name, vcpus, cmdline if isinstance(cmdline, str) else cmdline[session.machine]) + section,
-                     cpus=2)
+                     cpus=2 if session.machine == "svm" else 1)
         session.expect(name, rf"^{name}: (ok|FAILED.*)$")
         session.ended(**{name: how, "bystander": end})
 
