@@ -173,6 +173,17 @@ static uint64_t injection(const struct event *e)
            (uint64_t)e->error_code << 32;
 }
 
+/* An interrupt that the guest is ready for is a virtual one (15.21.4), which comes before the next instruction just as
+ * EVENTINJ does: that, QEMU may deliver twice (docs/debugging.md). It has to do where V_IRQ is a window. */
+static void inject(const struct event *e, struct vmcb *c)
+{
+    uint32_t v = (uint32_t)c->virtual_interrupt;
+    if (e->type == EVENT_INTERRUPT && (c->rflags & RFLAGS_IF) && !(c->interrupt_shadow & 1) && !(v & V_IRQ))
+        c->virtual_interrupt = v | V_IRQ | V_IGN_TPR | (uint64_t)e->vector << V_INTR_VECTOR;
+    else
+        c->event_injection = injection(e);
+}
+
 bool svm_exited(struct vcpu *v, struct vmcb *c)
 {
     const struct svm_vcpu *s = svm_of(v);
@@ -202,8 +213,8 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
     }
     v->exits[v->exit.kind]++;
     c->rax = v->gpr[ABI_RAX];
-    if (v->event.valid) /* else the CPU has cleared it (15.20) */
-        c->event_injection = injection(&v->event);
+    if (v->event.valid)
+        inject(&v->event, c);
     c->tlb_control = TLB_NOTHING;
     return true;
 }
@@ -229,7 +240,9 @@ static void run(struct vcpu *v)
     struct svm_vcpu *s = svm_of(v);
     struct svm_cpu *cpu = this_cpu()->backend;
     struct vmcb *c = s->vmcb;
-    c->event_injection = v->event.valid ? injection(&v->event) : 0;
+    c->event_injection = 0; /* as the CPU leaves it (15.20) */
+    if (v->event.valid)
+        inject(&v->event, c);
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
     c->tlb_control = TLB_NOTHING;

@@ -124,6 +124,7 @@ enum {
 
 enum { CR8_WRITE = 1 << 24 }; /* in intercept_cr */
 enum { V_IRQ = 1 << 8, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24 };
+enum { V_INTR_VECTOR = 32 }; /* its lowest bit */
 enum { TLB_NOTHING = 0, TLB_FLUSH_ALL = 1 };
 #define EVENT_VALID      BIT(31)
 #define EVENT_ERROR_CODE BIT(11)
