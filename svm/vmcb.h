@@ -13,7 +13,8 @@ struct vmcb {
     uint64_t iopm_base, msrpm_base, tsc_offset;
     uint32_t asid;
     uint8_t tlb_control, reserved1[3];
-    uint64_t virtual_interrupt; /* V_TPR, V_IRQ, ... */
+    uint32_t virtual_interrupt; /* V_TPR, V_IRQ, ... */
+    uint32_t virtual_vector;
     uint64_t interrupt_shadow;
     uint64_t exit_code, exit_info1, exit_info2, exit_int_info;
     uint64_t nested_control;
@@ -124,7 +125,6 @@ enum {
 
 enum { CR8_WRITE = 1 << 24 }; /* in intercept_cr */
 enum { V_IRQ = 1 << 8, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24 };
-enum { V_INTR_VECTOR = 32 }; /* its lowest bit */
 enum { TLB_NOTHING = 0, TLB_FLUSH_ALL = 1 };
 #define EVENT_VALID      BIT(31)
 #define EVENT_ERROR_CODE BIT(11)
