@@ -35,23 +35,31 @@ static void iret(struct vcpu *v)
 static void window(struct exit *e, struct vmcb *c)
 {
     e->kind = ABI_EXIT_WINDOW;
-    c->virtual_interrupt &= ~(uint64_t)V_IRQ;
+    c->virtual_interrupt &= ~(uint32_t)V_IRQ;
     c->intercept1 &= ~(uint32_t)I1_VINTR;
 }
 
-void svm_take_back_event(struct vcpu *v, const struct vmcb *c)
+void svm_take_back_event(struct vcpu *v, struct vmcb *c)
 {
+    /* A virtual interrupt that was not taken, whatever EXITINTINFO calls it: v->event. If a fault of its delivery was
+     * the guest's own, QEMU leaves V_IRQ set, which a CPU does not: nothing is due any more. */
+    if ((c->virtual_interrupt & V_IRQ) && !(c->intercept1 & I1_VINTR)) {
+        c->virtual_interrupt &= ~(uint32_t)V_IRQ;
+        v->event.valid = c->rflags & RFLAGS_IF;
+        return;
+    }
     uint64_t info = c->exit_int_info;
-    bool was_nmi = v->event.valid && v->event.type == EVENT_NMI;
-    v->event.valid = info & EVENT_VALID;
-    if (was_nmi && !v->event.valid)
-        v->nmi_blocked = true;
-    if (v->event.valid)
-        v->event = (struct event){.valid = true,
-                                  .vector = (uint8_t)info,
-                                  .type = info >> 8 & 7,
-                                  .has_error_code = info & EVENT_ERROR_CODE,
-                                  .error_code = (uint32_t)(info >> 32)};
+    if (!(info & EVENT_VALID)) {
+        if (v->event.type == EVENT_NMI)
+            v->nmi_blocked = true;
+        v->event.valid = false;
+        return;
+    }
+    v->event = (struct event){.valid = true,
+                              .vector = (uint8_t)info,
+                              .type = info >> 8 & 7,
+                              .has_error_code = info & EVENT_ERROR_CODE,
+                              .error_code = (uint32_t)(info >> 32)};
 }
 
 void svm_decode_exit(struct vcpu *v)
@@ -64,7 +72,8 @@ void svm_decode_exit(struct vcpu *v)
     e->info[1] = c->exit_info2;
     e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
     c->next_rip = 0; /* a CPU without it leaves it alone */
-    svm_take_back_event(v, c);
+    if (!v->event.valid && (c->exit_int_info & EVENT_VALID))
+        svm_take_back_event(v, c);
     switch (code) {
     case EXIT_INTR:
     case EXIT_SMI:

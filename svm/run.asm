@@ -25,6 +25,7 @@ extern svm_exited
 %define RIP               0x578
 %define RAX_              0x5f8
 
+%define EXIT_VINTR   0x64
 %define EXIT_CPUID   0x72
 %define STEPPED      1 << 0 | 1 << (0x78 - EXIT_CPUID) | 1 << (0x7c - EXIT_CPUID) ; CPUID, HLT, MSR
 %define I1_VINTR     1 << 4
@@ -114,7 +115,11 @@ svm_run:
     mov rcx, [rsp + 80 + VMCB]
     mov rdx, [rcx + RIP]
     cmp rdx, [rsp + 16]
-    je .not_executed
+    jne .executed
+    cmp dword [rcx + EXIT_CODE], EXIT_VINTR
+    jne .not_executed
+    xor edx, edx                ; VMRUN does not load the shadow (QEMU 7.2): the device world has to decode it
+.executed:
     mov [rcx + NEXT_RIP], rdx
     pop qword [rcx + EXIT_CODE]
     pop qword [rcx + EXIT_INFO1]

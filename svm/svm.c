@@ -173,6 +173,19 @@ static uint64_t injection(const struct event *e)
            (uint64_t)e->error_code << 32;
 }
 
+/* An interrupt that the guest is ready for is a virtual one (15.21.4), which comes before the next instruction just as
+ * EVENTINJ does: that, QEMU may deliver twice (docs/debugging.md). It has to do where V_IRQ is a window. */
+static inline __attribute__((always_inline)) void inject(const struct event *e, struct vmcb *c)
+{
+    if (e->type == EVENT_INTERRUPT && (c->rflags & RFLAGS_IF) && !(c->interrupt_shadow & 1) &&
+        !(c->virtual_interrupt & V_IRQ)) {
+        c->virtual_interrupt |= V_IRQ | V_IGN_TPR;
+        c->virtual_vector = e->vector;
+    } else {
+        c->event_injection = injection(e);
+    }
+}
+
 bool svm_exited(struct vcpu *v, struct vmcb *c)
 {
     const struct svm_vcpu *s = svm_of(v);
@@ -202,8 +215,8 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
     }
     v->exits[v->exit.kind]++;
     c->rax = v->gpr[ABI_RAX];
-    if (v->event.valid) /* else the CPU has cleared it (15.20) */
-        c->event_injection = injection(&v->event);
+    if (v->event.valid)
+        inject(&v->event, c);
     c->tlb_control = TLB_NOTHING;
     return true;
 }
@@ -229,7 +242,9 @@ static void run(struct vcpu *v)
     struct svm_vcpu *s = svm_of(v);
     struct svm_cpu *cpu = this_cpu()->backend;
     struct vmcb *c = s->vmcb;
-    c->event_injection = v->event.valid ? injection(&v->event) : 0;
+    c->event_injection = 0; /* as the CPU leaves it (15.20) */
+    if (v->event.valid)
+        inject(&v->event, c);
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
     c->tlb_control = TLB_NOTHING;
@@ -290,7 +305,7 @@ static uint64_t get_cr0(struct vcpu *v)
 static void set_cr8(struct vcpu *v, uint8_t cr8)
 {
     struct vmcb *c = svm_of(v)->vmcb;
-    c->virtual_interrupt = (c->virtual_interrupt & ~15ull) | (cr8 & 15u);
+    c->virtual_interrupt = (c->virtual_interrupt & ~15u) | (cr8 & 15u);
 }
 
 /* A virtual interrupt that is intercepted. Its priority, which the CPU would compare with V_TPR (15.21.4), stays
@@ -299,7 +314,7 @@ static void set_cr8(struct vcpu *v, uint8_t cr8)
 static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
 {
     struct vmcb *c = svm_of(v)->vmcb;
-    c->virtual_interrupt &= ~(uint64_t)V_IRQ;
+    c->virtual_interrupt &= ~(uint32_t)V_IRQ;
     c->intercept1 &= ~(uint32_t)(I1_VINTR | I1_IRET);
     c->intercept_cr &= ~(uint32_t)CR8_WRITE;
     if (class || !v->accelerated)

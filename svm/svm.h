@@ -6,6 +6,8 @@
 #include "kernel/vcpu.h"
 #include "svm/vmcb.h"
 
+enum { RFLAGS_IF = 1 << 9 };
+
 struct svm_vcpu {
     struct vmcb *vmcb;
     uint64_t vmcb_pa;
@@ -41,8 +43,9 @@ static inline uint8_t svm_cr8(const struct vmcb *c)
 
 /* svm/exit.c: v->exit and v->event from the VMCB. */
 void svm_decode_exit(struct vcpu *v);
-/* Parts of that. What was on its way into the guest and did not arrive, goes in again (15.7.2); harmless twice. */
-void svm_take_back_event(struct vcpu *v, const struct vmcb *c);
+/* Parts of that. If v->event was valid or EXITINTINFO is: what was on its way into the guest and did not
+ * arrive, goes in again (15.7.2). */
+void svm_take_back_event(struct vcpu *v, struct vmcb *c);
 /* IOIO (15.10.2) */
 static inline void svm_decode_io(struct exit *e, const struct vmcb *c)
 {

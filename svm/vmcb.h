@@ -13,7 +13,8 @@ struct vmcb {
     uint64_t iopm_base, msrpm_base, tsc_offset;
     uint32_t asid;
     uint8_t tlb_control, reserved1[3];
-    uint64_t virtual_interrupt; /* V_TPR, V_IRQ, ... */
+    uint32_t virtual_interrupt; /* V_TPR, V_IRQ, ... */
+    uint32_t virtual_vector;
     uint64_t interrupt_shadow;
     uint64_t exit_code, exit_info1, exit_info2, exit_int_info;
     uint64_t nested_control;

@@ -13,6 +13,7 @@ OWN = [
     ("lapic", 4, "", ("EXIT", 0)),
     ("real", 1, "", ("EXIT", 0)),
     ("modes", 4, "", ("EXIT", 0)),
+    ("once", 1, "", ("EXIT", 0)),
     ("smp", 4, "cpus=4", ("EXIT", 0)),
     ("task", 1, "quirks=1", ("EXIT", 0)),
     ("timer", 2, "", ("EXIT", 0)),

@@ -64,6 +64,14 @@ def parked_cost(session):
                 raise Failure(f"{row}: {alone} ticks alone, {many[row][state]} beside 253 APs that are {state}")
 
 
+@boot_test(limit=60)
+def once_counting(session):
+    """Each interrupt is taken once, also while QEMU counts: it then returns to its main loop at each deadline of the host's timer."""
+    session.boot(own("once"), cpus=1, extra=COUNTING)
+    session.expect("once", r"^once: (ok|FAILED.*)$")
+    session.ended(once=("EXIT", 0))
+
+
 @boot_test(limit=60, machines=BOTH)
 def parked_limit(session):
     """A guest has 255 vCPUs at most, so that no APIC id is 255; one with more is refused by a line, and no other with it."""
