@@ -209,7 +209,6 @@ quick:
 leave:
     atomic { runs_on = NEVER; word_leave(0, flag); assert(!flag) };
     atomic {
-        kick[cpu] = 0; /* irq_window() */
         if_set = mp != HALTED_MASKED;
         if
         :: mp == RUNNABLE || HAS_WAKEUP -> goto serve
