@@ -380,7 +380,7 @@ init {
         queued[VCPU] = 1;
         rq[0]!VCPU;
         queued[WORKER] = 1;
-        rq[1]!WORKER;
+        rq[(DOES == 3 -> 1 : 0)]!WORKER; /* on one CPU, they get to the other by push_surplus(); then each stays for long */
         run store_buffer(0);
         run store_buffer(1);
         run scheduler(0);

@@ -87,7 +87,7 @@ byte started; /* the last SIPI's page */
 /* By a quick exit or in an interrupt of the host's: where is GUEST, cpu its own, and vcpu_deliver() sends no IPI. */
 inline ask_itself() {
     atomic {
-        word_ask(0, r, 1, false, asked, flag, to);
+        word_ask(0, r, 1, false, asked, must, to);
         assert(asked != WAKE && (asked != KICK || to == cpu));
         asked = 0; to = 0; r = 0
     }
@@ -95,7 +95,7 @@ inline ask_itself() {
 
 proctype vcpu()
 {
-    bool flag, if_set;
+    bool flag, if_set, must;
     byte r, start, mp, cpu, asked, to;
     short seen; /* in the word, between two entries */
 
