@@ -76,6 +76,7 @@ byte left = BUDGET;
 bool running;  /* vm->state is past ABI_VM_LOADING */
 bool resetting; /* vm_boot() writes the vCPU's registers */
 bool nmi, irr; /* nmi_pending; something in the LAPIC's IRR */
+bool if_set;   /* the guest's */
 bool got_nmi;  /* since the last INIT */
 bool gone;
 byte started; /* the last SIPI's page */
@@ -95,7 +96,7 @@ inline ask_itself() {
 
 proctype vcpu()
 {
-    bool flag, if_set, must;
+    bool flag, must;
     byte r, start, mp, cpu, asked, to;
     short seen; /* in the word, between two entries */
 
@@ -296,7 +297,7 @@ inline look() {
     assert(w[0].mp == PAUSED || started == i_start);
     assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
     assert(w[0].mp == PAUSED || i_mp == w[0].mp || (i_mp == RUNNABLE && (w[0].mp == HALTED || w[0].mp == HALTED_MASKED)));
-    assert(w[0].mp != HALTED || (!nmi && !irr));
+    assert((w[0].mp != HALTED && w[0].where != GUEST) || !HAS_WAKEUP);
     assert(w[0].mp != HALTED_MASKED || !nmi)
 }
 
