@@ -484,6 +484,8 @@ static void idle_vcpu(const struct ghost *g)
     if (word_where(w) == WHERE_PARKED && (word_mp(w) == MP_HALTED || word_mp(w) == MP_HALTED_MASKED) &&
         vcpu_has_wakeup(v))
         core_fail("vCPU %u: parked in HLT with something that ends it", v->index);
+    if (word_where(w) == WHERE_GUEST && vcpu_has_wakeup(v))
+        core_fail("vCPU %u: in the guest, and what is on its way does not come", v->index);
 }
 
 static void idle_vm(struct vm *vm)
