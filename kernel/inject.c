@@ -17,6 +17,9 @@ static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
         *vector = (uint8_t)pending;
         return true;
     }
+    /* No upcall between two entries. Who has just raised it asks for an EVENT, and the kick ends the next one. */
+    if (word_where(atomic_load(&v->word)) == WHERE_GUEST)
+        return false;
     if (vcpu_has_lapic(v))
         lapic_accept_extint(v->lapic);
     if (vcpu_upcall(v, ABI_UPCALL_INTA) || (v->page->reply.flags & ABI_REPLY_SPURIOUS))

@@ -112,8 +112,9 @@ bool vcpu_serve_requests(struct vcpu *v)
 }
 
 /* Of all requests, these change nothing but what the next entry brings into the guest: no turn is kept among them, nor
- * towards one that comes meanwhile, and its kick. */
-#define EVENTS (BIT(REQ_TIMER) | BIT(REQ_NMI) | BIT(REQ_EVENT) | BIT(REQ_CLOCK))
+ * towards one that comes meanwhile, and its kick. NMI is none of them: an INIT that comes meanwhile drops the one that
+ * was seen, and the one behind the INIT has to stay behind it. */
+#define EVENTS (BIT(REQ_TIMER) | BIT(REQ_EVENT) | BIT(REQ_CLOCK))
 
 static __attribute__((noinline)) void serve_others(struct vcpu *v, uint64_t asked)
 {

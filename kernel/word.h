@@ -108,7 +108,7 @@ static_assert(WHERE_ROOT == 0, "leaving clears bits");
 bool word_park(vcpu_word *w, enum mp_state mp);
 /* Changes the mp_state. */
 void word_set_mp(vcpu_word *w, enum mp_state mp);
-/* GUEST, between an exit and the next entry: takes r, which is pending and an event for the guest. */
+/* GUEST, between an exit and the next entry: takes r, which is pending: TIMER, EVENT or CLOCK. */
 void word_take_event(vcpu_word *w, enum request r);
 /* The first pending request in serving order, taken out of the word (*vector: of a SIPI); REQUESTS: none. PAUSE makes
  * the mp_state PAUSED, RESUME what it was before, INIT WAIT_FOR_SIPI. A paused vCPU serves nothing but TEARDOWN and

@@ -178,7 +178,7 @@ static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum requ
     if (r == REQ_INIT)
         after = MP_WAIT_FOR_SIPI;
     if (word_where(old) == WHERE_GUEST) /* between two entries: only what is an event for the guest, in any order */
-        return r != REQ_TIMER && r != REQ_NMI && r != REQ_EVENT && r != REQ_CLOCK ? "taken outside of root"
+        return r != REQ_TIMER && r != REQ_EVENT && r != REQ_CLOCK ? "taken outside of root"
                : (old ^ new) & ~BIT(r)                                            ? "taking changes something else"
                                                                                   : NULL;
     if (old & allowed & (BIT(r) - 1))
@@ -484,6 +484,8 @@ static void idle_vcpu(const struct ghost *g)
     if (word_where(w) == WHERE_PARKED && (word_mp(w) == MP_HALTED || word_mp(w) == MP_HALTED_MASKED) &&
         vcpu_has_wakeup(v))
         core_fail("vCPU %u: parked in HLT with something that ends it", v->index);
+    if (word_where(w) == WHERE_GUEST && vcpu_has_wakeup(v))
+        core_fail("vCPU %u: in the guest, and what is on its way does not come", v->index);
 }
 
 static void idle_vm(struct vm *vm)

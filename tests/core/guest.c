@@ -254,6 +254,8 @@ void guest_upcall(struct vcpu *v)
 {
     struct abi_page *page = v->page;
     struct guest *g = of(v);
+    if (word_where(atomic_load(&v->word)) == WHERE_GUEST)
+        core_fail("an upcall of vCPU %u between two entries", v->index);
     core_point();
     page->reply.flags = 0;
     switch (page->upcall.kind) {

@@ -2,7 +2,8 @@
  * Broadcasts that wait: vm_broadcast(), vm_pause(), vm_resume(), vm_end() of kernel/vm.c, kernel/inhibit.c and
  * kernel/mutex.c. Two vCPUs, each on its own CPU, run the guest and switch their LAPIC's mode (TOGGLES, OTHERS times), which
  * changes the mask that says whether acceleration is allowed; control pauses and resumes ROUNDS times and ends the guest
- * at any moment of that.
+ * at any moment of that. A kick does not yet make a vCPU leave: it looks at its word and goes on, GUEST all the time, if it
+ * came too late.
  *
  * Nobody enters the guest with an acceleration that the mask does not allow, nor while it is paused; who waited for a
  * broadcast finds that each vCPU has been outside of the guest since; and all of it comes to an end.
@@ -19,6 +20,7 @@ bool in_since[VCPUS]; /* in the guest since the broadcast asked it */
 #define ON_PARK(v, parked) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
+#define ON_TAKE_EVENT(v, r) skip
 
 #include "word.inc"
 
@@ -128,7 +130,8 @@ served:
     :: w[v].mp == PAUSED ->
         word_park(v, PAUSED, flag);
         if
-        :: flag -> do :: w[v].where == PARKED -> thread_park(v) :: else -> break od
+        :: flag -> kick[v] = 0; /* its CPU idles, with interrupts on */
+            do :: w[v].where == PARKED -> thread_park(v) :: else -> break od
         :: else
         fi;
         goto serve
@@ -139,10 +142,15 @@ served:
     :: !flag -> goto serve
     :: else
     fi;
-    assert(accelerated[v] == !mask); /* inhibit_check() */
+guest:
+    assert(w[v].where == GUEST && accelerated[v] == !mask); /* the first time, enter_guest() does so too */
     assert(!paused);
     if
-    :: true -> kick[v]
+    :: true -> atomic { kick[v] -> kick[v] = 0 };
+        if
+        :: w[v].req == 0 -> goto guest /* serve_quickly(): nothing for it, or nothing any more */
+        :: true
+        fi
     :: left > 0 -> left--; i = 1
     fi;
     atomic { word_leave(v, flag); in_since[v] = 0 };
@@ -164,7 +172,7 @@ served:
         odd = !odd; /* inhibit_follow_mode() */
         by = (odd -> 1 : 255);
         inhibit_change(v, by)
-    :: else -> kick[v] = 0 /* irq_window() */
+    :: else
     fi;
     goto serve;
 out:

@@ -26,7 +26,8 @@ FOR_EVER = "the store buffers outlive everybody"
 WORKER_IDLE = "the timer's instance, where the worker does nothing"
 
 UNREACHED = {
-    "word.pml": {"must = 1": "nobody waits there: broadcast.pml", "w[].ack = 1": "the same"},
+    "word.pml": {"must = 1": "nobody waits there: broadcast.pml", "w[].ack = 1": "the same",
+                 "i_stop = (r==1)": "no vCPU pauses or resumes itself"},
     "broadcast.pml": {"w[].vector = 0": "no INIT and SIPI there: word.pml"},
     "posted.pml": {"-end-": FOR_EVER, "at = 0": NO_PLAIN_STORE, "val = 0": NO_PLAIN_STORE,
                    "memory[at] = val": NO_PLAIN_STORE},

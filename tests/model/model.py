@@ -118,7 +118,7 @@ def run(directory, instance, seconds, full):
     result.states = number(r"([\d.e+]+) states, stored")
     result.transitions = number(r"([\d.e+]+) transitions")
     result.depth = number(r"depth reached (\d+)")
-    first = re.search(r"pan:\d*:? ?(.*)", out)
+    first = re.search(r"pan:\d+:? ?(.*)", out)
     if result.errors:
         result.problem = first[1] if first else out[:200] + pan.stderr[:200]
     for bad in ("max search depth too small", "Search not completed", "out of memory", "reached -DMEMLIM", "VECTORSZ"):

@@ -17,6 +17,7 @@
 #define ON_PARK(v, parked) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
+#define ON_TAKE_EVENT(v, r) skip
 
 #include "word.inc"
 

@@ -20,6 +20,7 @@
 #define ON_PARK(v, parked) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
+#define ON_TAKE_EVENT(v, r) skip
 
 bool freed, in_guest;
 byte cpu[2]; /* thread.cpu */
@@ -164,6 +165,19 @@ runs:
         fi
     };
     take_woken(c, t);
+    /* wait_in_place(): on its stack still, and on_cpu */
+    if
+    :: empty(rq[c]) && thread[before] != DEAD ->
+        do
+        :: nempty(rq[c]) -> break
+        :: empty(rq[c]) && nempty(woken[c]) -> take_woken(c, t)
+        :: empty(rq[c]) && empty(woken[c]) -> kick[c] = 0;
+            reschedule[c] || kick[c]; /* irq_wait() */
+            reschedule[c] = 0;
+            take_woken(c, t)
+        od
+    :: nempty(rq[c]) || thread[before] == DEAD
+    fi;
     /* push_surplus() */
     if
     :: nempty(rq[c]) ->
@@ -282,14 +296,20 @@ serve:
         :: else -> in_guest = 1; flag = 0
         fi
     };
+guest:
     if
-    :: true -> kick[here] || reschedule[here] || nempty(rq[here]) /* the last: its time slice ends */
+    :: true -> kick[here] || reschedule[here] || nempty(rq[here]); /* the last: its time slice ends */
+        irq_window(here, choice); /* GUEST all the while: a quick exit */
+        if
+        :: w[0].req == 0 && empty(rq[here]) -> goto guest
+        :: true
+        fi
     :: true -> mp = HALTED
     fi;
     atomic { LOCKED(here); in_guest = 0; word_leave(0, flag) };
     if
     :: mp == HALTED -> word_set_mp(0, HALTED)
-    :: else -> irq_window(here, choice)
+    :: else
     fi;
     here = 0;
     goto serve;
@@ -360,7 +380,7 @@ init {
         queued[VCPU] = 1;
         rq[0]!VCPU;
         queued[WORKER] = 1;
-        rq[1]!WORKER;
+        rq[(DOES == 3 -> 1 : 0)]!WORKER; /* on one CPU, they get to the other by push_surplus(); then each stays for long */
         run store_buffer(0);
         run store_buffer(1);
         run scheduler(0);

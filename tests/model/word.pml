@@ -1,6 +1,6 @@
 /*
- * One vCPU thread (vcpu_main(), park(), enter_guest() of kernel/vcpu.c, vcpu_serve() of kernel/serve.c) between two CPUs;
- * control, which pauses, resumes, starts and ends it; and its peers: another vCPU's INIT, SIPI, NMI and interrupts, its
+ * One vCPU thread (vcpu_main(), park(), enter_guest() of kernel/vcpu.c, vcpu_serve() and, between an exit and the next
+ * entry, vcpu_serve_events() of kernel/serve.c) between two CPUs; what it asks of itself by an exit or its own timer; control, which pauses, resumes, starts and ends it; and its peers: another vCPU's INIT, SIPI, NMI and interrupts, its
  * device world, its timer. Each asks for anything of its own, in any order, at any time, BUDGET times together.
  *
  * Beside it runs an ideal CPU (i_*) that obeys at once. When nothing moves any more, both are in the same state, nothing
@@ -21,8 +21,9 @@
     (mp) == HALTED_MASKED  -> (B(R_TEARDOWN) | B(R_INIT) | B(R_NMI)) : ( \
     (mp) == PAUSED         -> (B(R_TEARDOWN) | B(R_RESUME)) : 0)))))
 
-short fresh;      /* asked for, not taken */
+short fresh;      /* asked for, not served */
 short kicked;     /* pending, and somebody has sent an IPI for it */
+short silent;     /* pending, and it was in GUEST, but asked itself, without an IPI */
 bool unwoken = 1; /* a park that nobody has ended */
 byte runs_on = NEVER;
 byte i_mp = UNINITIALIZED; /* or WAIT_FOR_SIPI, RUNNABLE */
@@ -31,9 +32,10 @@ bool i_stop, i_nmi;
 
 #define ON_ASK(v, r, start_page, asked) \
     assert(asked != WAKE || (unwoken && (MAY_WAKE(w[v].mp) & B(r)))); \
-    assert(asked != KICK || (runs_on == w[v].cpu && !(kicked & B(r)))); \
+    assert(asked != KICK || (runs_on == w[v].cpu && !((kicked | silent) & B(r)))); \
     unwoken = unwoken && asked != WAKE; \
-    kicked = (asked == KICK -> kicked | B(r) : kicked) & w[v].req; \
+    kicked = (asked == KICK && !ITSELF -> kicked | B(r) : kicked) & w[v].req; \
+    silent = (asked == KICK && ITSELF -> silent | B(r) : silent) & w[v].req; \
     if \
     :: (r) == R_INIT -> \
         i_mp = (BSP -> RUNNABLE : WAIT_FOR_SIPI); i_start = 0; i_nmi = 0; fresh = (fresh | B(r)) & ~B(R_NMI) \
@@ -57,9 +59,15 @@ bool i_stop, i_nmi;
         assert(w[v].mp != PAUSED || r == R_PAUSE || r == R_TEARDOWN); \
         assert(r == R_TEARDOWN || !(w[v].req & B(R_TEARDOWN))); \
         assert(!(w[v].req & B(r))); \
-        fresh = fresh & ~B(r); kicked = kicked & w[v].req \
+        fresh = fresh & ~B(r); kicked = kicked & w[v].req; silent = silent & w[v].req \
     :: else -> assert(!(w[v].req & (w[v].mp == PAUSED -> MAY_WAKE(PAUSED) : B(REQUESTS) - 1))) \
     fi
+/* What an entry brings into the guest, and nothing else. It is served behind that. */
+#define EVENTS (B(R_TIMER) | B(R_EVENT) | B(R_CLOCK))
+#define ON_TAKE_EVENT(v, r) \
+    assert(w[v].where == GUEST && w[v].mp == RUNNABLE && (B(r) & EVENTS)); \
+    kicked = kicked & w[v].req; silent = silent & w[v].req
+#define ITSELF (_pid == 1)
 
 #include "word.inc"
 
@@ -68,17 +76,29 @@ byte left = BUDGET;
 bool running;  /* vm->state is past ABI_VM_LOADING */
 bool resetting; /* vm_boot() writes the vCPU's registers */
 bool nmi, irr; /* nmi_pending; something in the LAPIC's IRR */
+bool if_set;   /* the guest's */
 bool got_nmi;  /* since the last INIT */
 bool gone;
 byte started; /* the last SIPI's page */
 
+#define CHOOSE_FOR_ITSELF(w) (PEER & B(w)) -> r = w
 #define HAS_WAKEUP (nmi || (irr && if_set))
 #define WAIT_UNTIL_WOKEN(v) do :: w[v].where == PARKED -> thread_park(v) :: else -> break od
 
+/* By a quick exit or in an interrupt of the host's: where is GUEST, cpu its own, and vcpu_deliver() sends no IPI. */
+inline ask_itself() {
+    atomic {
+        word_ask(0, r, 1, false, asked, must, to);
+        assert(asked != WAKE && (asked != KICK || to == cpu));
+        asked = 0; to = 0; r = 0
+    }
+}
+
 proctype vcpu()
 {
-    bool flag, if_set;
-    byte r, start, mp, cpu;
+    bool flag, must;
+    byte r, start, mp, cpu, asked, to;
+    short seen; /* in the word, between two entries */
 
     thread[0] != BLOCKED;
     WAIT_UNTIL_WOKEN(0);
@@ -134,16 +154,62 @@ serve:
         :: else -> runs_on = cpu; flag = 0
         fi
     };
-    assert(w[0].mp == RUNNABLE);
+guest:
+    assert(w[0].mp == RUNNABLE && w[0].where == GUEST && w[0].cpu == cpu && runs_on == cpu && !silent);
     if
-    :: true -> kick[cpu]           /* a guest that never leaves by itself */
-    :: true                       /* any exit */
+    :: true -> /* a guest that never leaves by itself */
+        atomic { kick[cpu] -> kick[cpu] = 0 }; /* the host's interrupts are let in, among them its own timer's */
+        if
+        :: atomic { left > 0 && (CONTROL & B(R_TIMER)) -> left--; r = R_TIMER }; ask_itself()
+        :: true
+        fi;
+        goto quick
+    :: atomic { left > 0 -> left--; /* WRMSR: an IPI to itself */
+        if
+        :: CHOOSE_FOR_ITSELF(R_INIT)
+        :: CHOOSE_FOR_ITSELF(R_SIPI)
+        :: CHOOSE_FOR_ITSELF(R_NMI)
+        :: CHOOSE_FOR_ITSELF(R_EVENT)
+        fi };
+        ask_itself();
+        goto quick
+    :: true                       /* any other exit */
     :: true -> mp = HALTED        /* HLT */
     :: true -> mp = HALTED_MASKED
     fi;
+    goto leave;
+quick:
+    /* serve_quickly(), vcpu_serve_events(). Exits that ask for nothing do not come here, and change nothing. */
+    seen = w[0].req;
+    if
+    :: true -> seen = 0; goto leave /* QUICK_DONE: for one of the others, or because another thread shall run */
+    :: !(seen & ~EVENTS)
+    fi;
+    do
+    :: seen ->
+        if
+        :: seen & B(R_TIMER) -> r = R_TIMER
+        :: seen & B(R_EVENT) -> r = R_EVENT
+        :: seen & B(R_CLOCK) -> r = R_CLOCK
+        fi;
+        word_take_event(0, r);
+        atomic {
+            fresh = fresh & ~B(r);
+            irr = irr || r != R_CLOCK;
+            seen = seen & ~B(r);
+            r = 0
+        }
+    :: !seen -> break
+    :: !seen -> goto leave /* QUICK_DONE: for an 8259 cycle */
+    od;
+    atomic { /* vcpu_prepare_events() */
+        nmi = 0;
+        irr = irr && !if_set;
+        goto guest
+    };
+leave:
     atomic { runs_on = NEVER; word_leave(0, flag); assert(!flag) };
     atomic {
-        kick[cpu] = 0; /* irq_window() */
         if_set = mp != HALTED_MASKED;
         if
         :: mp == RUNNABLE || HAS_WAKEUP -> goto serve
@@ -231,7 +297,7 @@ inline look() {
     assert(w[0].mp == PAUSED || started == i_start);
     assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
     assert(w[0].mp == PAUSED || i_mp == w[0].mp || (i_mp == RUNNABLE && (w[0].mp == HALTED || w[0].mp == HALTED_MASKED)));
-    assert(w[0].mp != HALTED || (!nmi && !irr));
+    assert((w[0].mp != HALTED && w[0].where != GUEST) || !HAS_WAKEUP);
     assert(w[0].mp != HALTED_MASKED || !nmi)
 }
 
