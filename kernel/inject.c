@@ -27,7 +27,7 @@ static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
 
 bool vcpu_has_wakeup(struct vcpu *v)
 {
-    if (vcpu_quiet(v))
+    if (vcpu_events_stand(v))
         return false;
     if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
         return true;
@@ -38,16 +38,17 @@ bool vcpu_has_wakeup(struct vcpu *v)
  * At most one event an entry, and never over one that is already on its way. An interrupt leaves the LAPIC only when it
  * is put into v->event, which then survives until the guest has it.
  */
-void vcpu_prepare_anew(struct vcpu *v)
+enum quick vcpu_prepare_events(struct vcpu *v, enum where where)
 {
-    bool shadow = backend->in_shadow(v);
     int pending = LAPIC_NONE;
-    if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && !shadow) {
+    if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && backend->unblocked(v) & ~RFLAGS_IF) {
         v->nmi_pending = false;
         v->event = (struct event){.valid = true, .vector = VECTOR_NMI, .type = EVENT_NMI};
     }
-    if (!v->event.valid && !shadow && (backend->get_rflags(v) & RFLAGS_IF))
+    if (!v->event.valid && backend->unblocked(v) & RFLAGS_IF)
         pending = pending_interrupt(v);
+    if (pending == LAPIC_EXTINT && where == WHERE_GUEST)
+        return QUICK_DONE;
     uint8_t vector, class = 0;
     if (pending != LAPIC_NONE && acknowledge(v, pending, &vector))
         v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
@@ -61,6 +62,7 @@ void vcpu_prepare_anew(struct vcpu *v)
     v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
     if (before || v->windows)
         backend->set_windows(v, class, v->nmi_pending);
+    return QUICK_AGAIN;
 }
 
 /* Traps and aborts; #DB is either, and what it says of RF stands in RFLAGS already. */

@@ -74,7 +74,7 @@ static bool serve_TIMER(struct vcpu *v, uint8_t vector)
 static bool serve_NMI(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
-    v->nmi_pending = true;
+    v->nmi_pending = v->windows = true;
     return true;
 }
 
@@ -130,14 +130,10 @@ enum quick vcpu_serve_events(struct vcpu *v)
     if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))
         return QUICK_DONE;
     if (asked & BIT(REQ_EVENT))
-        word_take_event(&v->word, REQ_EVENT); /* then lapic_drain(), whatever is prepared */
+        word_take_event(&v->word, REQ_EVENT); /* whatever is prepared then, drains */
     if (asked & ~BIT(REQ_EVENT))
         serve_others(v, asked & ~BIT(REQ_EVENT));
-    lapic_drain(v->lapic);
-    if (lapic_extint_waits(v->lapic))
-        return QUICK_DONE;
-    vcpu_prepare_events(v);
-    return QUICK_AGAIN;
+    return vcpu_prepare_events(v, WHERE_GUEST);
 }
 
 /* SDM Vol. 3, table 9-1. */

@@ -133,7 +133,8 @@ static void park(struct vcpu *v, enum mp_state mp)
 
 static void enter_guest(struct vcpu *v)
 {
-    vcpu_prepare_events(v);
+    if (!vcpu_events_stand(v))
+        (void)vcpu_prepare_events(v, WHERE_ROOT);
     fpu_load(v);
     if (v->msr_steal_time && v->thread->waited_ticks != v->stolen)
         pvclock_write_steal(v);

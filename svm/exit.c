@@ -41,17 +41,10 @@ static void window(struct exit *e, struct vmcb *c)
 
 void svm_take_back_event(struct vcpu *v, const struct vmcb *c)
 {
-    uint64_t info = c->exit_int_info;
     bool was_nmi = v->event.valid && v->event.type == EVENT_NMI;
-    v->event.valid = info & EVENT_VALID;
+    v->event = (struct event){.injection = c->exit_int_info & ~EVENT_RESERVED};
     if (was_nmi && !v->event.valid)
         v->nmi_blocked = true;
-    if (v->event.valid)
-        v->event = (struct event){.valid = true,
-                                  .vector = (uint8_t)info,
-                                  .type = info >> 8 & 7,
-                                  .has_error_code = info & EVENT_ERROR_CODE,
-                                  .error_code = (uint32_t)(info >> 32)};
 }
 
 void svm_decode_exit(struct vcpu *v)

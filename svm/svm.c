@@ -167,12 +167,6 @@ static enum quick interrupted(struct vcpu *v, struct vmcb *c)
     return vcpu_exit_quickly(v);
 }
 
-static uint64_t injection(const struct event *e)
-{
-    return e->vector | (uint64_t)e->type << 8 | EVENT_VALID | (e->has_error_code ? EVENT_ERROR_CODE : 0) |
-           (uint64_t)e->error_code << 32;
-}
-
 bool svm_exited(struct vcpu *v, struct vmcb *c)
 {
     const struct svm_vcpu *s = svm_of(v);
@@ -202,8 +196,7 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
     }
     v->exits[v->exit.kind]++;
     c->rax = v->gpr[ABI_RAX];
-    if (v->event.valid) /* else the CPU has cleared it (15.20) */
-        c->event_injection = injection(&v->event);
+    c->event_injection = v->event.injection;
     c->tlb_control = TLB_NOTHING;
     return true;
 }
@@ -229,7 +222,7 @@ static void run(struct vcpu *v)
     struct svm_vcpu *s = svm_of(v);
     struct svm_cpu *cpu = this_cpu()->backend;
     struct vmcb *c = s->vmcb;
-    c->event_injection = v->event.valid ? injection(&v->event) : 0;
+    c->event_injection = v->event.injection;
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
     c->tlb_control = TLB_NOTHING;
@@ -263,9 +256,10 @@ static void set_shadow(struct vcpu *v)
 {
     svm_of(v)->vmcb->interrupt_shadow = 1;
 }
-static bool in_shadow(struct vcpu *v)
+static uint64_t unblocked(struct vcpu *v)
 {
-    return svm_of(v)->vmcb->interrupt_shadow & 1;
+    const struct vmcb *c = svm_of(v)->vmcb;
+    return c->interrupt_shadow & 1 ? 0 : c->rflags;
 }
 static void set_cr2(struct vcpu *v, uint64_t cr2)
 {
@@ -331,7 +325,7 @@ static const struct backend svm = {.name = "svm",
                                    .get_rflags = get_rflags,
                                    .set_rflags = set_rflags,
                                    .set_shadow = set_shadow,
-                                   .in_shadow = in_shadow,
+                                   .unblocked = unblocked,
                                    .set_cr2 = set_cr2,
                                    .add_dr6 = add_dr6,
                                    .get_cpl = get_cpl,
