@@ -9,8 +9,8 @@
 #include "kernel/vm.h"
 #include "kernel/word.h"
 
-/* An event on its way into the guest; the first 64 bits as EVENTINJ has them (APM Vol. 2, 15.20), and of these the first
- * 32 as VMX has them (SDM Vol. 3, 25.8.3). */
+/* An event on its way into the guest; the first 64 bits as EVENTINJ has them (APM Vol. 2, 15.20), and of these the
+ * first 32 as VMX has them (SDM Vol. 3, 25.8.3). */
 struct event {
     union {
         struct {
@@ -91,7 +91,7 @@ void vcpu_destroy(struct vcpu *v);
 void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector);
 
 /* What word_ask() said has to be done. */
-void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu);
+void vcpu_deliver(struct vcpu *v, struct told told);
 
 /* Own thread only, from here on. */
 void vcpu_main(void *vcpu);

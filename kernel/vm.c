@@ -252,11 +252,9 @@ void vm_broadcast(struct vm *vm, enum request r)
 {
     atomic_store(&vm->waiter, current_thread());
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
-        uint32_t cpu;
         bool must_wait;
         atomic_fetch_add(&vm->acks, 1);
-        enum asked asked = word_ask_wait(&vm->vcpus[i]->word, r, &must_wait, &cpu);
-        vcpu_deliver(vm->vcpus[i], asked, cpu);
+        vcpu_deliver(vm->vcpus[i], word_ask_wait(&vm->vcpus[i]->word, r, &must_wait));
         if (!must_wait)
             atomic_fetch_sub(&vm->acks, 1);
     }

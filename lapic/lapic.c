@@ -6,8 +6,8 @@ static int highest(const struct lapic_vectors *s)
 {
     if (!s->words)
         return -1;
-    int w = 31 ^ __builtin_clz(s->words);
-    return w * 64 + (63 ^ __builtin_clzll(s->word[w]));
+    unsigned int w = 31u ^ (unsigned int)__builtin_clz(s->words);
+    return (int)(w * 64 + (63u ^ (unsigned int)__builtin_clzll(s->word[w])));
 }
 
 static void add(struct lapic_vectors *s, unsigned int w, uint64_t bits)
@@ -24,7 +24,7 @@ static void take(struct lapic_vectors *s, uint8_t vector)
 }
 
 /* 11.8.3.1: the TPR, unless the class of the highest vector in service is higher. */
-static void update_ppr(struct lapic *l)
+static inline __attribute__((always_inline)) void update_ppr(struct lapic *l)
 {
     int isrv = highest(&l->isr);
     uint32_t ppr = isrv >= 0 && (uint32_t)isrv >> 4 > l->tpr >> 4 ? isrv & 0xf0u : l->tpr;
@@ -171,7 +171,7 @@ void lapic_accept(struct lapic *l, uint8_t vector)
 {
     take(&l->irr, vector);
     add(&l->isr, vector / 64, BIT(vector % 64));
-    update_ppr(l);
+    atomic_store_explicit(&l->ppr, vector & 0xf0u, memory_order_relaxed); /* it was above TPR and all in service */
 }
 
 void lapic_accept_extint(struct lapic *l)

@@ -20,6 +20,7 @@
 
 #include "abi/err.h"
 #include "abi/types.h"
+#include "lapic/regs.h"
 
 enum lapic_signal {
     LAPIC_SIGNAL_EVENT, /* lapic_pending() may answer something new */
@@ -103,6 +104,14 @@ struct lapic {
     atomic_bool extint;                   /* an ExtINT message came */
 };
 
+enum lapic_mode { LAPIC_DISABLED, LAPIC_INVALID, LAPIC_XAPIC, LAPIC_X2APIC }; /* IA32_APIC_BASE.EN, EXTD */
+
+/* Any CPU. */
+static inline enum lapic_mode lapic_mode(const struct lapic *l)
+{
+    return (enum lapic_mode)(l->base >> 10 & 3);
+}
+
 /* Power-up state: xAPIC mode at 0xfee00000, software-disabled (11.4.7.1). In xAPIC mode only the low 8 bits of apic_id
  * count, and 255 is not an ID. */
 void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_t apic_id, bool bsp);
@@ -128,9 +137,28 @@ uint64_t lapic_mmio_base(const struct lapic *l);
 /* Is it in x2APIC mode, or in xAPIC mode at its default address? */
 bool lapic_in_place(const struct lapic *l);
 
+void lapic_eoi(struct lapic *l);
+void lapic_send_ipi(struct lapic *l, uint64_t icr);
+/* value: no bits but ICR_WRITABLE in the low half. */
+static inline void lapic_write_icr(struct lapic *l, uint64_t value)
+{
+    l->icr = value & ~(uint64_t)APIC_DELIVERY_STATUS; /* sending is over before anybody can look */
+    lapic_send_ipi(l, l->icr);
+}
 /* The two writes that there are most of in x2APIC mode, EOI and ICR, a shorter way; false, and nothing is done: it is
  * another one, or wrong, and lapic_msr_write()'s affair. */
-bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value);
+static inline bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value)
+{
+    bool x2apic = lapic_mode(l) == LAPIC_X2APIC;
+    if (x2apic && msr == MSR_X2APIC_ICR && !((uint32_t)value & ~ICR_WRITABLE)) {
+        lapic_write_icr(l, value);
+        return true;
+    }
+    if (!x2apic || msr != MSR_X2APIC_EOI || value)
+        return false;
+    lapic_eoi(l);
+    return true;
+}
 /* IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0) and 0x800-0x8ff. Negative: the instruction takes #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value);
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now);

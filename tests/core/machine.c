@@ -44,6 +44,8 @@ uint64_t core_random(void)
     return z ^ z >> 31;
 }
 
+struct percpu *percpu_areas[ABI_MAX_CPUS];
+
 struct percpu *this_cpu(void)
 {
     return &me()->percpu;
@@ -52,11 +54,6 @@ struct percpu *this_cpu(void)
 uint32_t cpu_count(void)
 {
     return plan.cpus;
-}
-
-struct percpu *percpu_of(uint32_t index)
-{
-    return &cpus[index].percpu;
 }
 
 /* ---- Interrupts */
@@ -156,6 +153,7 @@ void machine_init(void)
     for (uint32_t i = 0; i < plan.cpus; i++) {
         core_be(&cpus[i]);
         cpus[i].percpu.index = i;
+        percpu_areas[i] = &cpus[i].percpu;
         cpus[i].random = plan.seed * CORE_CPUS + i;
         if (!schedule_init_cpu())
             core_fail("no memory for a CPU");
