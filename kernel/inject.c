@@ -10,19 +10,14 @@ static int pending_interrupt(struct vcpu *v)
     return atomic_load(&v->vm->extint) ? LAPIC_EXTINT : LAPIC_NONE;
 }
 
-static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
+/* The 8259 cycle: its vector, or LAPIC_NONE. */
+static __attribute__((noinline)) int acknowledge(struct vcpu *v)
 {
-    if (pending != LAPIC_EXTINT) {
-        lapic_accept(v->lapic, (uint8_t)pending);
-        *vector = (uint8_t)pending;
-        return true;
-    }
     if (vcpu_has_lapic(v))
         lapic_accept_extint(v->lapic);
     if (vcpu_upcall(v, ABI_UPCALL_INTA) || (v->page->reply.flags & ABI_REPLY_SPURIOUS))
-        return false;
-    *vector = (uint8_t)v->page->reply.vector;
-    return true;
+        return LAPIC_NONE;
+    return (uint8_t)v->page->reply.vector;
 }
 
 bool vcpu_has_wakeup(struct vcpu *v)
@@ -46,15 +41,17 @@ enum quick vcpu_prepare_events(struct vcpu *v, enum where where)
         v->event = (struct event){.valid = true, .vector = VECTOR_NMI, .type = EVENT_NMI};
     }
     if (!v->event.valid && backend->unblocked(v) & RFLAGS_IF)
-        pending = pending_interrupt(v);
+        pending = vcpu_has_lapic(v) ? lapic_take(v->lapic) : pending_interrupt(v);
     if (pending == LAPIC_EXTINT && where == WHERE_GUEST)
         return QUICK_DONE;
-    uint8_t vector, class = 0;
-    if (pending != LAPIC_NONE && acknowledge(v, pending, &vector))
-        v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
+    if (pending == LAPIC_EXTINT)
+        pending = acknowledge(v);
+    if (pending != LAPIC_NONE)
+        v->event = (struct event){.valid = true, .vector = (uint8_t)pending, .type = EVENT_INTERRUPT};
+    uint8_t class = 0;
     if (!vcpu_has_lapic(v))
         class = atomic_load(&v->vm->extint) ? LAPIC_EXTINT_CLASS : 0;
-    else if (!lapic_quiet(v->lapic)) /* what TPR holds back counts, too: the guest's next MOV CR8 may free it */
+    else if (lapic_waits(v->lapic)) /* what TPR holds back counts, too: the guest's next MOV CR8 may free it */
         class = lapic_waiting_class(v->lapic);
     if (vcpu_has_lapic(v) && lapic_take_tpr(v->lapic))
         backend->set_cr8(v, lapic_get_cr8(v->lapic));

@@ -41,6 +41,7 @@ static void eoi(void *ctx, uint32_t index, uint8_t vector)
 {
     const struct vm *vm = ctx;
     vm->vcpus[index]->eoi_vector = vector;
+    vm->vcpus[index]->windows = true; /* so that it is looked for */
 }
 
 static void timer_changed(void *ctx, uint32_t index)

@@ -141,13 +141,18 @@ static inline __attribute__((always_inline)) bool due_8259(const struct lapic *l
 }
 
 /* 8259 interrupts are not subject to the TPR, and what the 8259s offer does not wait for the LAPIC's vectors. */
-int lapic_pending(struct lapic *l)
+static inline __attribute__((always_inline)) int offered(struct lapic *l)
 {
     lapic_drain(l);
     if (due_8259(l))
         return LAPIC_EXTINT;
     int vector = highest(&l->irr);
     return vector >> 4 > lapic_ppr(l) >> 4 && lapic_mode(l) != LAPIC_DISABLED ? vector : LAPIC_NONE;
+}
+
+int lapic_pending(struct lapic *l)
+{
+    return offered(l);
 }
 
 bool lapic_lint0_wakes(const struct lapic *l)
@@ -167,11 +172,15 @@ uint8_t lapic_waiting_class(struct lapic *l)
     return vector >> 4 > in_service >> 4 ? (uint8_t)(vector >> 4) : 0;
 }
 
-void lapic_accept(struct lapic *l, uint8_t vector)
+int lapic_take(struct lapic *l)
 {
-    take(&l->irr, vector);
-    add(&l->isr, vector / 64, BIT(vector % 64));
-    atomic_store_explicit(&l->ppr, vector & 0xf0u, memory_order_relaxed); /* it was above TPR and all in service */
+    int vector = offered(l);
+    if (vector == LAPIC_NONE || vector == LAPIC_EXTINT)
+        return vector;
+    take(&l->irr, (uint8_t)vector);
+    add(&l->isr, (unsigned int)vector / 64, BIT(vector % 64));
+    atomic_store_explicit(&l->ppr, (uint32_t)vector & 0xf0, memory_order_relaxed); /* above TPR and all in service */
+    return vector;
 }
 
 void lapic_accept_extint(struct lapic *l)

@@ -10,7 +10,7 @@
  * they touch in a LAPIC is atomic. Nothing blocks, nothing fails on what a guest does, and the longest path,
  * that of a broadcast, is linear in the number of vCPUs.
  *
- * When to call lapic_pending(): after LAPIC_SIGNAL_EVENT, and after any register, MSR or CR8 write, lapic_accept() and
+ * When to call lapic_pending(): after LAPIC_SIGNAL_EVENT, and after any register, MSR or CR8 write, lapic_take() and
  * lapic_timer_expire(); or simply before every entry, which is cheap.
  */
 #ifndef LAPIC_LAPIC_H
@@ -149,14 +149,14 @@ static inline void lapic_write_icr(struct lapic *l, uint64_t value)
  * another one, or wrong, and lapic_msr_write()'s affair. */
 static inline bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value)
 {
-    bool x2apic = lapic_mode(l) == LAPIC_X2APIC;
-    if (x2apic && msr == MSR_X2APIC_ICR && !((uint32_t)value & ~ICR_WRITABLE)) {
-        lapic_write_icr(l, value);
-        return true;
-    }
-    if (!x2apic || msr != MSR_X2APIC_EOI || value)
+    if (lapic_mode(l) != LAPIC_X2APIC)
         return false;
-    lapic_eoi(l);
+    if (msr == MSR_X2APIC_EOI && !value)
+        lapic_eoi(l);
+    else if (msr == MSR_X2APIC_ICR && !((uint32_t)value & ~ICR_WRITABLE))
+        lapic_write_icr(l, value);
+    else
+        return false;
     return true;
 }
 /* IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0) and 0x800-0x8ff. Negative: the instruction takes #GP(0). */
@@ -208,10 +208,15 @@ static inline bool lapic_extint_waits(const struct lapic *l)
     return atomic_load(&l->extint) || atomic_load(&l->domain->intr);
 }
 
-/* Is there nothing for lapic_pending() to give, nor for lapic_waiting_class(), and nothing for lapic_take_tpr()? */
+/* May lapic_pending() or lapic_waiting_class() have something to give? */
+static inline bool lapic_waits(const struct lapic *l)
+{
+    return lapic_posted(l) || l->irr.words || lapic_extint_waits(l);
+}
+/* Nothing, and nothing for lapic_take_tpr()? */
 static inline bool lapic_quiet(const struct lapic *l)
 {
-    return !lapic_posted(l) && !l->irr.words && !l->tpr_written && !lapic_extint_waits(l);
+    return !lapic_waits(l) && !l->tpr_written;
 }
 
 /* ---- Interrupts out (lapic.c) --------------------------------------------------------------------------------- */
@@ -230,8 +235,8 @@ bool lapic_lint0_wakes(const struct lapic *l);
  * due; 0: there is nothing. Drains, as lapic_pending(). */
 uint8_t lapic_waiting_class(struct lapic *l);
 
-/* The CPU took the vector that lapic_pending() gave: IRR to ISR. */
-void lapic_accept(struct lapic *l, uint8_t vector);
+/* The same, and the CPU takes it if it is a vector: IRR to ISR. */
+int lapic_take(struct lapic *l);
 
 /* The 8259 cycle that LAPIC_EXTINT asked for begins: call it before the cycle. Ends the request of an ExtINT message.
  */
