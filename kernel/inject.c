@@ -22,11 +22,9 @@ static __attribute__((noinline)) int acknowledge(struct vcpu *v)
 
 bool vcpu_has_wakeup(struct vcpu *v)
 {
-    if (vcpu_events_stand(v))
-        return false;
     if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
         return true;
-    return (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
+    return !vcpu_events_stand(v) && (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
 }
 
 /*

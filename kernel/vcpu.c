@@ -131,7 +131,7 @@ static void park(struct vcpu *v, enum mp_state mp)
 
 static void enter_guest(struct vcpu *v)
 {
-    if (!vcpu_events_stand(v))
+    if (v->event.valid || !vcpu_events_stand(v))
         (void)vcpu_prepare_events(v, WHERE_ROOT);
     fpu_load(v);
     if (v->msr_steal_time && v->thread->waited_ticks != v->stolen)

@@ -101,10 +101,11 @@ static inline bool vcpu_serve(struct vcpu *v)
 {
     return word_quiet(&v->word) || vcpu_serve_requests(v);
 }
-/* Is what the last entry was prepared with right for the next one, too? No event is due, no window. */
+/* Is what the last entry was prepared with right for the next one, too, unless there is a v->event? No other is due,
+ * and no window. */
 static inline bool vcpu_events_stand(const struct vcpu *v)
 {
-    return !v->windows && !v->event.valid && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
+    return !v->windows && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
 }
 /* Chooses the event for the next entry, or opens windows for it: AGAIN. DONE: an 8259 cycle is due, and in GUEST, where
  * there is no upcall, nothing is done. kernel/inject.c */

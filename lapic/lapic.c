@@ -16,7 +16,7 @@ static void add(struct lapic_vectors *s, unsigned int w, uint64_t bits)
     s->words |= 1u << w;
 }
 
-static void take(struct lapic_vectors *s, uint8_t vector)
+static void take(struct lapic_vectors *s, unsigned int vector)
 {
     s->word[vector / 64] &= ~BIT(vector % 64);
     if (!s->word[vector / 64])
@@ -177,7 +177,7 @@ int lapic_take(struct lapic *l)
     int vector = offered(l);
     if (vector == LAPIC_NONE || vector == LAPIC_EXTINT)
         return vector;
-    take(&l->irr, (uint8_t)vector);
+    take(&l->irr, (unsigned int)vector);
     add(&l->isr, (unsigned int)vector / 64, BIT(vector % 64));
     atomic_store_explicit(&l->ppr, (uint32_t)vector & 0xf0, memory_order_relaxed); /* above TPR and all in service */
     return vector;
@@ -190,10 +190,10 @@ void lapic_accept_extint(struct lapic *l)
 
 void lapic_eoi(struct lapic *l)
 {
-    int vector = highest(&l->isr);
-    if (vector < 0)
+    if (!l->isr.words)
         return;
-    take(&l->isr, (uint8_t)vector);
+    unsigned int vector = (unsigned int)highest(&l->isr);
+    take(&l->isr, vector);
     update_ppr(l);
     if (l->tmr[vector / 64] & BIT(vector % 64))
         l->domain->eoi(l->domain->ctx, l->index, (uint8_t)vector);
