@@ -143,8 +143,8 @@ static void do_task_switch(struct vcpu *v)
 
 static void do_hlt(struct vcpu *v)
 {
-    if (vcpu_skip(v)) /* vcpu_main() asks whether something wakes it */
-        word_set_mp(&v->word, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
+    if (vcpu_skip(v) && !vcpu_has_wakeup(v))
+        vcpu_park(v, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
 }
 
 /* What the guest made of CR8 without an exit. */
@@ -208,8 +208,7 @@ static enum quick wrmsr_quickly(struct vcpu *v)
         return QUICK_NOT;
     follow_cr8(v);
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
-    bool done = lapic_write_usual(v->lapic, (uint32_t)v->gpr[ABI_RCX], value);
-    return done ? serve_quickly(v) : write_lapic(v);
+    return lapic_write_usual(v->lapic, (uint32_t)v->gpr[ABI_RCX], value) ? serve_quickly(v) : write_lapic(v);
 }
 
 /* Sleeping is for vcpu_main(). */

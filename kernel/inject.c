@@ -20,13 +20,6 @@ static __attribute__((noinline)) int acknowledge(struct vcpu *v)
     return (uint8_t)v->page->reply.vector;
 }
 
-bool vcpu_has_wakeup(struct vcpu *v)
-{
-    if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
-        return true;
-    return !vcpu_events_stand(v) && (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
-}
-
 /*
  * At most one event an entry, and never over one that is already on its way. An interrupt leaves the LAPIC only when it
  * is put into v->event, which then survives until the guest has it.
@@ -57,7 +50,15 @@ enum quick vcpu_prepare_events(struct vcpu *v, enum where where)
     v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
     if (before || v->windows)
         backend->set_windows(v, class, v->nmi_pending);
-    return QUICK_AGAIN;
+    return v->nmi_pending ? QUICK_DONE : QUICK_AGAIN;
+}
+
+bool vcpu_has_wakeup(struct vcpu *v)
+{
+    if (!vcpu_events_stand(v))
+        (void)vcpu_prepare_events(v, WHERE_ROOT);
+    return v->event.valid || (v->nmi_pending && !v->nmi_blocked) ||
+           (v->windows && (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE);
 }
 
 /* Traps and aborts; #DB is either, and what it says of RF stands in RFLAGS already. */

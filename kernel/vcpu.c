@@ -117,8 +117,7 @@ static void sleep(struct vcpu *v)
         thread_park();
 }
 
-/* Off every run queue, until the asker whose request wakes makes it ROOT again. */
-static void park(struct vcpu *v, enum mp_state mp)
+void vcpu_park(struct vcpu *v, enum mp_state mp)
 {
     if (!word_park(&v->word, mp))
         return;
@@ -131,7 +130,7 @@ static void park(struct vcpu *v, enum mp_state mp)
 
 static void enter_guest(struct vcpu *v)
 {
-    if (v->event.valid || !vcpu_events_stand(v))
+    if (!vcpu_events_stand(v))
         (void)vcpu_prepare_events(v, WHERE_ROOT);
     fpu_load(v);
     if (v->msr_steal_time && v->thread->waited_ticks != v->stolen)
@@ -162,7 +161,7 @@ static __attribute__((noinline)) bool make_ready(struct vcpu *v)
         }
         if (mp == MP_RUNNABLE)
             return true;
-        park(v, mp);
+        vcpu_park(v, mp);
     }
     return false;
 }

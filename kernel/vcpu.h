@@ -107,11 +107,13 @@ static inline bool vcpu_events_stand(const struct vcpu *v)
 {
     return !v->windows && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
 }
-/* Chooses the event for the next entry, or opens windows for it: AGAIN. DONE: an 8259 cycle is due, and in GUEST, where
- * there is no upcall, nothing is done. kernel/inject.c */
+/* Chooses the event for the next entry, or opens windows for it: AGAIN. DONE: run() has to see to an NMI that waits; or
+ * an 8259 cycle is due, and in GUEST, where there is no upcall, nothing is done. kernel/inject.c */
 enum quick vcpu_prepare_events(struct vcpu *v, enum where where);
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
-bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
+bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? What ends it may be in v->event then. */
+/* In that mp_state and off every run queue, until the asker whose request wakes makes it ROOT again. */
+void vcpu_park(struct vcpu *v, enum mp_state mp);
 /*
  * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all
  * others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends

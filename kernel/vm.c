@@ -33,7 +33,7 @@ static void signal_vcpu(void *ctx, uint32_t index, enum lapic_signal what, uint8
     const struct vm *vm = ctx;
     /* There is no SMM in a guest. Before vm_boot() its device world could only start the BSP under vm_boot()'s hands.
      */
-    if (what != LAPIC_SIGNAL_SMI && (what != LAPIC_SIGNAL_INIT || atomic_load(&vm->state) != ABI_VM_LOADING))
+    if (what < LAPIC_SIGNAL_INIT || (what == LAPIC_SIGNAL_INIT && atomic_load(&vm->state) != ABI_VM_LOADING))
         vcpu_ask(vm->vcpus[index], request_of[what], vector);
 }
 

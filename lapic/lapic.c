@@ -183,11 +183,6 @@ int lapic_take(struct lapic *l)
     return vector;
 }
 
-void lapic_accept_extint(struct lapic *l)
-{
-    l->extint = false;
-}
-
 void lapic_eoi(struct lapic *l)
 {
     if (!l->isr.words)

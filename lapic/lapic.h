@@ -25,9 +25,9 @@
 enum lapic_signal {
     LAPIC_SIGNAL_EVENT, /* lapic_pending() may answer something new */
     LAPIC_SIGNAL_NMI,
-    LAPIC_SIGNAL_INIT,
     LAPIC_SIGNAL_SIPI, /* with the start-up vector */
-    LAPIC_SIGNAL_SMI,  /* may be ignored: a guest without SMM handler does not notice an SMI */
+    LAPIC_SIGNAL_INIT,
+    LAPIC_SIGNAL_SMI, /* may be ignored: a guest without SMM handler does not notice an SMI */
 };
 
 struct lapic;
@@ -202,21 +202,15 @@ static inline void lapic_drain(struct lapic *l)
         lapic_take_posted(l);
 }
 
-/* May an 8259 cycle be due? */
-static inline bool lapic_extint_waits(const struct lapic *l)
-{
-    return atomic_load(&l->extint) || atomic_load(&l->domain->intr);
-}
-
 /* May lapic_pending() or lapic_waiting_class() have something to give? */
 static inline bool lapic_waits(const struct lapic *l)
 {
-    return lapic_posted(l) || l->irr.words || lapic_extint_waits(l);
+    return lapic_posted(l) || l->irr.words || atomic_load(&l->extint) || atomic_load(&l->domain->intr);
 }
 /* Nothing, and nothing for lapic_take_tpr()? */
 static inline bool lapic_quiet(const struct lapic *l)
 {
-    return !lapic_waits(l) && !l->tpr_written;
+    return !l->tpr_written && !lapic_waits(l);
 }
 
 /* ---- Interrupts out (lapic.c) --------------------------------------------------------------------------------- */
@@ -240,7 +234,10 @@ int lapic_take(struct lapic *l);
 
 /* The 8259 cycle that LAPIC_EXTINT asked for begins: call it before the cycle. Ends the request of an ExtINT message.
  */
-void lapic_accept_extint(struct lapic *l);
+static inline void lapic_accept_extint(struct lapic *l)
+{
+    l->extint = false;
+}
 
 static inline uint8_t lapic_ppr(const struct lapic *l)
 {

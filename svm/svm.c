@@ -186,8 +186,8 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
             c->interrupt_shadow = 0;
         }
     }
-    if (quick != QUICK_AGAIN || s->step) {
-        v->quick = quick == QUICK_AGAIN ? QUICK_DONE : quick;
+    if (quick != QUICK_AGAIN) {
+        v->quick = quick;
         v->exit_rip = c->rip;
         v->cr8 = svm_cr8(c);
         if (quick == QUICK_NOT)

@@ -60,7 +60,14 @@ uint32_t cpu_count(void)
 
 static unsigned irq_of(uint8_t vector)
 {
-    return vector == VECTOR_KICK ? IRQ_KICK : vector == VECTOR_RESCHEDULE ? IRQ_RESCHEDULE : IRQ_TIMER;
+    switch (vector) {
+    case VECTOR_KICK:
+        return IRQ_KICK;
+    case VECTOR_WAKE:
+        return IRQ_WAKE;
+    default:
+        return vector == VECTOR_RESCHEDULE ? IRQ_RESCHEDULE : IRQ_TIMER;
+    }
 }
 
 void irq_register(uint8_t vector, void (*handler)(void))
