@@ -62,15 +62,16 @@ static void set(uint32_t reg, uint32_t v)
 /* In x2APIC mode the write does not wait for earlier stores; who sends an IPI wants them to be seen (SDM 11.12.3). */
 static inline void send(uint32_t destination, uint32_t command)
 {
-    if (!apic_page) {
+    volatile uint32_t *page = apic_page;
+    if (!page) {
         __asm__ volatile("mfence; lfence" ::: "memory");
         wrmsr(X2APIC_MSRS + ICR / 16, (uint64_t)destination << 32 | command);
         return;
     }
-    for (unsigned looks = 0; (get(ICR) & ICR_PENDING) && looks < ICR_LOOKS; looks++)
+    for (unsigned looks = 0; (page[ICR / 4] & ICR_PENDING) && looks < ICR_LOOKS; looks++)
         cpu_pause();
-    set(ICR_HIGH, destination << 24);
-    set(ICR, command);
+    page[ICR_HIGH / 4] = destination << 24;
+    page[ICR / 4] = command;
 }
 
 static void error_interrupt(void)

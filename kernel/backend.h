@@ -67,7 +67,8 @@ struct backend {
     uint64_t (*get_rflags)(struct vcpu *v);
     void (*set_rflags)(struct vcpu *v, uint64_t rflags);
     void (*set_shadow)(struct vcpu *v); /* as after MOV SS */
-    bool (*in_shadow)(struct vcpu *v);  /* no interrupt or NMI now: such a shadow, or a debug trap that comes first */
+    /* RFLAGS, of which bit 1 is set; 0: no interrupt or NMI now: such a shadow, or a debug trap that comes first */
+    uint64_t (*unblocked)(struct vcpu *v);
     void (*set_cr2)(struct vcpu *v, uint64_t cr2);
     void (*add_dr6)(struct vcpu *v, uint64_t bits); /* sets them, leaves the others */
     unsigned (*get_cpl)(struct vcpu *v);

@@ -143,8 +143,8 @@ static void do_task_switch(struct vcpu *v)
 
 static void do_hlt(struct vcpu *v)
 {
-    if (vcpu_skip(v)) /* vcpu_main() asks whether something wakes it */
-        word_set_mp(&v->word, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
+    if (vcpu_skip(v) && !vcpu_has_wakeup(v))
+        vcpu_park(v, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
 }
 
 /* What the guest made of CR8 without an exit. */
@@ -192,12 +192,14 @@ static enum quick rdmsr_quickly(struct vcpu *v)
 
 /* Registers of the LAPIC in x2APIC mode, and its deadline: what does not change its mode. What is refused comes again
  * the long way, for the exception. */
-static __attribute__((noinline)) enum quick write_lapic(struct vcpu *v, uint32_t msr, uint64_t value)
+static __attribute__((noinline)) enum quick write_lapic(struct vcpu *v)
 {
+    uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
+    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
     if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) ||
         lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset))
         return QUICK_NOT;
-    return v->eoi_vector >= 0 ? QUICK_DONE : serve_quickly(v);
+    return serve_quickly(v);
 }
 
 static enum quick wrmsr_quickly(struct vcpu *v)
@@ -205,11 +207,8 @@ static enum quick wrmsr_quickly(struct vcpu *v)
     if (!vcpu_has_lapic(v))
         return QUICK_NOT;
     follow_cr8(v);
-    uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
-    if (!lapic_write_usual(v->lapic, msr, value))
-        return write_lapic(v, msr, value);
-    return v->eoi_vector >= 0 ? QUICK_DONE : serve_quickly(v);
+    return lapic_write_usual(v->lapic, (uint32_t)v->gpr[ABI_RCX], value) ? serve_quickly(v) : write_lapic(v);
 }
 
 /* Sleeping is for vcpu_main(). */

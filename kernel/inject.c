@@ -10,53 +10,39 @@ static int pending_interrupt(struct vcpu *v)
     return atomic_load(&v->vm->extint) ? LAPIC_EXTINT : LAPIC_NONE;
 }
 
-static bool acknowledge(struct vcpu *v, int pending, uint8_t *vector)
+/* The 8259 cycle: its vector, or LAPIC_NONE. */
+static __attribute__((noinline)) int acknowledge(struct vcpu *v)
 {
-    if (pending != LAPIC_EXTINT) {
-        lapic_accept(v->lapic, (uint8_t)pending);
-        *vector = (uint8_t)pending;
-        return true;
-    }
-    /* No upcall between two entries. Who has just raised it asks for an EVENT, and the kick ends the next one. */
-    if (word_where(atomic_load(&v->word)) == WHERE_GUEST)
-        return false;
     if (vcpu_has_lapic(v))
         lapic_accept_extint(v->lapic);
     if (vcpu_upcall(v, ABI_UPCALL_INTA) || (v->page->reply.flags & ABI_REPLY_SPURIOUS))
-        return false;
-    *vector = (uint8_t)v->page->reply.vector;
-    return true;
-}
-
-bool vcpu_has_wakeup(struct vcpu *v)
-{
-    if (vcpu_quiet(v))
-        return false;
-    if (v->event.valid || (v->nmi_pending && !v->nmi_blocked))
-        return true;
-    return (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE;
+        return LAPIC_NONE;
+    return (uint8_t)v->page->reply.vector;
 }
 
 /*
  * At most one event an entry, and never over one that is already on its way. An interrupt leaves the LAPIC only when it
  * is put into v->event, which then survives until the guest has it.
  */
-void vcpu_prepare_anew(struct vcpu *v)
+enum quick vcpu_prepare_events(struct vcpu *v, enum where where)
 {
-    bool shadow = backend->in_shadow(v);
     int pending = LAPIC_NONE;
-    if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && !shadow) {
+    if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && backend->unblocked(v) & ~RFLAGS_IF) {
         v->nmi_pending = false;
         v->event = (struct event){.valid = true, .vector = VECTOR_NMI, .type = EVENT_NMI};
     }
-    if (!v->event.valid && !shadow && (backend->get_rflags(v) & RFLAGS_IF))
-        pending = pending_interrupt(v);
-    uint8_t vector, class = 0;
-    if (pending != LAPIC_NONE && acknowledge(v, pending, &vector))
-        v->event = (struct event){.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
+    if (!v->event.valid && backend->unblocked(v) & RFLAGS_IF)
+        pending = vcpu_has_lapic(v) ? lapic_take(v->lapic) : pending_interrupt(v);
+    if (pending == LAPIC_EXTINT && where == WHERE_GUEST) /* no upcall between two entries */
+        return QUICK_DONE;
+    if (pending == LAPIC_EXTINT)
+        pending = acknowledge(v);
+    if (pending != LAPIC_NONE)
+        v->event = (struct event){.valid = true, .vector = (uint8_t)pending, .type = EVENT_INTERRUPT};
+    uint8_t class = 0;
     if (!vcpu_has_lapic(v))
         class = atomic_load(&v->vm->extint) ? LAPIC_EXTINT_CLASS : 0;
-    else if (!lapic_quiet(v->lapic)) /* what TPR holds back counts, too: the guest's next MOV CR8 may free it */
+    else if (lapic_waits(v->lapic)) /* what TPR holds back counts, too: the guest's next MOV CR8 may free it */
         class = lapic_waiting_class(v->lapic);
     if (vcpu_has_lapic(v) && lapic_take_tpr(v->lapic))
         backend->set_cr8(v, lapic_get_cr8(v->lapic));
@@ -64,6 +50,15 @@ void vcpu_prepare_anew(struct vcpu *v)
     v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
     if (before || v->windows)
         backend->set_windows(v, class, v->nmi_pending);
+    return v->nmi_pending ? QUICK_DONE : QUICK_AGAIN;
+}
+
+bool vcpu_has_wakeup(struct vcpu *v)
+{
+    if (!vcpu_events_stand(v))
+        (void)vcpu_prepare_events(v, WHERE_ROOT);
+    return v->event.valid || (v->nmi_pending && !v->nmi_blocked) ||
+           (v->windows && (backend->get_rflags(v) & RFLAGS_IF) && pending_interrupt(v) != LAPIC_NONE);
 }
 
 /* Traps and aborts; #DB is either, and what it says of RF stands in RFLAGS already. */

@@ -5,17 +5,12 @@
 
 #define IST_ORDER 2 /* four pages: a stack each for #DF, NMI, #MC, one spare */
 
-static struct percpu *areas[ABI_MAX_CPUS];
+struct percpu *percpu_areas[ABI_MAX_CPUS];
 static _Atomic uint32_t count;
 
 uint32_t cpu_count(void)
 {
     return count;
-}
-
-struct percpu *percpu_of(uint32_t index)
-{
-    return areas[index];
 }
 
 struct percpu *percpu_add(uint32_t apic_id)
@@ -44,7 +39,7 @@ struct percpu *percpu_add(uint32_t apic_id)
     p->gdt[4] = 0x00affb000000ffff;
     p->gdt[5] = (sizeof p->tss - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
     p->gdt[6] = base >> 32;
-    areas[index] = p;
+    percpu_areas[index] = p;
     count = index + 1;
     return p;
 }

@@ -52,7 +52,11 @@ static inline struct thread *current_thread(void)
 
 /* CPUs that run; while CPUs are started, the last one does not yet. Their areas by index, the BSP's is 0. */
 uint32_t cpu_count(void);
-struct percpu *percpu_of(uint32_t index);
+extern struct percpu *percpu_areas[ABI_MAX_CPUS];
+static inline struct percpu *percpu_of(uint32_t index)
+{
+    return percpu_areas[index];
+}
 
 /* An area for one more CPU: NULL: no memory, or too many. */
 struct percpu *percpu_add(uint32_t apic_id) MUST_CHECK;

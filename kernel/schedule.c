@@ -16,9 +16,11 @@
 struct schedule {
     struct sched_rq rq;
     struct thread idle;
-    uint64_t watch;               /* WATCH_US in ticks */
-    struct thread *_Atomic woken; /* by other CPUs, latest first */
+    uint64_t watch; /* WATCH_US in ticks */
+    struct thread
+        *_Atomic woken; /* by other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look */
 };
+#define WAITING ((struct thread *)1)
 
 static uint32_t loads[ABI_MAX_CPUS];
 static uint32_t online; /* CPUs that take threads: the first so many */
@@ -51,8 +53,11 @@ static void set_slice(struct schedule *s, uint64_t now)
 static void enqueue(struct schedule *s, struct thread *t, uint64_t now)
 {
     t->cpu = this_cpu()->index;
-    /* The waker cannot tell: the CPU that the thread sleeps on may be just leaving it. */
-    sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
+    if (t == current_thread() && !s->rq.queued) /* it sleeps in place */
+        sched_resume(&s->rq, now, &t->se);
+    else
+        /* The waker cannot tell: the CPU that the thread sleeps on may be just leaving it. */
+        sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
     if (!s->rq.current || sched_should_preempt(&s->rq, now))
         this_cpu()->resched = true;
     else
@@ -66,16 +71,16 @@ static void hand_over(struct thread *t, uint32_t cpu)
     struct schedule *s = percpu_of(cpu)->schedule;
     struct thread *head = atomic_load_explicit(&s->woken, memory_order_relaxed);
     do
-        atomic_store_explicit(&t->wake_next, head, memory_order_relaxed);
+        atomic_store_explicit(&t->wake_next, head == WAITING ? NULL : head, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&s->woken, &head, t));
-    if (!head)
-        apic_ipi(cpu, VECTOR_RESCHEDULE);
+    if (!head || head == WAITING)
+        apic_ipi(cpu, head ? VECTOR_WAKE : VECTOR_RESCHEDULE); /* who waits looks by itself */
 }
 
 static void take_woken(struct schedule *s, uint64_t now)
 {
     struct thread *t = atomic_exchange(&s->woken, NULL);
-    while (t) {
+    while (t && t != WAITING) {
         struct thread *next = atomic_load_explicit(&t->wake_next, memory_order_relaxed);
         enqueue(s, t, now);
         t = next;
@@ -120,6 +125,13 @@ static void finish_switch(struct thread *before)
         thread_gone(alive);
 }
 
+static void wait_for_woken(struct schedule *s)
+{
+    struct thread *nobody = NULL;
+    if (atomic_compare_exchange_strong(&s->woken, &nobody, WAITING))
+        irq_wait();
+}
+
 /*
  * Until a thread is runnable here. The one that has just blocked stays on its stack meanwhile, for it is likely to be
  * the next, and then nothing has to be switched; it counts as on its CPU, so who wakes it leaves it to this one. The
@@ -128,13 +140,11 @@ static void finish_switch(struct thread *before)
 static uint64_t wait_in_place(struct schedule *s)
 {
     uint64_t now;
-    timer_set_slice(0);
     do {
-        if (!atomic_load(&s->woken))
-            irq_wait();
+        wait_for_woken(s);
         now = tsc_now();
         take_woken(s, now);
-    } while (!s->rq.queued);
+    } while (!s->rq.queued && !s->rq.current);
     return now;
 }
 
@@ -156,14 +166,17 @@ void schedule(bool runnable)
         sched_put(&s->rq, now, runnable);
     take_woken(s, now);
     publish(s);
-    if (!s->rq.queued && before != &s->idle && atomic_load(&before->state) != THREAD_DEAD)
+    if (!s->rq.queued && !s->rq.current && before != &s->idle && atomic_load(&before->state) != THREAD_DEAD)
         now = wait_in_place(s);
     if (s->rq.queued > 1)
         push_surplus(s, now);
-    struct sched_entity *se = sched_pick(&s->rq, now);
+    struct sched_entity *se = s->rq.current;
+    if (!se) { /* else it has not slept, or has resumed, and enqueue() has seen to the rest */
+        se = sched_pick(&s->rq, now);
+        this_cpu()->resched = false;
+        set_slice(s, now);
+    }
     struct thread *next = se ? CONTAINER_OF(se, struct thread, se) : &s->idle;
-    this_cpu()->resched = false;
-    set_slice(s, now);
     if (next->ready_since)
         next->waited_ticks += now - next->ready_since;
     next->ready_since = 0;
@@ -210,7 +223,7 @@ void schedule_tick(uint64_t now)
 static void reschedule(void)
 {
     struct schedule *s = mine();
-    if (s->rq.current) /* else the CPU waits for this very interrupt, and looks by itself */
+    if (s->rq.current) /* else the CPU waits for an interrupt, and looks by itself */
         take_woken(s, tsc_now());
 }
 
@@ -247,7 +260,7 @@ void schedule_start(void)
         take_woken(s, tsc_now());
         if (s->rq.queued)
             schedule(true);
-        else if (!atomic_load(&s->woken))
-            irq_wait();
+        else
+            wait_for_woken(s);
     }
 }

@@ -74,7 +74,7 @@ static bool serve_TIMER(struct vcpu *v, uint8_t vector)
 static bool serve_NMI(struct vcpu *v, uint8_t vector)
 {
     (void)vector;
-    v->nmi_pending = true;
+    v->nmi_pending = v->windows = true;
     return true;
 }
 
@@ -128,17 +128,13 @@ static __attribute__((noinline)) void serve_others(struct vcpu *v, uint64_t aske
 enum quick vcpu_serve_events(struct vcpu *v)
 {
     uint64_t asked = atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS;
-    if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))
+    if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v) || v->eoi_vector >= 0)
         return QUICK_DONE;
     if (asked & BIT(REQ_EVENT))
-        word_take_event(&v->word, REQ_EVENT); /* then lapic_drain(), whatever is prepared */
+        word_take_event(&v->word, REQ_EVENT); /* whatever is prepared then, drains */
     if (asked & ~BIT(REQ_EVENT))
         serve_others(v, asked & ~BIT(REQ_EVENT));
-    lapic_drain(v->lapic);
-    if (lapic_extint_waits(v->lapic))
-        return QUICK_DONE;
-    vcpu_prepare_events(v);
-    return QUICK_AGAIN;
+    return vcpu_prepare_events(v, WHERE_GUEST);
 }
 
 /* SDM Vol. 3, table 9-1. */

@@ -5,7 +5,8 @@ default rel
 
 extern trap_dispatch, irq_dispatch, user_return, apic_page
 
-%define VECTOR_KICK 243             ; kernel/trap.h
+%define VECTOR_WAKE 248             ; kernel/trap.h
+%define VECTOR_KICK 243
 %define EOI         0xb0            ; kernel/apic.c
 %define X2APIC_EOI  0x80b
 
@@ -18,7 +19,7 @@ section .text
 %macro STUB 1
     align 16
 stub_%1:
-%if %1 == VECTOR_KICK
+%if %1 == VECTOR_KICK || %1 == VECTOR_WAKE
     test byte [rsp + 8], 3
     jz kick_in_root
 %elif %1 < 32 && !HAS_ERROR_CODE(%1)

@@ -4,7 +4,7 @@
 
 #include "abi/types.h"
 
-/* Vectors of root's own. KICK does nothing: it only makes a guest leave. */
+/* Vectors of root's own. KICK and WAKE do nothing: they make a guest leave, and an idle CPU look. */
 enum vector {
     VECTOR_SERIAL = 0x30,
     VECTOR_NOTIFY = 0xf2, /* posted interrupts */
@@ -12,7 +12,8 @@ enum vector {
     VECTOR_RESCHEDULE = 0xf4,
     VECTOR_TIMER = 0xf5,
     VECTOR_ERROR = 0xf6,
-    VECTOR_PATCH = 0xf7,    /* kernel/key.c */
+    VECTOR_PATCH = 0xf7, /* kernel/key.c */
+    VECTOR_WAKE = 0xf8,
     VECTOR_SPURIOUS = 0xff, /* differs from NOTIFY: some LAPICs take no EOI for this one */
 };
 

@@ -77,11 +77,11 @@ void vcpu_destroy(struct vcpu *v)
     free_parts(v);
 }
 
-void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu)
+void vcpu_deliver(struct vcpu *v, struct told told)
 {
-    if (asked == ASKED_KICK && cpu != this_cpu()->index)
-        apic_ipi(cpu, VECTOR_KICK);
-    if (asked == ASKED_WAKE) {
+    if (told.asked == ASKED_KICK && told.cpu != this_cpu()->index)
+        apic_ipi(told.cpu, VECTOR_KICK);
+    if (told.asked == ASKED_WAKE) {
         __atomic_fetch_add(&v->wakes, 1, __ATOMIC_RELAXED); /* an earlier waker may be slower */
         thread_wake(v->thread);
     }
@@ -89,9 +89,7 @@ void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu)
 
 void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector)
 {
-    uint32_t cpu = 0;
-    enum asked asked = word_ask(&v->word, r, vector, &cpu);
-    vcpu_deliver(v, asked, cpu);
+    vcpu_deliver(v, word_ask(&v->word, r, vector));
 }
 
 /* No vCPU can run again by itself. Who has run between the two looks was woken by one who still ran at the first. */
@@ -119,8 +117,7 @@ static void sleep(struct vcpu *v)
         thread_park();
 }
 
-/* Off every run queue, until the asker whose request wakes makes it ROOT again. */
-static void park(struct vcpu *v, enum mp_state mp)
+void vcpu_park(struct vcpu *v, enum mp_state mp)
 {
     if (!word_park(&v->word, mp))
         return;
@@ -133,7 +130,8 @@ static void park(struct vcpu *v, enum mp_state mp)
 
 static void enter_guest(struct vcpu *v)
 {
-    vcpu_prepare_events(v);
+    if (!vcpu_events_stand(v))
+        (void)vcpu_prepare_events(v, WHERE_ROOT);
     fpu_load(v);
     if (v->msr_steal_time && v->thread->waited_ticks != v->stolen)
         pvclock_write_steal(v);
@@ -163,7 +161,7 @@ static __attribute__((noinline)) bool make_ready(struct vcpu *v)
         }
         if (mp == MP_RUNNABLE)
             return true;
-        park(v, mp);
+        vcpu_park(v, mp);
     }
     return false;
 }

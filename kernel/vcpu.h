@@ -9,13 +9,16 @@
 #include "kernel/vm.h"
 #include "kernel/word.h"
 
-/* An event on its way into the guest (APM Vol. 2, 15.20; SDM Vol. 3, 25.8.3). */
+/* An event on its way into the guest; the first 64 bits as EVENTINJ has them (APM Vol. 2, 15.20), and of these the
+ * first 32 as VMX has them (SDM Vol. 3, 25.8.3). */
 struct event {
-    bool valid;
-    uint8_t vector;
-    uint8_t type; /* enum event_type */
-    bool has_error_code;
-    uint32_t error_code;
+    union {
+        struct {
+            uint32_t vector : 8, type : 3 /* enum event_type */, has_error_code : 1, zero : 19, valid : 1;
+            uint32_t error_code;
+        };
+        uint64_t injection;
+    };
     uint8_t instruction_length; /* of a software interrupt or exception; 0: unknown */
 };
 enum event_type { EVENT_INTERRUPT = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFTWARE = 4 };
@@ -50,7 +53,8 @@ struct vcpu {
     bool nmi_pending;   /* latched, not injected yet */
     bool nmi_blocked;   /* until IRET */
     bool accelerated;   /* the CPU may do the LAPIC's work: kernel/inhibit.h */
-    bool windows;       /* what the back end was told of windows and acceleration may not hold for the next entry */
+    bool windows;       /* what the back end was told of windows and acceleration may not hold for the next entry;
+                         * NMIs that are pending or blocked are always a reason */
     bool odd_mode;      /* its LAPIC counts as a reason against that */
     int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
 
@@ -87,7 +91,7 @@ void vcpu_destroy(struct vcpu *v);
 void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector);
 
 /* What word_ask() said has to be done. */
-void vcpu_deliver(struct vcpu *v, enum asked asked, uint32_t cpu);
+void vcpu_deliver(struct vcpu *v, struct told told);
 
 /* Own thread only, from here on. */
 void vcpu_main(void *vcpu);
@@ -97,25 +101,19 @@ static inline bool vcpu_serve(struct vcpu *v)
 {
     return word_quiet(&v->word) || vcpu_serve_requests(v);
 }
-/* Is nothing on its way into the guest? */
-static inline bool vcpu_quiet(const struct vcpu *v)
-{
-    return !v->event.valid && !v->nmi_pending && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
-}
-/* Is what the last entry was prepared with right for the next one, too? No event is due, no window. */
+/* Is what the last entry was prepared with right for the next one, too, unless there is a v->event? No other is due,
+ * and no window. */
 static inline bool vcpu_events_stand(const struct vcpu *v)
 {
-    return !v->windows && !v->nmi_blocked && vcpu_quiet(v);
+    return !v->windows && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
 }
-/* Chooses the event for the next entry, or opens windows for it. kernel/inject.c */
-void vcpu_prepare_anew(struct vcpu *v);
-static inline void vcpu_prepare_events(struct vcpu *v)
-{
-    if (!vcpu_events_stand(v))
-        vcpu_prepare_anew(v);
-}
+/* Chooses the event for the next entry, or opens windows for it: AGAIN. DONE: run() has to see to an NMI that waits; or
+ * an 8259 cycle is due, and in GUEST, where there is no upcall, nothing is done. kernel/inject.c */
+enum quick vcpu_prepare_events(struct vcpu *v, enum where where);
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
-bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? */
+bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? What ends it may be in v->event then. */
+/* In that mp_state and off every run queue, until the asker whose request wakes makes it ROOT again. */
+void vcpu_park(struct vcpu *v, enum mp_state mp);
 /*
  * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all
  * others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends

@@ -33,7 +33,7 @@ static void signal_vcpu(void *ctx, uint32_t index, enum lapic_signal what, uint8
     const struct vm *vm = ctx;
     /* There is no SMM in a guest. Before vm_boot() its device world could only start the BSP under vm_boot()'s hands.
      */
-    if (what != LAPIC_SIGNAL_SMI && (what != LAPIC_SIGNAL_INIT || atomic_load(&vm->state) != ABI_VM_LOADING))
+    if (what < LAPIC_SIGNAL_INIT || (what == LAPIC_SIGNAL_INIT && atomic_load(&vm->state) != ABI_VM_LOADING))
         vcpu_ask(vm->vcpus[index], request_of[what], vector);
 }
 
@@ -41,6 +41,7 @@ static void eoi(void *ctx, uint32_t index, uint8_t vector)
 {
     const struct vm *vm = ctx;
     vm->vcpus[index]->eoi_vector = vector;
+    vm->vcpus[index]->windows = true; /* so that it is looked for */
 }
 
 static void timer_changed(void *ctx, uint32_t index)
@@ -252,11 +253,9 @@ void vm_broadcast(struct vm *vm, enum request r)
 {
     atomic_store(&vm->waiter, current_thread());
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
-        uint32_t cpu;
         bool must_wait;
         atomic_fetch_add(&vm->acks, 1);
-        enum asked asked = word_ask_wait(&vm->vcpus[i]->word, r, &must_wait, &cpu);
-        vcpu_deliver(vm->vcpus[i], asked, cpu);
+        vcpu_deliver(vm->vcpus[i], word_ask_wait(&vm->vcpus[i]->word, r, &must_wait));
         if (!must_wait)
             atomic_fetch_sub(&vm->acks, 1);
     }

@@ -66,8 +66,8 @@ static uint64_t without_request(uint64_t w, enum request r)
     return r == REQ_SIPI ? w & ~SIPI_MASK : w;
 }
 
-static inline __attribute__((always_inline)) enum asked ask(vcpu_word *w, enum request r, uint8_t vector, bool plain,
-                                                            bool ack, bool *must_wait, uint32_t *cpu)
+static inline __attribute__((always_inline)) struct told ask(vcpu_word *w, enum request r, uint8_t vector, bool plain,
+                                                             bool ack, bool *must_wait)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new;
     enum asked asked;
@@ -88,34 +88,33 @@ static inline __attribute__((always_inline)) enum asked ask(vcpu_word *w, enum r
         *must_wait = ack && (new &WORD_ACK);
         if (new == old) {
             *must_wait = false;
-            return ASKED_NOTHING;
+            return (struct told){.asked = ASKED_NOTHING};
         }
         /* Pairs with word_enter and word_park: one of the two sees the other. */
     } while (!atomic_compare_exchange_weak(w, &old, new));
-    *cpu = word_cpu(old);
-    return asked;
+    return (struct told){asked, word_cpu(old)};
 }
 
-static __attribute__((noinline)) enum asked ask_oddly(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
+static __attribute__((noinline)) struct told ask_oddly(vcpu_word *w, enum request r, uint8_t vector)
 {
     bool must_wait;
-    return ask(w, r, vector, false, false, &must_wait, cpu);
+    return ask(w, r, vector, false, false, &must_wait);
 }
 
-enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
+struct told word_ask(vcpu_word *w, enum request r, uint8_t vector)
 {
     bool must_wait;
-    return BIT(r) & PLAIN ? ask(w, r, 0, true, false, &must_wait, cpu) : ask_oddly(w, r, vector, cpu);
+    return BIT(r) & PLAIN ? ask(w, r, 0, true, false, &must_wait) : ask_oddly(w, r, vector);
 }
 
-enum asked word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu)
+struct told word_ask_wait(vcpu_word *w, enum request r, bool *must_wait)
 {
     static const bool waited[REQUESTS] = {
 #define X(name, states, waited) [REQ_##name] = (waited),
         REQUEST_TABLE(X)
 #undef X
     };
-    return ask(w, r, 0, false, waited[r], must_wait, cpu);
+    return ask(w, r, 0, false, waited[r], must_wait);
 }
 
 bool word_start(vcpu_word *w)

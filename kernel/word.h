@@ -23,6 +23,10 @@ typedef _Atomic uint64_t vcpu_word;
 
 enum where { WHERE_ROOT, WHERE_GUEST, WHERE_PARKED };
 enum asked { ASKED_NOTHING, ASKED_KICK, ASKED_WAKE };
+struct told {
+    enum asked asked;
+    uint32_t cpu; /* that runs the guest */
+};
 
 #define WORD_REQUESTS     (BIT(REQUESTS) - 1)
 #define WORD_ACK          BIT(31) /* somebody waits until this vCPU has left the guest */
@@ -61,16 +65,15 @@ static inline uint64_t word_make(enum where where, enum mp_state mp)
 /* The requests that wake a vCPU parked in mp, as a mask. */
 uint64_t word_wakes(enum mp_state mp);
 
-/* Ask, from any CPU. What the asker must do then: nothing, kick *cpu (which runs the guest now), or wake the thread.
+/* Ask, from any CPU. What the asker must do then: nothing, kick the CPU (which runs the guest now), or wake the thread.
  * INIT drops a pending SIPI and NMI, even if an INIT is pending already; a SIPI (vector: its start page) counts only
  * for a vCPU that waits for one or has an INIT pending, and only the first does; RESUME takes back a PAUSE that has not
  * been served, and PAUSE a RESUME; neither counts twice. */
-enum asked word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu) __attribute__((warn_unused_result));
+struct told word_ask(vcpu_word *w, enum request r, uint8_t vector) MUST_CHECK;
 
 /* Like word_ask(), for a request that may be waited for; *must_wait: the vCPU was in the guest, and word_leave() will
  * report the acknowledgement. One asker of such a request at a time: it is reported once. */
-enum asked word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu)
-    __attribute__((warn_unused_result));
+struct told word_ask_wait(vcpu_word *w, enum request r, bool *must_wait) MUST_CHECK;
 
 /* PARKED, UNINITIALIZED to ROOT, RUNNABLE, with what is pending; for the BSP, before its thread has run. True: wake the
  * thread; false: teardown did. */

@@ -10,10 +10,9 @@
 #define ALL  (RW | XR | XW)
 #define READ (R | XR)
 
-#define STATUS       APIC_DELIVERY_STATUS /* read-only, but software that writes back what it read gets no #GP */
-#define ICR_WRITABLE 0xcdfffu
-#define LVT          (APIC_VECTOR | STATUS | LVT_MASKED)
-#define LINT         (LVT | APIC_DELIVERY_MODE | 0x2000u | LVT_REMOTE_IRR | APIC_TRIGGER_LEVEL)
+#define STATUS APIC_DELIVERY_STATUS /* read-only, but software that writes back what it read gets no #GP */
+#define LVT    (APIC_VECTOR | STATUS | LVT_MASKED)
+#define LINT   (LVT | APIC_DELIVERY_MODE | 0x2000u | LVT_REMOTE_IRR | APIC_TRIGGER_LEVEL)
 
 /* By offset / 16. writable: other bits take #GP in x2APIC mode and are dropped in xAPIC mode. */
 static const struct {
@@ -130,12 +129,6 @@ static __attribute__((noinline)) void write_svr(struct lapic *l, uint32_t value,
             write_lvt(l, APIC_LVT_TIMER + (i << 4), l->lvt[i], now);
 }
 
-static void write_icr(struct lapic *l, uint64_t value)
-{
-    l->icr = value & ~(uint64_t)STATUS; /* sending is over before anybody can look */
-    lapic_send_ipi(l, l->icr);
-}
-
 /* value has no bits that are not writable. */
 static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
 {
@@ -164,7 +157,7 @@ static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uin
         l->error_sent = false;
         break;
     case APIC_ICR_LO >> 4:
-        write_icr(l, (l->icr & ~0xffffffffull) | value);
+        lapic_write_icr(l, (l->icr & ~0xffffffffull) | value);
         break;
     case APIC_ICR_HI >> 4:
         l->icr = (uint64_t)value << 32 | (uint32_t)l->icr;
@@ -266,27 +259,13 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
     return OK;
 }
 
-bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value)
-{
-    if (lapic_mode(l) != LAPIC_X2APIC)
-        return false;
-    if (msr == MSR_X2APIC_ICR && !((uint32_t)value & ~ICR_WRITABLE)) {
-        write_icr(l, value);
-        return true;
-    }
-    if (msr != MSR_X2APIC_EOI || value)
-        return false;
-    lapic_eoi(l);
-    return true;
-}
-
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
 {
     uint32_t reg = msr - MSR_X2APIC;
     if (in_x2apic(l, reg, XW)) {
         uint64_t wrong = value & ~(uint64_t)registers[reg].writable;
         if (msr == MSR_X2APIC_ICR && !(uint32_t)wrong)
-            write_icr(l, value);
+            lapic_write_icr(l, value);
         else if (wrong || (reg << 4 == APIC_LVT_TIMER && (value & LVT_TIMER_MODE) == LVT_TIMER_MODE))
             return E_INVAL;
         else

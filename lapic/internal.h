@@ -5,21 +5,12 @@
 #include "lapic/lapic.h"
 #include "lapic/regs.h"
 
-enum lapic_mode { LAPIC_DISABLED, LAPIC_INVALID, LAPIC_XAPIC, LAPIC_X2APIC }; /* IA32_APIC_BASE.EN, EXTD */
-
 /* Logical x2APIC ID: cluster in bits 31:16, one bit of 15:0 in it (11.12.10.2). */
 #define X2APIC_LDR(id) ((id) >> 4 << 16 | 1u << ((id)&0xf))
-
-/* Any CPU. */
-static inline enum lapic_mode lapic_mode(const struct lapic *l)
-{
-    return (enum lapic_mode)(l->base >> 10 & 3);
-}
 
 /* lapic.c */
 void lapic_set_special(struct lapic *l); /* before what makes it so is stored: lapic_domain.special */
 void lapic_reset(struct lapic *l); /* all registers but ID and base to their power-up state, nothing posted left */
-void lapic_eoi(struct lapic *l);
 void lapic_request(struct lapic *l, uint8_t vector, bool level); /* into the IRR; tells nobody: lapic.h */
 void lapic_set_tpr(struct lapic *l, uint32_t tpr);
 void lapic_error(struct lapic *l, uint32_t error);  /* logs ESR_*, and interrupts the first time */
@@ -29,7 +20,6 @@ bool lapic_lint0_in_service(const struct lapic *l); /* Remote IRR of LVT LINT0; 
 /* ipi.c */
 void lapic_post(struct lapic *l, uint8_t vector, bool level);      /* any CPU */
 void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i, bool own); /* any CPU: the LVT entry's source has fired */
-void lapic_send_ipi(struct lapic *l, uint64_t icr);
 
 /* timer.c */
 void timer_notify(struct lapic *l, uint64_t before); /* calls timer_changed if lapic_timer_deadline() is not before */

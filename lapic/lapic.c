@@ -6,8 +6,8 @@ static int highest(const struct lapic_vectors *s)
 {
     if (!s->words)
         return -1;
-    int w = 31 ^ __builtin_clz(s->words);
-    return w * 64 + (63 ^ __builtin_clzll(s->word[w]));
+    unsigned int w = 31u ^ (unsigned int)__builtin_clz(s->words);
+    return (int)(w * 64 + (63u ^ (unsigned int)__builtin_clzll(s->word[w])));
 }
 
 static void add(struct lapic_vectors *s, unsigned int w, uint64_t bits)
@@ -16,7 +16,7 @@ static void add(struct lapic_vectors *s, unsigned int w, uint64_t bits)
     s->words |= 1u << w;
 }
 
-static void take(struct lapic_vectors *s, uint8_t vector)
+static void take(struct lapic_vectors *s, unsigned int vector)
 {
     s->word[vector / 64] &= ~BIT(vector % 64);
     if (!s->word[vector / 64])
@@ -24,7 +24,7 @@ static void take(struct lapic_vectors *s, uint8_t vector)
 }
 
 /* 11.8.3.1: the TPR, unless the class of the highest vector in service is higher. */
-static void update_ppr(struct lapic *l)
+static inline __attribute__((always_inline)) void update_ppr(struct lapic *l)
 {
     int isrv = highest(&l->isr);
     uint32_t ppr = isrv >= 0 && (uint32_t)isrv >> 4 > l->tpr >> 4 ? isrv & 0xf0u : l->tpr;
@@ -141,13 +141,18 @@ static inline __attribute__((always_inline)) bool due_8259(const struct lapic *l
 }
 
 /* 8259 interrupts are not subject to the TPR, and what the 8259s offer does not wait for the LAPIC's vectors. */
-int lapic_pending(struct lapic *l)
+static inline __attribute__((always_inline)) int offered(struct lapic *l)
 {
     lapic_drain(l);
     if (due_8259(l))
         return LAPIC_EXTINT;
     int vector = highest(&l->irr);
     return vector >> 4 > lapic_ppr(l) >> 4 && lapic_mode(l) != LAPIC_DISABLED ? vector : LAPIC_NONE;
+}
+
+int lapic_pending(struct lapic *l)
+{
+    return offered(l);
 }
 
 bool lapic_lint0_wakes(const struct lapic *l)
@@ -167,24 +172,23 @@ uint8_t lapic_waiting_class(struct lapic *l)
     return vector >> 4 > in_service >> 4 ? (uint8_t)(vector >> 4) : 0;
 }
 
-void lapic_accept(struct lapic *l, uint8_t vector)
+int lapic_take(struct lapic *l)
 {
-    take(&l->irr, vector);
-    add(&l->isr, vector / 64, BIT(vector % 64));
-    update_ppr(l);
-}
-
-void lapic_accept_extint(struct lapic *l)
-{
-    l->extint = false;
+    int vector = offered(l);
+    if (vector == LAPIC_NONE || vector == LAPIC_EXTINT)
+        return vector;
+    take(&l->irr, (unsigned int)vector);
+    add(&l->isr, (unsigned int)vector / 64, BIT(vector % 64));
+    atomic_store_explicit(&l->ppr, (uint32_t)vector & 0xf0, memory_order_relaxed); /* above TPR and all in service */
+    return vector;
 }
 
 void lapic_eoi(struct lapic *l)
 {
-    int vector = highest(&l->isr);
-    if (vector < 0)
+    if (!l->isr.words)
         return;
-    take(&l->isr, (uint8_t)vector);
+    unsigned int vector = (unsigned int)highest(&l->isr);
+    take(&l->isr, vector);
     update_ppr(l);
     if (l->tmr[vector / 64] & BIT(vector % 64))
         l->domain->eoi(l->domain->ctx, l->index, (uint8_t)vector);

@@ -10,7 +10,7 @@
  * they touch in a LAPIC is atomic. Nothing blocks, nothing fails on what a guest does, and the longest path,
  * that of a broadcast, is linear in the number of vCPUs.
  *
- * When to call lapic_pending(): after LAPIC_SIGNAL_EVENT, and after any register, MSR or CR8 write, lapic_accept() and
+ * When to call lapic_pending(): after LAPIC_SIGNAL_EVENT, and after any register, MSR or CR8 write, lapic_take() and
  * lapic_timer_expire(); or simply before every entry, which is cheap.
  */
 #ifndef LAPIC_LAPIC_H
@@ -20,13 +20,14 @@
 
 #include "abi/err.h"
 #include "abi/types.h"
+#include "lapic/regs.h"
 
 enum lapic_signal {
     LAPIC_SIGNAL_EVENT, /* lapic_pending() may answer something new */
     LAPIC_SIGNAL_NMI,
-    LAPIC_SIGNAL_INIT,
     LAPIC_SIGNAL_SIPI, /* with the start-up vector */
-    LAPIC_SIGNAL_SMI,  /* may be ignored: a guest without SMM handler does not notice an SMI */
+    LAPIC_SIGNAL_INIT,
+    LAPIC_SIGNAL_SMI, /* may be ignored: a guest without SMM handler does not notice an SMI */
 };
 
 struct lapic;
@@ -103,6 +104,14 @@ struct lapic {
     atomic_bool extint;                   /* an ExtINT message came */
 };
 
+enum lapic_mode { LAPIC_DISABLED, LAPIC_INVALID, LAPIC_XAPIC, LAPIC_X2APIC }; /* IA32_APIC_BASE.EN, EXTD */
+
+/* Any CPU. */
+static inline enum lapic_mode lapic_mode(const struct lapic *l)
+{
+    return (enum lapic_mode)(l->base >> 10 & 3);
+}
+
 /* Power-up state: xAPIC mode at 0xfee00000, software-disabled (11.4.7.1). In xAPIC mode only the low 8 bits of apic_id
  * count, and 255 is not an ID. */
 void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_t apic_id, bool bsp);
@@ -128,9 +137,28 @@ uint64_t lapic_mmio_base(const struct lapic *l);
 /* Is it in x2APIC mode, or in xAPIC mode at its default address? */
 bool lapic_in_place(const struct lapic *l);
 
+void lapic_eoi(struct lapic *l);
+void lapic_send_ipi(struct lapic *l, uint64_t icr);
+/* value: no bits but ICR_WRITABLE in the low half. */
+static inline void lapic_write_icr(struct lapic *l, uint64_t value)
+{
+    l->icr = value & ~(uint64_t)APIC_DELIVERY_STATUS; /* sending is over before anybody can look */
+    lapic_send_ipi(l, l->icr);
+}
 /* The two writes that there are most of in x2APIC mode, EOI and ICR, a shorter way; false, and nothing is done: it is
  * another one, or wrong, and lapic_msr_write()'s affair. */
-bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value);
+static inline bool lapic_write_usual(struct lapic *l, uint32_t msr, uint64_t value)
+{
+    if (lapic_mode(l) != LAPIC_X2APIC)
+        return false;
+    if (msr == MSR_X2APIC_EOI && !value)
+        lapic_eoi(l);
+    else if (msr == MSR_X2APIC_ICR && !((uint32_t)value & ~ICR_WRITABLE))
+        lapic_write_icr(l, value);
+    else
+        return false;
+    return true;
+}
 /* IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0) and 0x800-0x8ff. Negative: the instruction takes #GP(0). */
 int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value);
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now);
@@ -174,16 +202,15 @@ static inline void lapic_drain(struct lapic *l)
         lapic_take_posted(l);
 }
 
-/* May an 8259 cycle be due? */
-static inline bool lapic_extint_waits(const struct lapic *l)
+/* May lapic_pending() or lapic_waiting_class() have something to give? */
+static inline bool lapic_waits(const struct lapic *l)
 {
-    return atomic_load(&l->extint) || atomic_load(&l->domain->intr);
+    return lapic_posted(l) || l->irr.words || atomic_load(&l->extint) || atomic_load(&l->domain->intr);
 }
-
-/* Is there nothing for lapic_pending() to give, nor for lapic_waiting_class(), and nothing for lapic_take_tpr()? */
+/* Nothing, and nothing for lapic_take_tpr()? */
 static inline bool lapic_quiet(const struct lapic *l)
 {
-    return !lapic_posted(l) && !l->irr.words && !l->tpr_written && !lapic_extint_waits(l);
+    return !l->tpr_written && !lapic_waits(l);
 }
 
 /* ---- Interrupts out (lapic.c) --------------------------------------------------------------------------------- */
@@ -202,12 +229,15 @@ bool lapic_lint0_wakes(const struct lapic *l);
  * due; 0: there is nothing. Drains, as lapic_pending(). */
 uint8_t lapic_waiting_class(struct lapic *l);
 
-/* The CPU took the vector that lapic_pending() gave: IRR to ISR. */
-void lapic_accept(struct lapic *l, uint8_t vector);
+/* The same, and the CPU takes it if it is a vector: IRR to ISR. */
+int lapic_take(struct lapic *l);
 
 /* The 8259 cycle that LAPIC_EXTINT asked for begins: call it before the cycle. Ends the request of an ExtINT message.
  */
-void lapic_accept_extint(struct lapic *l);
+static inline void lapic_accept_extint(struct lapic *l)
+{
+    l->extint = false;
+}
 
 static inline uint8_t lapic_ppr(const struct lapic *l)
 {

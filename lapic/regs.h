@@ -49,6 +49,7 @@
 #define DELIVERY_SIPI   0x600u
 #define DELIVERY_EXTINT 0x700u
 
+#define ICR_WRITABLE         0x000cdfffu
 #define ICR_LOGICAL          0x00000800u
 #define ICR_ASSERT           0x00004000u
 #define ICR_SHORTHAND        0x000c0000u

@@ -75,6 +75,15 @@ void sched_entity_init(struct sched_entity *se, uint32_t weight, const uint64_t 
 /* Make an entity that is on no queue runnable on this one. Ask sched_should_preempt afterwards. */
 void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, enum sched_why why);
 
+/* The one that was current last and was put to sleep is so again; nobody has been on the queue since. As an enqueue and
+ * a pick. */
+static inline void sched_resume(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
+{
+    rq->load += se->weight;
+    rq->current = se;
+    rq->charged = now;
+}
+
 /* Take an entity that is queued here, and not current, out: to be enqueued elsewhere (SCHED_MIGRATE) or destroyed. */
 void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se);
 

@@ -48,18 +48,10 @@ void svm_take_back_event(struct vcpu *v, struct vmcb *c)
         v->event.valid = c->rflags & RFLAGS_IF;
         return;
     }
-    uint64_t info = c->exit_int_info;
-    if (!(info & EVENT_VALID)) {
-        if (v->event.type == EVENT_NMI)
-            v->nmi_blocked = true;
-        v->event.valid = false;
-        return;
-    }
-    v->event = (struct event){.valid = true,
-                              .vector = (uint8_t)info,
-                              .type = info >> 8 & 7,
-                              .has_error_code = info & EVENT_ERROR_CODE,
-                              .error_code = (uint32_t)(info >> 32)};
+    bool was_nmi = v->event.valid && v->event.type == EVENT_NMI;
+    v->event = (struct event){.injection = c->exit_int_info & ~EVENT_RESERVED};
+    if (was_nmi && !v->event.valid)
+        v->nmi_blocked = true;
 }
 
 void svm_decode_exit(struct vcpu *v)
@@ -72,7 +64,7 @@ void svm_decode_exit(struct vcpu *v)
     e->info[1] = c->exit_info2;
     e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
     c->next_rip = 0; /* a CPU without it leaves it alone */
-    if (!v->event.valid && (c->exit_int_info & EVENT_VALID))
+    if (!v->event.valid) /* else svm_exited() has asked */
         svm_take_back_event(v, c);
     switch (code) {
     case EXIT_INTR:

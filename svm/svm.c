@@ -167,12 +167,6 @@ static enum quick interrupted(struct vcpu *v, struct vmcb *c)
     return vcpu_exit_quickly(v);
 }
 
-static uint64_t injection(const struct event *e)
-{
-    return e->vector | (uint64_t)e->type << 8 | EVENT_VALID | (e->has_error_code ? EVENT_ERROR_CODE : 0) |
-           (uint64_t)e->error_code << 32;
-}
-
 /* An interrupt that the guest is ready for is a virtual one (15.21.4), which comes before the next instruction just as
  * EVENTINJ does: that, QEMU may deliver twice (docs/debugging.md). It has to do where V_IRQ is a window. */
 static inline __attribute__((always_inline)) void inject(const struct event *e, struct vmcb *c)
@@ -182,7 +176,7 @@ static inline __attribute__((always_inline)) void inject(const struct event *e, 
         c->virtual_interrupt |= V_IRQ | V_IGN_TPR;
         c->virtual_vector = e->vector;
     } else {
-        c->event_injection = injection(e);
+        c->event_injection = e->injection;
     }
 }
 
@@ -205,8 +199,8 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
             c->interrupt_shadow = 0;
         }
     }
-    if (quick != QUICK_AGAIN || s->step) {
-        v->quick = quick == QUICK_AGAIN ? QUICK_DONE : quick;
+    if (quick != QUICK_AGAIN) {
+        v->quick = quick;
         v->exit_rip = c->rip;
         v->cr8 = svm_cr8(c);
         if (quick == QUICK_NOT)
@@ -278,9 +272,10 @@ static void set_shadow(struct vcpu *v)
 {
     svm_of(v)->vmcb->interrupt_shadow = 1;
 }
-static bool in_shadow(struct vcpu *v)
+static uint64_t unblocked(struct vcpu *v)
 {
-    return svm_of(v)->vmcb->interrupt_shadow & 1;
+    const struct vmcb *c = svm_of(v)->vmcb;
+    return c->interrupt_shadow & 1 ? 0 : c->rflags;
 }
 static void set_cr2(struct vcpu *v, uint64_t cr2)
 {
@@ -346,7 +341,7 @@ static const struct backend svm = {.name = "svm",
                                    .get_rflags = get_rflags,
                                    .set_rflags = set_rflags,
                                    .set_shadow = set_shadow,
-                                   .in_shadow = in_shadow,
+                                   .unblocked = unblocked,
                                    .set_cr2 = set_cr2,
                                    .add_dr6 = add_dr6,
                                    .get_cpl = get_cpl,

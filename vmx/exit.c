@@ -124,7 +124,7 @@ static void take_back_event(struct vcpu *v)
         v->event = (struct event){.valid = true,
                                   .vector = (uint8_t)info,
                                   .type = info >> 8 & EVENT_TYPE,
-                                  .has_error_code = info & EVENT_ERROR_CODE,
+                                  .has_error_code = !!(info & EVENT_ERROR_CODE),
                                   .error_code = read32(VECTORING_EVENT_ERROR),
                                   .instruction_length = v->exit.instruction_length};
         if (v->event.type == EVENT_NMI && (s->interruptibility & BLOCKED_BY_NMI))

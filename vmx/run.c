@@ -173,10 +173,10 @@ void vmx_set_shadow(struct vcpu *v)
 }
 
 /* An event that is injected takes the place of a debug trap that is due, which would be lost (SDM Vol. 3, 27.7.3). */
-bool vmx_in_shadow(struct vcpu *v)
+uint64_t vmx_unblocked(struct vcpu *v)
 {
     const struct vmx_vcpu *s = vmx_of(v);
-    return s->trap_due || (s->interruptibility & IN_SHADOW);
+    return s->trap_due || (s->interruptibility & IN_SHADOW) ? 0 : s->rflags;
 }
 
 void vmx_set_cr2(struct vcpu *v, uint64_t cr2)

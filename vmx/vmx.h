@@ -129,7 +129,7 @@ void vmx_set_rip(struct vcpu *v, uint64_t rip);
 uint64_t vmx_get_rflags(struct vcpu *v);
 void vmx_set_rflags(struct vcpu *v, uint64_t rflags);
 void vmx_set_shadow(struct vcpu *v);
-bool vmx_in_shadow(struct vcpu *v);
+uint64_t vmx_unblocked(struct vcpu *v);
 void vmx_set_cr2(struct vcpu *v, uint64_t cr2);
 void vmx_add_dr6(struct vcpu *v, uint64_t bits);
 void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi);

@@ -18,7 +18,7 @@
 #define CORE_VMS   2
 #define CORE_VCPUS 4
 
-enum { IRQ_TIMER, IRQ_RESCHEDULE, IRQ_KICK, IRQS };
+enum { IRQ_TIMER, IRQ_RESCHEDULE, IRQ_KICK, IRQ_WAKE, IRQS };
 
 struct core_cpu {
     struct percpu percpu;

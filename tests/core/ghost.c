@@ -316,23 +316,23 @@ static void asks(vcpu_word *w, enum request r)
     atomic_fetch_or(&g->asked, (uint32_t)BIT(r));
 }
 
-enum asked __real_word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu);
-enum asked __wrap_word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu);
-enum asked __wrap_word_ask(vcpu_word *w, enum request r, uint8_t vector, uint32_t *cpu)
+struct told __real_word_ask(vcpu_word *w, enum request r, uint8_t vector);
+struct told __wrap_word_ask(vcpu_word *w, enum request r, uint8_t vector);
+struct told __wrap_word_ask(vcpu_word *w, enum request r, uint8_t vector)
 {
     asks(w, r);
-    enum asked asked = __real_word_ask(w, r, vector, cpu);
+    struct told told = __real_word_ask(w, r, vector);
     if (r == REQ_INIT && ghost_at(w))
         atomic_fetch_and(&ghost_at(w)->asked, ~(uint32_t)BIT(REQ_NMI));
-    return asked;
+    return told;
 }
 
-enum asked __real_word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu);
-enum asked __wrap_word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu);
-enum asked __wrap_word_ask_wait(vcpu_word *w, enum request r, bool *must_wait, uint32_t *cpu)
+struct told __real_word_ask_wait(vcpu_word *w, enum request r, bool *must_wait);
+struct told __wrap_word_ask_wait(vcpu_word *w, enum request r, bool *must_wait);
+struct told __wrap_word_ask_wait(vcpu_word *w, enum request r, bool *must_wait)
 {
     asks(w, r);
-    return __real_word_ask_wait(w, r, must_wait, cpu);
+    return __real_word_ask_wait(w, r, must_wait);
 }
 
 enum request __real_word_take(vcpu_word *w, uint8_t *vector);

@@ -310,10 +310,10 @@ static void set_rflags(struct vcpu *v, uint64_t rflags)
 {
     of(v)->regs.rflags = rflags;
 }
-static bool in_shadow(struct vcpu *v)
+/* Bit 1 of RFLAGS is always set. */
+static uint64_t unblocked(struct vcpu *v)
 {
-    (void)v;
-    return false;
+    return of(v)->regs.rflags | 2;
 }
 static uint64_t get_zero(struct vcpu *v)
 {
@@ -361,7 +361,7 @@ static const struct backend made_up = {
     .set_rip = set_rip,
     .get_rflags = get_rflags,
     .set_rflags = set_rflags,
-    .in_shadow = in_shadow,
+    .unblocked = unblocked,
     .get_cr0 = get_zero,
     .set_windows = set_windows,
     .set_cr8 = set_cr8,

@@ -44,6 +44,8 @@ uint64_t core_random(void)
     return z ^ z >> 31;
 }
 
+struct percpu *percpu_areas[ABI_MAX_CPUS];
+
 struct percpu *this_cpu(void)
 {
     return &me()->percpu;
@@ -54,16 +56,18 @@ uint32_t cpu_count(void)
     return plan.cpus;
 }
 
-struct percpu *percpu_of(uint32_t index)
-{
-    return &cpus[index].percpu;
-}
-
 /* ---- Interrupts */
 
 static unsigned irq_of(uint8_t vector)
 {
-    return vector == VECTOR_KICK ? IRQ_KICK : vector == VECTOR_RESCHEDULE ? IRQ_RESCHEDULE : IRQ_TIMER;
+    switch (vector) {
+    case VECTOR_KICK:
+        return IRQ_KICK;
+    case VECTOR_WAKE:
+        return IRQ_WAKE;
+    default:
+        return vector == VECTOR_RESCHEDULE ? IRQ_RESCHEDULE : IRQ_TIMER;
+    }
 }
 
 void irq_register(uint8_t vector, void (*handler)(void))
@@ -156,6 +160,7 @@ void machine_init(void)
     for (uint32_t i = 0; i < plan.cpus; i++) {
         core_be(&cpus[i]);
         cpus[i].percpu.index = i;
+        percpu_areas[i] = &cpus[i].percpu;
         cpus[i].random = plan.seed * CORE_CPUS + i;
         if (!schedule_init_cpu())
             core_fail("no memory for a CPU");

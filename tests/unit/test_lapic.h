@@ -120,10 +120,7 @@ static inline int rig_msi(uint8_t dest, bool logical, uint32_t data)
 /* Takes what is pending as a CPU would. */
 static inline int rig_take(uint32_t i)
 {
-    int vector = lapic_pending(&rig_lapic[i]);
-    if (vector >= 0 && vector < 256)
-        lapic_accept(&rig_lapic[i], (uint8_t)vector);
-    return vector;
+    return lapic_take(&rig_lapic[i]);
 }
 
 /* Which LAPICs have something pending, as a bit map; all of it is taken and ended. */

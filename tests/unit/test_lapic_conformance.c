@@ -102,17 +102,13 @@ void machine_wait(uint64_t ticks)
 /* One that is due may be the timer's. */
 int machine_take(unsigned cpu, bool due)
 {
-    int vector = lapic_pending(&lapics[cpu]);
+    int vector = lapic_take(&lapics[cpu]);
 
     if (vector == LAPIC_NONE && due) {
         machine_wait(DUE_TICKS);
-        vector = lapic_pending(&lapics[cpu]);
+        vector = lapic_take(&lapics[cpu]);
     }
-    if (vector == LAPIC_NONE)
-        return NO_VECTOR;
-    if (vector != LAPIC_EXTINT)
-        lapic_accept(&lapics[cpu], (uint8_t)vector);
-    return vector;
+    return vector == LAPIC_NONE ? NO_VECTOR : vector;
 }
 
 uint64_t machine_tsc(void)

@@ -82,14 +82,13 @@ static bool serve(struct lapic *l, uint32_t index)
 {
     if (!atomic_exchange(&event[index], 0))
         return false;
-    for (int vector; (vector = lapic_pending(l)) != LAPIC_NONE;) {
+    for (int vector; (vector = lapic_take(l)) != LAPIC_NONE;) {
         if (vector == LAPIC_EXTINT) {
             lapic_accept_extint(l);
             lapic_extint(&domain, false);
             atomic_fetch_add(&extints, 1); /* last: the raiser waits for it */
             continue;
         }
-        lapic_accept(l, (uint8_t)vector);
         lapic_mmio_write(l, APIC_EOI, 0, 0);
         atomic_fetch_add(&taken[vector], 1);
     }

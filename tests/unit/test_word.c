@@ -39,11 +39,10 @@ static uint64_t make(unsigned where, unsigned mp)
 
 static enum asked ask(vcpu_word *w, enum request r)
 {
-    uint32_t cpu = 0;
-    enum asked asked = word_ask(w, r, 0x9a, &cpu);
+    struct told told = word_ask(w, r, 0x9a);
 
-    CHECK(asked != ASKED_KICK || cpu == CPU);
-    return asked;
+    CHECK(told.asked != ASKED_KICK || told.cpu == CPU);
+    return told.asked;
 }
 
 static enum request take(vcpu_word *w)
@@ -176,12 +175,12 @@ TEST(acknowledgement)
 {
     vcpu_word w = word_make(WHERE_ROOT, MP_RUNNABLE);
     bool must_wait = false;
-    uint32_t cpu = 0;
 
     CHECK(word_enter(&w, CPU));
-    CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait, &cpu), ASKED_KICK);
+    struct told told = word_ask_wait(&w, REQ_PAUSE, &must_wait);
+    CHECK_EQ(told.asked, ASKED_KICK);
     CHECK(must_wait);
-    CHECK_EQ(cpu, CPU);
+    CHECK_EQ(told.cpu, CPU);
     CHECK_EQ(ask(&w, REQ_RESUME), ASKED_NOTHING); /* taken back, but somebody waits still */
     CHECK_EQ(w & (WORD_REQUESTS | WORD_ACK), WORD_ACK);
     CHECK(word_leave(&w));
@@ -189,7 +188,7 @@ TEST(acknowledgement)
 
     CHECK(word_enter(&w, CPU));
     CHECK_EQ(ask(&w, REQ_PAUSE), ASKED_KICK);
-    CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait, &cpu), ASKED_NOTHING); /* kicked, but not left yet */
+    CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait).asked, ASKED_NOTHING); /* kicked, but not left yet */
     CHECK(must_wait);
     CHECK(word_leave(&w));
     CHECK_EQ(take(&w), REQ_PAUSE);
@@ -199,7 +198,7 @@ TEST(acknowledgement)
         for (unsigned where = 0; where <= WHERE_PARKED; where += WHERE_PARKED) {
             w = make(where, mp);
             must_wait = true;
-            CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait, &cpu), ASKED_NOTHING);
+            CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait).asked, ASKED_NOTHING);
             CHECK(!must_wait);
             CHECK_EQ(w, make(where, mp) | (mp == MP_PAUSED ? 0 : BIT(REQ_PAUSE)));
         }
@@ -211,10 +210,9 @@ TEST(who_is_waited_for)
     for (unsigned r = 0; r < REQUESTS; r++) {
         vcpu_word w = word_make(WHERE_ROOT, MP_RUNNABLE);
         bool must_wait = true, waited = r == REQ_PAUSE || r == REQ_APIC;
-        uint32_t cpu = 0;
 
         CHECK(word_enter(&w, CPU));
-        enum asked asked = word_ask_wait(&w, (enum request)r, &must_wait, &cpu);
+        enum asked asked = word_ask_wait(&w, (enum request)r, &must_wait).asked;
         CHECK_EQ(asked, r == REQ_RESUME || r == REQ_SIPI ? ASKED_NOTHING : ASKED_KICK);
         CHECK_EQ(must_wait, waited);
         CHECK_EQ(word_leave(&w), waited);
@@ -323,7 +321,6 @@ static void check_sequence(unsigned sequence, unsigned length, enum mp_state fir
     vcpu_word w = word_make(first == MP_RUNNABLE ? WHERE_ROOT : WHERE_PARKED, first);
     struct own own = {.serving = REQUESTS};
     struct state ideal = {.mp = first};
-    uint32_t cpu;
 
     for (unsigned i = 0; i < length; i++, sequence /= STEPS) {
         enum step step = (enum step)(sequence % STEPS);
@@ -332,13 +329,13 @@ static void check_sequence(unsigned sequence, unsigned length, enum mp_state fir
         ideal_step(&ideal, step, vector);
         if (step == STEP_VCPU)
             own_step(&w, &own);
-        else if (word_ask(&w, request_of[step], vector, &cpu) == ASKED_KICK)
+        else if (word_ask(&w, request_of[step], vector).asked == ASKED_KICK)
             CHECK(!"a kick, outside of the guest");
     }
     while (own_step(&w, &own))
         ;
     CHECK_EQ(word_mp(w) == MP_PAUSED || (w & BIT(REQ_PAUSE)), ideal.paused);
-    if (word_ask(&w, REQ_RESUME, 0, &cpu) == ASKED_WAKE)
+    if (word_ask(&w, REQ_RESUME, 0).asked == ASKED_WAKE)
         CHECK_EQ(word_mp(w), MP_PAUSED);
     while (own_step(&w, &own))
         ;

@@ -64,10 +64,9 @@ static void deliver(enum asked asked, uint32_t cpu)
 
 static void ask(enum request r, uint8_t vector)
 {
-    uint32_t cpu = 0;
-    enum asked asked = word_ask(&word, r, vector, &cpu);
+    struct told told = word_ask(&word, r, vector);
 
-    deliver(asked, cpu);
+    deliver(told.asked, told.cpu);
 }
 
 /* ---- The vCPU */
@@ -165,10 +164,9 @@ static void *asker(void *arg)
 static void pause_and_resume(uint64_t random)
 {
     bool must_wait;
-    uint32_t cpu = 0;
-    enum asked asked = word_ask_wait(&word, REQ_PAUSE, &must_wait, &cpu);
+    struct told told = word_ask_wait(&word, REQ_PAUSE, &must_wait);
 
-    deliver(asked, cpu);
+    deliver(told.asked, told.cpu);
     if (must_wait)
         wait_for(&acknowledged, "the vCPU did not say that it has left");
     for (uint64_t i = random % 8; i > 0; i--) {
