@@ -5,9 +5,9 @@
 
 /*
  * Ask, wait, write: every vCPU is asked, all have left the guest, and only then the mask changes. It looks backwards,
- * and it is what makes the assertion in enter_guest() exact: whoever was asked cannot enter before it has served the request, and
- * serving it waits for the lock that is held until the mask is written. With the mask written first, a vCPU that is
- * already past the word's compare-and-swap would enter with what the mask no longer allows.
+ * and it is what makes the assertion in enter_guest() exact: whoever was asked cannot enter before it has served the
+ * request, and serving it waits for the lock that is held until the mask is written. With the mask written first, a
+ * vCPU that is already past the word's compare-and-swap would enter with what the mask no longer allows.
  */
 void inhibit_change(struct vm *vm, enum inhibit why, int by)
 {
