@@ -176,11 +176,6 @@ BREAKS = [
     ("what is no event does not end a series", False, "kernel/serve.c",
      "    if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v))",
      "    asked &= EVENTS;\n    if (thread_should_yield() || !vcpu_has_lapic(v))"),
-    ("an event is taken after it is served", False, "kernel/serve.c",
-     "        word_take_event(&v->word, REQ_EVENT); /* then lapic_drain(), whatever is prepared */\n"
-     "    if (asked & ~BIT(REQ_EVENT))\n        serve_others(v, asked & ~BIT(REQ_EVENT));\n    lapic_drain(v->lapic);",
-     "        lapic_drain(v->lapic), word_take_event(&v->word, REQ_EVENT);\n"
-     "    if (asked & ~BIT(REQ_EVENT))\n        serve_others(v, asked & ~BIT(REQ_EVENT));"),
     ("an event takes all of them", False, "kernel/word.c",
      "    atomic_fetch_and(w, ~BIT(r));",
      "    atomic_fetch_and(w, ~(BIT(r) | BIT(REQ_TIMER) | BIT(REQ_EVENT) | BIT(REQ_CLOCK)));"),
@@ -193,8 +188,6 @@ BREAKS = [
      "    if (asked == ASKED_KICK && cpu != this_cpu()->index)", "    if (asked == ASKED_KICK)"),
     ("an upcall between two entries", False, "kernel/inject.c",
      "    if (word_where(atomic_load(&v->word)) == WHERE_GUEST)\n        return false;\n", ""),
-    ("an 8259 cycle does not end a series", False, "kernel/serve.c",
-     "    if (lapic_extint_waits(v->lapic))\n        return QUICK_DONE;\n", ""),
 ]
 
 

@@ -204,8 +204,22 @@ static bool instruction(struct vcpu *v)
     }
 }
 
+/* What stands in the IRR and would be taken has a window, unless another event goes before it. */
+static void check_windows(const struct vcpu *v)
+{
+    const struct lapic *l = v->lapic;
+    if (!l || !l->irr.words || v->event.valid || lapic_mode(l) == LAPIC_DISABLED)
+        return;
+    unsigned w = 31u ^ (unsigned)__builtin_clz(l->irr.words);
+    unsigned vector = w * 64 + (63u ^ (unsigned)__builtin_clzll(l->irr.word[w]));
+    const struct guest *g = v->backend;
+    if (vector >> 4 > lapic_ppr(l) >> 4 && !g->window)
+        core_fail("vCPU %u enters with vector %u in its IRR, and no window", v->index, vector);
+}
+
 static void enter(struct vcpu *v)
 {
+    check_windows(v);
     ghost_settled();
     me()->in_guest = v;
     ghost_enters(v);
