@@ -125,6 +125,6 @@ enum {
 enum { CR8_WRITE = 1 << 24 }; /* in intercept_cr */
 enum { V_IRQ = 1 << 8, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24 };
 enum { TLB_NOTHING = 0, TLB_FLUSH_ALL = 1 };
-#define EVENT_RESERVED   0x7ffff000ull
+#define EVENT_RESERVED 0x7ffff000ull
 
 #endif
