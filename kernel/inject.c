@@ -50,7 +50,7 @@ enum quick vcpu_prepare_events(struct vcpu *v, enum where where)
     v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
     if (before || v->windows)
         backend->set_windows(v, class, v->nmi_pending);
-    return v->nmi_pending ? QUICK_DONE : QUICK_AGAIN;
+    return v->windows && v->nmi_pending ? QUICK_DONE : QUICK_AGAIN;
 }
 
 bool vcpu_has_wakeup(struct vcpu *v)

@@ -128,7 +128,7 @@ static __attribute__((noinline)) void serve_others(struct vcpu *v, uint64_t aske
 enum quick vcpu_serve_events(struct vcpu *v)
 {
     uint64_t asked = atomic_load_explicit(&v->word, memory_order_relaxed) & WORD_REQUESTS;
-    if ((asked & ~EVENTS) || thread_should_yield() || !vcpu_has_lapic(v) || v->eoi_vector >= 0)
+    if ((asked & ~EVENTS) || thread_should_yield() || v->eoi_vector >= 0)
         return QUICK_DONE;
     if (asked & BIT(REQ_EVENT))
         word_take_event(&v->word, REQ_EVENT); /* whatever is prepared then, drains */

@@ -81,7 +81,7 @@ class Root:
         return self._number(base + elf.offset(IMAGE, path), size)
 
     def _snapshot(self):
-        cpus = [area for area in self._numbers(elf.symbol(IMAGE, "areas"), MAX_CPUS) if area]
+        cpus = [area for area in self._numbers(elf.symbol(IMAGE, "percpu_areas"), MAX_CPUS) if area]
         control = self._number(elf.symbol(IMAGE, "control_world"))
         worker = self._field(control, "world.worker")
         state = {

@@ -103,7 +103,7 @@ BREAKS = [
     ("a wake is not delivered", False, "kernel/vcpu.c",
      "        thread_wake(v->thread);\n    }\n}", "    }\n}"),
     ("a kick goes to the CPU that sends it", False, "kernel/vcpu.c",
-     "apic_ipi(cpu, VECTOR_KICK);", "apic_ipi(this_cpu()->index, VECTOR_KICK);"),
+     "apic_ipi(told.cpu, VECTOR_KICK);", "apic_ipi(this_cpu()->index, VECTOR_KICK);"),
     ("park is left after any wake", False, "kernel/vcpu.c",
      "    while (word_where(atomic_load(&v->word)) == WHERE_PARKED)\n        thread_park();",
      "    if (word_where(atomic_load(&v->word)) == WHERE_PARKED)\n        thread_park();"),

@@ -212,6 +212,31 @@ TEST(a_short_sleep_earns_nothing)
 }
 
 /* The floor passes through all 64 bits in the long run, and while someone sleeps. */
+/* What an enqueue and a pick would have made of it, but for what only a queue of several looks at. */
+TEST(resuming_alone)
+{
+    for (uint64_t sleep = 1; sleep < 100 * L; sleep *= 3) {
+        start(100, 50, 7);
+        sched_enqueue(&rq, 0, &a, SCHED_NEW);
+        CHECK(sched_pick(&rq, 0) == &a);
+        sched_put(&rq, 1000, false);
+        CHECK_EQ(sched_load(&rq), 0);
+
+        struct sched_rq other = rq;
+        struct sched_entity same = a;
+        sched_resume(&rq, 1000 + sleep, &a);
+        same.home = &other;
+        sched_enqueue(&other, 1000 + sleep, &same, SCHED_WAKE);
+        CHECK(sched_pick(&other, 1000 + sleep) == &same);
+        CHECK(rq.current == &a);
+        CHECK_EQ(a.node.key, same.node.key);
+        CHECK_EQ(rq.floor, other.floor);
+        CHECK_EQ(rq.charged, other.charged);
+        CHECK_EQ(rq.queued, 0);
+        CHECK_EQ(sched_load(&rq), sched_load(&other));
+    }
+}
+
 TEST(sleeps_of_every_length)
 {
     /* With weight 1, a tick is 10000 units of virtual time, so one step moves the floor by more than 2^49. */
