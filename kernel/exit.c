@@ -218,7 +218,7 @@ static enum quick hlt_quickly(struct vcpu *v)
     return QUICK_SKIP;
 }
 
-static enum quick interrupt_quickly(struct vcpu *v)
+enum quick vcpu_interrupted(struct vcpu *v)
 {
     follow_cr8(v);
     return serve_quickly(v);
@@ -240,12 +240,9 @@ static enum quick io_quickly(struct vcpu *v)
 enum quick vcpu_exit_quickly(struct vcpu *v)
 {
     static enum quick (*const handlers[ABI_EXITS])(struct vcpu *) = {
-        [ABI_EXIT_CPUID] = cpuid_quickly,
-        [ABI_EXIT_RDMSR] = rdmsr_quickly,
-        [ABI_EXIT_WRMSR] = wrmsr_quickly,
-        [ABI_EXIT_IO] = io_quickly,
-        [ABI_EXIT_HYPERCALL] = hypercall_quickly,
-        [ABI_EXIT_INTERRUPT] = interrupt_quickly,
+        [ABI_EXIT_CPUID] = cpuid_quickly, [ABI_EXIT_RDMSR] = rdmsr_quickly,         [ABI_EXIT_WRMSR] = wrmsr_quickly,
+        [ABI_EXIT_IO] = io_quickly,       [ABI_EXIT_HYPERCALL] = hypercall_quickly,
+
         [ABI_EXIT_HLT] = hlt_quickly,
     };
     enum quick (*handler)(struct vcpu *) = handlers[v->exit.kind];

@@ -117,13 +117,13 @@ void vcpu_park(struct vcpu *v, enum mp_state mp);
 /*
  * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all
  * others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends
- * the kick too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u, no
- * v->event, and
- * - of INTERRUPT, that those of the host have been taken;
- * - of an instruction, that its length is known, and RFLAGS has neither TF nor RF: else vcpu_skip() has to see to it.
+ * the kick too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u of an
+ * instruction whose length is known, no v->event, and neither TF nor RF in RFLAGS: else vcpu_skip() has to see to it.
  * kernel/exit.c
  */
 enum quick vcpu_exit_quickly(struct vcpu *v);
+/* The same for INTERRUPT, once the host has had its interrupts: DONE or AGAIN. */
+enum quick vcpu_interrupted(struct vcpu *v);
 /* DONE or AGAIN: events that were asked for are in v->event, or have windows. kernel/serve.c */
 enum quick vcpu_serve_events(struct vcpu *v);
 /* Does the rest, in ROOT. */

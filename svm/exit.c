@@ -63,7 +63,7 @@ void svm_decode_exit(struct vcpu *v)
     e->info[0] = c->exit_info1;
     e->info[1] = c->exit_info2;
     e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
-    c->next_rip = 0; /* a CPU without it leaves it alone */
+    c->next_rip = 0;     /* a CPU without it leaves it alone */
     if (!v->event.valid) /* else svm_exited() has asked */
         svm_take_back_event(v, c);
     switch (code) {

@@ -27,7 +27,8 @@ extern svm_exited
 
 %define EXIT_VINTR   0x64
 %define EXIT_CPUID   0x72
-%define STEPPED      1 << 0 | 1 << (0x78 - EXIT_CPUID) | 1 << (0x7c - EXIT_CPUID) ; CPUID, HLT, MSR
+%define EXIT_HLT     0x78
+%define EXIT_MSR     0x7c
 %define I1_VINTR     1 << 4
 %define I1_CPUID_HLT 1 << 18 | 1 << 24
 %define V_IRQ        1 << 8 | 1 << 20 ; whatever the TPR
@@ -86,14 +87,16 @@ svm_run:
 ; get as ECX an MSR that takes any value, and that VMSAVE has saved already. If RIP is where it was, something came in
 ; between: that is the exit then. An instruction that another CPU has put there meanwhile meets all other intercepts.
 .count:
+    mov rax, [rsp + VMCB]
+    cmp dword [rax + EXIT_CODE], EXIT_MSR
+    je .step
+    cmp dword [rax + EXIT_CODE], EXIT_CPUID
+    je .step
+    cmp dword [rax + EXIT_CODE], EXIT_HLT
+    jne .exited
+.step:
     push rcx
-    mov rcx, [rsp + 8 + VMCB]
-    mov eax, [rcx + EXIT_CODE]
-    sub eax, EXIT_CPUID
-    cmp eax, 31
-    ja .counted
-    bt dword [steps], eax
-    jnc .counted
+    mov rcx, rax
     push rdx
     push qword [rcx + RAX_]
     push qword [rcx + INTERCEPT1]
@@ -131,13 +134,10 @@ svm_run:
     pop qword [rcx + INTERCEPT1]
     pop qword [rcx + RAX_]
     pop rdx
-.counted:
     pop rcx
     jmp .exited
 .not_executed:
     add rsp, 16
     jmp .put_back
 
-section .rodata
-steps: dd STEPPED
 section .note.GNU-stack noalloc noexec nowrite progbits

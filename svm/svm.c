@@ -164,7 +164,7 @@ static enum quick interrupted(struct vcpu *v, struct vmcb *c)
     __asm__ volatile("stgi; nop; clgi" ::: "memory"); /* IF is set */
     v->exit.kind = ABI_EXIT_INTERRUPT;
     v->cr8 = svm_cr8(c);
-    return vcpu_exit_quickly(v);
+    return vcpu_interrupted(v);
 }
 
 /* An interrupt that the guest is ready for is a virtual one (15.21.4), which comes before the next instruction just as
@@ -183,7 +183,6 @@ static inline __attribute__((always_inline)) void inject(const struct event *e, 
 bool svm_exited(struct vcpu *v, struct vmcb *c)
 {
     const struct svm_vcpu *s = svm_of(v);
-    v->gpr[ABI_RAX] = c->rax;
     if (v->event.valid)
         svm_take_back_event(v, c);
     enum quick quick = QUICK_NOT;
@@ -192,8 +191,10 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
     } else if (c->exit_code == EXIT_INTR) {
         quick = interrupted(v, c);
     } else if (decode_quickly(v, c)) {
+        v->gpr[ABI_RAX] = c->rax;
         quick = vcpu_exit_quickly(v);
         if (quick != QUICK_NOT) {
+            c->rax = v->gpr[ABI_RAX];
             c->rip = c->next_rip;
             c->next_rip = 0;
             c->interrupt_shadow = 0;
@@ -201,6 +202,7 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
     }
     if (quick != QUICK_AGAIN) {
         v->quick = quick;
+        v->gpr[ABI_RAX] = c->rax;
         v->exit_rip = c->rip;
         v->cr8 = svm_cr8(c);
         if (quick == QUICK_NOT)
@@ -208,7 +210,6 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
         return false;
     }
     v->exits[v->exit.kind]++;
-    c->rax = v->gpr[ABI_RAX];
     if (v->event.valid)
         inject(&v->event, c);
     c->tlb_control = TLB_NOTHING;

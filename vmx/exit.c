@@ -242,7 +242,7 @@ static enum quick handle_quickly(struct vcpu *v)
         if (e->kind != ABI_EXIT_INTERRUPT || v->event.valid)
             return QUICK_NOT;
         irq_window();
-        return vcpu_exit_quickly(v);
+        return vcpu_interrupted(v);
     }
     v->event.valid = false;
     v->nmi_blocked = s->interruptibility & BLOCKED_BY_NMI;

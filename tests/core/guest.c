@@ -255,10 +255,13 @@ static void run(struct vcpu *v)
     do {
         enter(v);
         v->cr8 = v->lapic ? lapic_get_cr8(v->lapic) : of(v)->cr8;
-        if (v->exit.kind == ABI_EXIT_INTERRUPT)
+        quick = QUICK_NOT;
+        if (!v->event.valid && v->exit.kind == ABI_EXIT_INTERRUPT) {
             irq_window();
-        bool may = !v->event.valid && (v->exit.kind == ABI_EXIT_INTERRUPT || v->exit.instruction_length);
-        quick = may ? vcpu_exit_quickly(v) : QUICK_NOT;
+            quick = vcpu_interrupted(v);
+        } else if (!v->event.valid && v->exit.instruction_length) {
+            quick = vcpu_exit_quickly(v);
+        }
         v->quick = quick;
     } while (quick == QUICK_AGAIN);
 }
