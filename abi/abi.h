@@ -43,7 +43,8 @@
 #define ABI_MODULE_NAME_SIZE 128
 #define ABI_CMDLINE_SIZE     2048
 
-/* Root answers 32-bit reads of the guest's ACPI PM timer, by the host's TSC * ABI_PM_TIMER_HZ / tsc_hz, rounded down. */
+/* Root answers 32-bit reads of the guest's ACPI PM timer, by the host's TSC * ABI_PM_TIMER_HZ / tsc_hz, rounded down.
+ */
 #define ABI_PM_TIMER_PORT 0x608
 #define ABI_PM_TIMER_HZ   3579545ull
 

@@ -17,15 +17,9 @@ typedef struct {
     uint64_t v;
 } gpaddr_t; /* guest-physical */
 
-static inline paddr_t pa(uint64_t v)
-{
-    return (paddr_t){v};
-}
+static inline paddr_t pa(uint64_t v) { return (paddr_t){v}; }
 
-static inline gpaddr_t gpa(uint64_t v)
-{
-    return (gpaddr_t){v};
-}
+static inline gpaddr_t gpa(uint64_t v) { return (gpaddr_t){v}; }
 
 #define PAGE_SIZE       4096ull
 #define PAGE_SHIFT      12

@@ -46,10 +46,7 @@ static bool tsc_deadline;
 static uint64_t timer_hz;
 static uint64_t timer_per_tick; /* of the TSC, times 2^24 */
 
-static uint32_t get(uint32_t reg)
-{
-    return apic_page ? apic_page[reg / 4] : (uint32_t)rdmsr(X2APIC_MSRS + reg / 16);
-}
+static uint32_t get(uint32_t reg) { return apic_page ? apic_page[reg / 4] : (uint32_t)rdmsr(X2APIC_MSRS + reg / 16); }
 
 static void set(uint32_t reg, uint32_t v)
 {
@@ -129,35 +126,17 @@ void apic_enable(void)
     __asm__ volatile("mfence" ::: "memory"); /* the mode is set before the first deadline (SDM 11.5.4.1) */
 }
 
-uint32_t apic_id(void)
-{
-    return apic_page ? get(ID) >> 24 : get(ID);
-}
+uint32_t apic_id(void) { return apic_page ? get(ID) >> 24 : get(ID); }
 
-void apic_eoi(void)
-{
-    set(EOI, 0);
-}
+void apic_eoi(void) { set(EOI, 0); }
 
-void apic_ipi(uint32_t cpu, uint8_t vector)
-{
-    send(percpu_of(cpu)->apic_id, vector | ICR_ASSERT);
-}
+void apic_ipi(uint32_t cpu, uint8_t vector) { send(percpu_of(cpu)->apic_id, vector | ICR_ASSERT); }
 
-void apic_send_init(uint32_t id)
-{
-    send(id, DELIVER_INIT | ICR_ASSERT);
-}
+void apic_send_init(uint32_t id) { send(id, DELIVER_INIT | ICR_ASSERT); }
 
-void apic_send_startup(uint32_t id, uint8_t start_page)
-{
-    send(id, DELIVER_STARTUP | ICR_ASSERT | start_page);
-}
+void apic_send_startup(uint32_t id, uint8_t start_page) { send(id, DELIVER_STARTUP | ICR_ASSERT | start_page); }
 
-void apic_send_nmi_to_others(void)
-{
-    send(0, DELIVER_NMI | ICR_ASSERT | ICR_OTHERS);
-}
+void apic_send_nmi_to_others(void) { send(0, DELIVER_NMI | ICR_ASSERT | ICR_OTHERS); }
 
 void apic_timer_set(uint64_t deadline)
 {

@@ -4,18 +4,9 @@
 
 #include "abi/types.h"
 
-static inline void outb(uint16_t port, uint8_t v)
-{
-    __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port));
-}
-static inline void outw(uint16_t port, uint16_t v)
-{
-    __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port));
-}
-static inline void outl(uint16_t port, uint32_t v)
-{
-    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port));
-}
+static inline void outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
+static inline void outw(uint16_t port, uint16_t v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port)); }
+static inline void outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port)); }
 static inline uint8_t inb(uint16_t port)
 {
     uint8_t v;
@@ -75,37 +66,19 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
         __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v));                                                              \
         return v;                                                                                                      \
     }                                                                                                                  \
-    static inline void write_cr##n(uint64_t v)                                                                         \
-    {                                                                                                                  \
-        __asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory");                                                       \
-    }
+    static inline void write_cr##n(uint64_t v) { __asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory"); }
 DEFINE_CR(0)
 DEFINE_CR(2)
 DEFINE_CR(3)
 DEFINE_CR(4)
 
-static inline void invlpg(const void *address)
-{
-    __asm__ volatile("invlpg (%0)" ::"r"(address) : "memory");
-}
-static inline void cpu_pause(void)
-{
-    __asm__ volatile("pause" ::: "memory");
-}
-static inline void irq_disable(void)
-{
-    __asm__ volatile("cli" ::: "memory");
-}
+static inline void invlpg(const void *address) { __asm__ volatile("invlpg (%0)" ::"r"(address) : "memory"); }
+static inline void cpu_pause(void) { __asm__ volatile("pause" ::: "memory"); }
+static inline void irq_disable(void) { __asm__ volatile("cli" ::: "memory"); }
 /* Let what is pending in: STI holds interrupts off for one more instruction. */
-static inline void irq_window(void)
-{
-    __asm__ volatile("sti; nop; cli" ::: "memory");
-}
+static inline void irq_window(void) { __asm__ volatile("sti; nop; cli" ::: "memory"); }
 /* Sleep until an interrupt, which cannot slip in between STI and HLT; served on return. */
-static inline void irq_wait(void)
-{
-    __asm__ volatile("sti; hlt; cli" ::: "memory");
-}
+static inline void irq_wait(void) { __asm__ volatile("sti; hlt; cli" ::: "memory"); }
 /* DR0 to DR3, which neither back end switches by itself; root uses none. */
 static inline void load_breakpoints(const uint64_t dr[4])
 {
@@ -123,9 +96,6 @@ static inline uint64_t read_dr6(void)
     __asm__ volatile("mov %%dr6, %0" : "=r"(v));
     return v;
 }
-static inline void write_dr6(uint64_t v)
-{
-    __asm__ volatile("mov %0, %%dr6" ::"r"(v));
-}
+static inline void write_dr6(uint64_t v) { __asm__ volatile("mov %0, %%dr6" ::"r"(v)); }
 
 #endif

@@ -25,10 +25,7 @@ static void take(struct buddy *b, struct buddy_block *block)
 }
 
 /* How many pages hold the state bytes. */
-static uint64_t state_pages(const struct buddy *b)
-{
-    return ALIGN_UP(b->pages, PAGE_SIZE) / PAGE_SIZE;
-}
+static uint64_t state_pages(const struct buddy *b) { return ALIGN_UP(b->pages, PAGE_SIZE) / PAGE_SIZE; }
 
 /* No page of the block is free: neither does it lie in a free block nor a free one in it. */
 static bool is_allocated(const struct buddy *b, uint64_t index, unsigned order)

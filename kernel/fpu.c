@@ -18,10 +18,7 @@ static uint64_t xgetbv0(void)
     return lo | (uint64_t)hi << 32;
 }
 
-static void xsetbv0(uint64_t v)
-{
-    __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
-}
+static void xsetbv0(uint64_t v) { __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32))); }
 
 void fpu_init(void)
 {
@@ -36,15 +33,9 @@ void fpu_init(void)
         area_order++;
 }
 
-unsigned fpu_area_order(void)
-{
-    return area_order;
-}
+unsigned fpu_area_order(void) { return area_order; }
 
-uint64_t fpu_xcr0_mask(void)
-{
-    return have_xsave ? xcr0_mask : 0;
-}
+uint64_t fpu_xcr0_mask(void) { return have_xsave ? xcr0_mask : 0; }
 
 void fpu_reset(uint8_t *area)
 {

@@ -2,10 +2,7 @@
 
 #define FRAMES_PER_HUGE (HUGE_PAGE_SIZE / LARGE_PAGE_SIZE)
 
-static bool is_free(const struct framemap *map, uint64_t frame)
-{
-    return map->bits[frame / 64] >> frame % 64 & 1;
-}
+static bool is_free(const struct framemap *map, uint64_t frame) { return map->bits[frame / 64] >> frame % 64 & 1; }
 
 static void set(struct framemap *map, uint64_t frame, bool free)
 {
@@ -15,10 +12,7 @@ static void set(struct framemap *map, uint64_t frame, bool free)
     map->free += free ? 1 : UINT64_MAX;
 }
 
-uint64_t framemap_bytes(uint64_t end)
-{
-    return ALIGN_UP(end / LARGE_PAGE_SIZE + 1, 64) / 8;
-}
+uint64_t framemap_bytes(uint64_t end) { return ALIGN_UP(end / LARGE_PAGE_SIZE + 1, 64) / 8; }
 
 void framemap_init(struct framemap *map, uint64_t *bits, uint64_t end)
 {

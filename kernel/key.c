@@ -84,7 +84,4 @@ void key_decrement(struct key *k)
         change(k, false);
 }
 
-void key_init(void)
-{
-    irq_register(VECTOR_PATCH, stand_still);
-}
+void key_init(void) { irq_register(VECTOR_PATCH, stand_still); }

@@ -29,10 +29,7 @@ static int take_slot(void)
     return E_NOMEM;
 }
 
-static uint64_t bottom_of(int slot)
-{
-    return KSTACKS_BASE + (uint64_t)slot * KSTACK_STRIDE + KSTACK_SIZE;
-}
+static uint64_t bottom_of(int slot) { return KSTACKS_BASE + (uint64_t)slot * KSTACK_STRIDE + KSTACK_SIZE; }
 
 uint64_t kstack_alloc(void)
 {

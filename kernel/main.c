@@ -30,10 +30,7 @@ _Noreturn void __stack_chk_fail(void);
 
 static _Atomic uint32_t arrived, expected;
 
-void __stack_chk_fail(void)
-{
-    panic("a stack frame was overwritten");
-}
+void __stack_chk_fail(void) { panic("a stack frame was overwritten"); }
 
 static _Noreturn void stop(void)
 {

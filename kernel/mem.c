@@ -19,15 +19,9 @@ static struct framemap frames;
 static uint64_t pool_base, pool_size;
 uint32_t mem_fail_in;
 
-static bool fails(void)
-{
-    return mem_fail_in && --mem_fail_in == 0;
-}
+static bool fails(void) { return mem_fail_in && --mem_fail_in == 0; }
 
-static uint64_t image_end(void)
-{
-    return (uint64_t)symbols_end - KERNEL_BASE;
-}
+static uint64_t image_end(void) { return (uint64_t)symbols_end - KERNEL_BASE; }
 
 /* The first 2 MiB-aligned piece of size bytes in free RAM that nothing loaded by the boot loader lies in; 0: none. */
 static uint64_t find_piece(const struct bootinfo *info, uint64_t size)

@@ -16,14 +16,8 @@ void *page_alloc(unsigned order) MUST_CHECK;
 /* What page_alloc gave, or NULL. */
 void page_free(void *pages, unsigned order);
 
-static inline paddr_t page_to_pa(const void *page)
-{
-    return pa((uint64_t)page - DIRECT_MAP_BASE);
-}
-static inline void *pa_to_page(paddr_t address)
-{
-    return (void *)(address.v + DIRECT_MAP_BASE);
-}
+static inline paddr_t page_to_pa(const void *page) { return pa((uint64_t)page - DIRECT_MAP_BASE); }
+static inline void *pa_to_page(paddr_t address) { return (void *)(address.v + DIRECT_MAP_BASE); }
 
 /* Memory for guests: physically contiguous pieces of whole 2 MiB frames, contents undefined. */
 struct frame_extent {

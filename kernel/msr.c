@@ -149,10 +149,7 @@ static bool pat_valid(uint64_t v)
     return true;
 }
 
-static bool canonical(uint64_t v)
-{
-    return (uint64_t)((int64_t)(v << 16) >> 16) == v;
-}
+static bool canonical(uint64_t v) { return (uint64_t)((int64_t)(v << 16) >> 16) == v; }
 
 static bool is_address(uint32_t msr)
 {

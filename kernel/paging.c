@@ -16,15 +16,9 @@ static uint64_t *root;
 static bool huge_pages;
 static uint64_t device_next = DEVICES_BASE;
 
-static uint64_t *table_of(uint64_t entry)
-{
-    return pa_to_page(pa(entry & ADDRESS_MASK));
-}
+static uint64_t *table_of(uint64_t entry) { return pa_to_page(pa(entry & ADDRESS_MASK)); }
 
-static unsigned slot_of(uint64_t va, unsigned level)
-{
-    return va >> (PAGE_SHIFT + 9 * level) & (ENTRIES - 1);
-}
+static unsigned slot_of(uint64_t va, unsigned level) { return va >> (PAGE_SHIFT + 9 * level) & (ENTRIES - 1); }
 
 /* The entry for va at level (0: 4 KiB pages); with alloc, tables on the way are made. NULL: none, or no memory. */
 static uint64_t *entry_of(uint64_t *pt, uint64_t va, unsigned level, bool alloc)
@@ -138,10 +132,7 @@ bool paging_init(void)
     return true;
 }
 
-paddr_t paging_root(void)
-{
-    return page_to_pa(root);
-}
+paddr_t paging_root(void) { return page_to_pa(root); }
 
 void paging_enable(void)
 {

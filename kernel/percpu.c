@@ -8,10 +8,7 @@
 struct percpu *percpu_areas[ABI_MAX_CPUS];
 static _Atomic uint32_t count;
 
-uint32_t cpu_count(void)
-{
-    return count;
-}
+uint32_t cpu_count(void) { return count; }
 
 struct percpu *percpu_add(uint32_t apic_id)
 {
@@ -44,10 +41,7 @@ struct percpu *percpu_add(uint32_t apic_id)
     return p;
 }
 
-void percpu_withdraw(void)
-{
-    count--;
-}
+void percpu_withdraw(void) { count--; }
 
 void percpu_load(struct percpu *p)
 {

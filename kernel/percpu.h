@@ -45,18 +45,12 @@ static inline struct percpu *this_cpu(void)
     return p;
 }
 
-static inline struct thread *current_thread(void)
-{
-    return this_cpu()->current;
-}
+static inline struct thread *current_thread(void) { return this_cpu()->current; }
 
 /* CPUs that run; while CPUs are started, the last one does not yet. Their areas by index, the BSP's is 0. */
 uint32_t cpu_count(void);
 extern struct percpu *percpu_areas[ABI_MAX_CPUS];
-static inline struct percpu *percpu_of(uint32_t index)
-{
-    return percpu_areas[index];
-}
+static inline struct percpu *percpu_of(uint32_t index) { return percpu_areas[index]; }
 
 /* An area for one more CPU: NULL: no memory, or too many. */
 struct percpu *percpu_add(uint32_t apic_id) MUST_CHECK;

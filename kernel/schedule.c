@@ -27,20 +27,14 @@ static uint32_t online; /* CPUs that take threads: the first so many */
 
 void thread_switch(uint64_t *save_rsp, uint64_t rsp);
 
-static struct schedule *mine(void)
-{
-    return this_cpu()->schedule;
-}
+static struct schedule *mine(void) { return this_cpu()->schedule; }
 
 static void publish(struct schedule *s)
 {
     __atomic_store_n(&loads[this_cpu()->index], sched_load(&s->rq), __ATOMIC_RELAXED);
 }
 
-bool schedule_idle(uint32_t cpu)
-{
-    return __atomic_load_n(&loads[cpu], __ATOMIC_RELAXED) == 0;
-}
+bool schedule_idle(uint32_t cpu) { return __atomic_load_n(&loads[cpu], __ATOMIC_RELAXED) == 0; }
 
 static void set_slice(struct schedule *s, uint64_t now)
 {
@@ -150,10 +144,7 @@ static uint64_t wait_in_place(struct schedule *s)
 
 static struct thread *switched_from[ABI_MAX_CPUS];
 
-void schedule_begin(void)
-{
-    finish_switch(switched_from[this_cpu()->index]);
-}
+void schedule_begin(void) { finish_switch(switched_from[this_cpu()->index]); }
 
 void schedule(bool runnable)
 {
@@ -227,15 +218,9 @@ static void reschedule(void)
         take_woken(s, tsc_now());
 }
 
-void schedule_set_online(uint32_t cpus)
-{
-    online = cpus;
-}
+void schedule_set_online(uint32_t cpus) { online = cpus; }
 
-void schedule_init(void)
-{
-    irq_register(VECTOR_RESCHEDULE, reschedule);
-}
+void schedule_init(void) { irq_register(VECTOR_RESCHEDULE, reschedule); }
 
 bool schedule_init_cpu(void)
 {

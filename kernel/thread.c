@@ -16,10 +16,7 @@
 extern const char thread_start_stub[];
 _Noreturn void thread_begin(struct thread *t);
 
-static void deadline_fired(struct timer *timer)
-{
-    thread_wake(CONTAINER_OF(timer, struct thread, deadline));
-}
+static void deadline_fired(struct timer *timer) { thread_wake(CONTAINER_OF(timer, struct thread, deadline)); }
 
 struct thread *thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus)
 {

@@ -54,10 +54,7 @@ void thread_preempt_point(void);
 void thread_yield(void);
 /* Has somebody with a better claim come? Then thread_preempt_point() switches. Who was woken by another CPU comes with
  * its interrupt. */
-static inline bool thread_should_yield(void)
-{
-    return this_cpu()->resched;
-}
+static inline bool thread_should_yield(void) { return this_cpu()->resched; }
 
 /* Each CPU: a run queue; then the CPU's idle loop. */
 bool schedule_init_cpu(void) MUST_CHECK;

@@ -9,29 +9,14 @@ enum { CMOS_INDEX = 0x70, CMOS_DATA = 0x71, PIT_CHANNEL2 = 0x42, PIT_COMMAND = 0
 
 static uint64_t hz, wall, wall_tsc;
 
-uint64_t tsc_hz(void)
-{
-    return hz;
-}
-uint64_t boot_wall_seconds(void)
-{
-    return wall;
-}
-uint64_t boot_wall_tsc(void)
-{
-    return wall_tsc;
-}
+uint64_t tsc_hz(void) { return hz; }
+uint64_t boot_wall_seconds(void) { return wall; }
+uint64_t boot_wall_tsc(void) { return wall_tsc; }
 
-uint64_t tsc_from_us(uint64_t us)
-{
-    return us * (hz / 1000000) + us * (hz % 1000000) / 1000000 + 1;
-}
+uint64_t tsc_from_us(uint64_t us) { return us * (hz / 1000000) + us * (hz % 1000000) / 1000000 + 1; }
 
 /* Wide: an emulated CPU may count far slower than a real one. */
-static bool plausible(uint64_t f)
-{
-    return f >= 50000000ull && f <= 20000000000ull;
-}
+static bool plausible(uint64_t f) { return f >= 50000000ull && f <= 20000000000ull; }
 
 static uint64_t from_cpuid(void)
 {
@@ -80,10 +65,7 @@ static uint8_t cmos(uint8_t index)
     return inb(CMOS_DATA);
 }
 
-static unsigned decode(uint8_t v, bool binary)
-{
-    return binary ? v : (v >> 4) * 10u + (v & 15u);
-}
+static unsigned decode(uint8_t v, bool binary) { return binary ? v : (v >> 4) * 10u + (v & 15u); }
 
 /* Days since 1970-01-01 of a Gregorian date. */
 static uint64_t days(unsigned year, unsigned month, unsigned day)

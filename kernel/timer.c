@@ -29,10 +29,7 @@ static void arm(struct cpu_timers *t)
     apic_timer_set(next);
 }
 
-uint64_t timer_armed(void)
-{
-    return timers[this_cpu()->index]->armed;
-}
+uint64_t timer_armed(void) { return timers[this_cpu()->index]->armed; }
 
 /* Locked. */
 static struct timer *expired(struct cpu_timers *t, uint64_t now)
@@ -67,10 +64,7 @@ static void interrupt(void)
     spin_unlock(&t->lock);
 }
 
-void timer_init(void)
-{
-    irq_register(VECTOR_TIMER, interrupt);
-}
+void timer_init(void) { irq_register(VECTOR_TIMER, interrupt); }
 
 bool timer_init_cpu(void)
 {

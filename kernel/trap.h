@@ -24,10 +24,7 @@ struct trap_frame {
     uint64_t rip, cs, rflags, rsp, ss;
 };
 
-static inline bool trap_from_user(const struct trap_frame *f)
-{
-    return f->cs & 3;
-}
+static inline bool trap_from_user(const struct trap_frame *f) { return f->cs & 3; }
 
 /* Builds the IDT; once. Then loads it on this CPU. */
 void trap_init(void);

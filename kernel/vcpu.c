@@ -11,10 +11,7 @@
 
 struct key lapic_absent = {.name = "lapic_absent"};
 
-static void timer_fired(struct timer *t)
-{
-    vcpu_ask(CONTAINER_OF(t, struct vcpu, timer), REQ_TIMER, 0);
-}
+static void timer_fired(struct timer *t) { vcpu_ask(CONTAINER_OF(t, struct vcpu, timer), REQ_TIMER, 0); }
 
 static void free_parts(struct vcpu *v)
 {
@@ -87,10 +84,7 @@ void vcpu_deliver(struct vcpu *v, struct told told)
     }
 }
 
-void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector)
-{
-    vcpu_deliver(v, word_ask(&v->word, r, vector));
-}
+void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector) { vcpu_deliver(v, word_ask(&v->word, r, vector)); }
 
 /* No vCPU can run again by itself. Who has run between the two looks was woken by one who still ran at the first. */
 static bool all_halted(const struct vm *vm)

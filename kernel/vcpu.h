@@ -77,10 +77,7 @@ struct vcpu {
 };
 
 /* Free as long as all guests have theirs. */
-static inline bool vcpu_has_lapic(const struct vcpu *v)
-{
-    return !lapic_absent_on() || v->lapic;
-}
+static inline bool vcpu_has_lapic(const struct vcpu *v) { return !lapic_absent_on() || v->lapic; }
 
 /* The one constructor and the one destructor; the latter only after the former returned 0 and after the thread is gone.
  * The vCPU is parked, UNINITIALIZED, and visible to others when this returns: OK, E_NOMEM. */
@@ -97,10 +94,7 @@ void vcpu_deliver(struct vcpu *v, struct told told);
 void vcpu_main(void *vcpu);
 /* Serves what is pending, in order; false: torn down. kernel/serve.c */
 bool vcpu_serve_requests(struct vcpu *v);
-static inline bool vcpu_serve(struct vcpu *v)
-{
-    return word_quiet(&v->word) || vcpu_serve_requests(v);
-}
+static inline bool vcpu_serve(struct vcpu *v) { return word_quiet(&v->word) || vcpu_serve_requests(v); }
 /* Is what the last entry was prepared with right for the next one, too, unless there is a v->event? No other is due,
  * and no window. */
 static inline bool vcpu_events_stand(const struct vcpu *v)
@@ -140,9 +134,6 @@ static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind ki
 }
 /* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
 bool vcpu_skip_slowly(struct vcpu *v) MUST_CHECK;
-static inline MUST_CHECK bool vcpu_skip(struct vcpu *v)
-{
-    return v->quick == QUICK_SKIP || vcpu_skip_slowly(v);
-}
+static inline MUST_CHECK bool vcpu_skip(struct vcpu *v) { return v->quick == QUICK_SKIP || vcpu_skip_slowly(v); }
 
 #endif

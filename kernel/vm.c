@@ -11,10 +11,7 @@ static_assert(sizeof(struct vm) <= PAGE_SIZE << VM_ORDER, "fits its pages");
 
 static struct vm *vms[ABI_MAX_VMS];
 
-struct vm *vm_find(uint64_t id)
-{
-    return id < ABI_MAX_VMS ? vms[id] : NULL;
-}
+struct vm *vm_find(uint64_t id) { return id < ABI_MAX_VMS ? vms[id] : NULL; }
 
 uint32_t vm_count(void)
 {

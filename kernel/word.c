@@ -25,10 +25,7 @@ static uint64_t set_where(uint64_t w, enum where where)
     return (w & ~WHERE_MASK) | (uint64_t)where << WORD_WHERE_SHIFT;
 }
 
-static uint64_t set_mp(uint64_t w, enum mp_state mp)
-{
-    return (w & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT;
-}
+static uint64_t set_mp(uint64_t w, enum mp_state mp) { return (w & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT; }
 
 /* Requests of which asking makes no more than their bit. */
 #define PLAIN (WORD_REQUESTS & ~(BIT(REQ_PAUSE) | BIT(REQ_RESUME) | BIT(REQ_INIT) | BIT(REQ_SIPI)))
@@ -161,7 +158,4 @@ enum request word_take(vcpu_word *w, uint8_t *vector)
     }
 }
 
-void word_take_event(vcpu_word *w, enum request r)
-{
-    atomic_fetch_and(w, ~BIT(r));
-}
+void word_take_event(vcpu_word *w, enum request r) { atomic_fetch_and(w, ~BIT(r)); }

@@ -36,27 +36,15 @@ struct told {
 #define WORD_MP_SHIFT     54
 #define WORD_BEHIND_SHIFT 57 /* MP_RUNNABLE unless mp_state is PAUSED */
 
-static inline enum where word_where(uint64_t w)
-{
-    return (enum where)(w >> WORD_WHERE_SHIFT & 3);
-}
-static inline uint32_t word_cpu(uint64_t w)
-{
-    return w >> WORD_CPU_SHIFT & 0xfff;
-}
-static inline enum mp_state word_mp(uint64_t w)
-{
-    return (enum mp_state)(w >> WORD_MP_SHIFT & 7);
-}
+static inline enum where word_where(uint64_t w) { return (enum where)(w >> WORD_WHERE_SHIFT & 3); }
+static inline uint32_t word_cpu(uint64_t w) { return w >> WORD_CPU_SHIFT & 0xfff; }
+static inline enum mp_state word_mp(uint64_t w) { return (enum mp_state)(w >> WORD_MP_SHIFT & 7); }
 /* What mp_state is, or will be when it is not PAUSED any more. */
 static inline enum mp_state word_mp_behind(uint64_t w)
 {
     return word_mp(w) == MP_PAUSED ? (enum mp_state)(w >> WORD_BEHIND_SHIFT & 7) : word_mp(w);
 }
-static inline uint8_t word_sipi_vector(uint64_t w)
-{
-    return (uint8_t)(w >> WORD_SIPI_SHIFT);
-}
+static inline uint8_t word_sipi_vector(uint64_t w) { return (uint8_t)(w >> WORD_SIPI_SHIFT); }
 static inline uint64_t word_make(enum where where, enum mp_state mp)
 {
     return (uint64_t)where << WORD_WHERE_SHIFT | (uint64_t)mp << WORD_MP_SHIFT;

@@ -179,10 +179,7 @@ static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uin
     }
 }
 
-uint64_t lapic_mmio_base(const struct lapic *l)
-{
-    return lapic_mode(l) == LAPIC_XAPIC ? l->base & ~0xfffull : ~0ull;
-}
+uint64_t lapic_mmio_base(const struct lapic *l) { return lapic_mode(l) == LAPIC_XAPIC ? l->base & ~0xfffull : ~0ull; }
 
 int lapic_mmio_read(struct lapic *l, uint32_t offset, uint64_t now, uint32_t *value)
 {

@@ -107,10 +107,7 @@ struct lapic {
 enum lapic_mode { LAPIC_DISABLED, LAPIC_INVALID, LAPIC_XAPIC, LAPIC_X2APIC }; /* IA32_APIC_BASE.EN, EXTD */
 
 /* Any CPU. */
-static inline enum lapic_mode lapic_mode(const struct lapic *l)
-{
-    return (enum lapic_mode)(l->base >> 10 & 3);
-}
+static inline enum lapic_mode lapic_mode(const struct lapic *l) { return (enum lapic_mode)(l->base >> 10 & 3); }
 
 /* Power-up state: xAPIC mode at 0xfee00000, software-disabled (11.4.7.1). In xAPIC mode only the low 8 bits of apic_id
  * count, and 255 is not an ID. */
@@ -119,10 +116,7 @@ void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_
 /* What INIT does to the LAPIC: everything but the APIC ID and IA32_APIC_BASE is reset (11.4.7.3, 11.12.5.1). */
 void lapic_init_signal(struct lapic *l);
 
-static inline uint32_t lapic_apic_id(const struct lapic *l)
-{
-    return l->id;
-}
+static inline uint32_t lapic_apic_id(const struct lapic *l) { return l->id; }
 
 /* ---- Registers (access.c) ------------------------------------------------------------------------------------- */
 
@@ -164,10 +158,7 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now);
 
 /* CR8 is TPR[7:4] (11.8.6). v is 0..15; that MOV CR8 takes #GP for more is the caller's affair. */
-static inline uint8_t lapic_get_cr8(const struct lapic *l)
-{
-    return (uint8_t)(l->tpr >> 4);
-}
+static inline uint8_t lapic_get_cr8(const struct lapic *l) { return (uint8_t)(l->tpr >> 4); }
 void lapic_set_cr8(struct lapic *l, uint8_t v);
 /* Has the TPR been written since the last call, by whatever means? */
 static inline bool lapic_take_tpr(struct lapic *l)
@@ -189,10 +180,7 @@ int lapic_message(struct lapic_domain *d, uint64_t address, uint32_t data);
 void lapic_extint(struct lapic_domain *d, bool level);
 
 /* Has anything been posted that lapic_pending() has not seen? One relaxed load, no side effect. */
-static inline bool lapic_posted(const struct lapic *l)
-{
-    return atomic_load_explicit(&l->on, memory_order_relaxed);
-}
+static inline bool lapic_posted(const struct lapic *l) { return atomic_load_explicit(&l->on, memory_order_relaxed); }
 
 /* Takes in what was posted, so that the next post signals again. */
 void lapic_take_posted(struct lapic *l);
@@ -208,10 +196,7 @@ static inline bool lapic_waits(const struct lapic *l)
     return lapic_posted(l) || l->irr.words || atomic_load(&l->extint) || atomic_load(&l->domain->intr);
 }
 /* Nothing, and nothing for lapic_take_tpr()? */
-static inline bool lapic_quiet(const struct lapic *l)
-{
-    return !l->tpr_written && !lapic_waits(l);
-}
+static inline bool lapic_quiet(const struct lapic *l) { return !l->tpr_written && !lapic_waits(l); }
 
 /* ---- Interrupts out (lapic.c) --------------------------------------------------------------------------------- */
 
@@ -234,10 +219,7 @@ int lapic_take(struct lapic *l);
 
 /* The 8259 cycle that LAPIC_EXTINT asked for begins: call it before the cycle. Ends the request of an ExtINT message.
  */
-static inline void lapic_accept_extint(struct lapic *l)
-{
-    l->extint = false;
-}
+static inline void lapic_accept_extint(struct lapic *l) { l->extint = false; }
 
 static inline uint8_t lapic_ppr(const struct lapic *l)
 {

@@ -5,10 +5,7 @@
  */
 #include "lapic/internal.h"
 
-static uint32_t mode(const struct lapic *l)
-{
-    return l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE;
-}
+static uint32_t mode(const struct lapic *l) { return l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE; }
 
 /* Divide configuration: bits 3, 1, 0 are 0 for 2 ... 6 for 128, 7 for 1 (figure 11-10). */
 static unsigned int divide_shift(const struct lapic *l)
@@ -16,10 +13,7 @@ static unsigned int divide_shift(const struct lapic *l)
     return (((l->timer_dcr >> 1 & 4) | (l->timer_dcr & 3)) + 1) & 7;
 }
 
-static uint64_t period(const struct lapic *l)
-{
-    return (uint64_t)l->timer_initial << divide_shift(l);
-}
+static uint64_t period(const struct lapic *l) { return (uint64_t)l->timer_initial << divide_shift(l); }
 
 uint64_t lapic_timer_deadline(const struct lapic *l)
 {

@@ -39,9 +39,6 @@ static inline void put32(uint8_t *p, uint64_t v)
     memcpy(p, &w, sizeof w);
 }
 
-static inline void put64(uint8_t *p, uint64_t v)
-{
-    memcpy(p, &v, sizeof v);
-}
+static inline void put64(uint8_t *p, uint64_t v) { memcpy(p, &v, sizeof v); }
 
 #endif

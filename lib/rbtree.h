@@ -23,10 +23,7 @@ struct rb_tree {
     struct rb_node *first; /* smallest key */
 };
 
-static inline bool rb_key_before(uint64_t a, uint64_t b)
-{
-    return (int64_t)(a - b) < 0;
-}
+static inline bool rb_key_before(uint64_t a, uint64_t b) { return (int64_t)(a - b) < 0; }
 
 /* Add a node that is in no tree; node->key is set. */
 void rb_insert(struct rb_tree *tree, struct rb_node *node);
@@ -35,10 +32,7 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node);
 void rb_erase(struct rb_tree *tree, struct rb_node *node);
 
 /* The node with the smallest key, of equals the one inserted first; NULL: empty. */
-static inline struct rb_node *rb_first(const struct rb_tree *tree)
-{
-    return tree->first;
-}
+static inline struct rb_node *rb_first(const struct rb_tree *tree) { return tree->first; }
 
 /* The node after this one; NULL: it is the last. */
 struct rb_node *rb_next(const struct rb_node *node);

@@ -10,10 +10,7 @@
  */
 static_assert(RATE_ONE < BIT(24), "rate * 2^40 fits 64 bits");
 
-static uint64_t virtual_time(uint64_t ticks, uint32_t rate)
-{
-    return ticks * rate >> RATE_SHIFT;
-}
+static uint64_t virtual_time(uint64_t ticks, uint32_t rate) { return ticks * rate >> RATE_SHIFT; }
 
 static struct sched_entity *first_queued(const struct sched_rq *rq)
 {
@@ -98,10 +95,7 @@ static uint64_t slice(const struct sched_rq *rq, const struct sched_entity *se)
     return MAX(rq->latency * se->weight / rq->load, rq->latency / SCHED_MIN_SLICE_PART);
 }
 
-void sched_rq_init(struct sched_rq *rq, uint64_t latency)
-{
-    *rq = (struct sched_rq){.latency = latency};
-}
+void sched_rq_init(struct sched_rq *rq, uint64_t latency) { *rq = (struct sched_rq){.latency = latency}; }
 
 void sched_entity_init(struct sched_entity *se, uint32_t weight, const uint64_t *cpus)
 {

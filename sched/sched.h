@@ -116,10 +116,7 @@ bool sched_should_preempt(struct sched_rq *rq, uint64_t now);
 uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now);
 
 /* What to publish: the weights of all runnable entities, current's included; 0: idle. */
-static inline uint32_t sched_load(const struct sched_rq *rq)
-{
-    return rq->load;
-}
+static inline uint32_t sched_load(const struct sched_rq *rq) { return rq->load; }
 
 /* May the entity run on that CPU? */
 bool sched_allowed(const struct sched_entity *se, uint32_t cpu);

@@ -59,10 +59,7 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     c->interrupt_shadow = 0;
 }
 
-uint64_t svm_get_efer(struct vcpu *v)
-{
-    return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME;
-}
+uint64_t svm_get_efer(struct vcpu *v) { return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME; }
 
 /* LMA follows LME and paging (APM Vol. 2, 3.1.7); the CPU changes it with CR0.PG by itself. */
 void svm_set_efer(struct vcpu *v, uint64_t efer)

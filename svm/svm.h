@@ -30,16 +30,10 @@ struct svm_caps {
 };
 extern struct svm_caps svm_caps;
 
-static inline struct svm_vcpu *svm_of(const struct vcpu *v)
-{
-    return v->backend;
-}
+static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->backend; }
 
 /* V_TPR (15.21.1) */
-static inline uint8_t svm_cr8(const struct vmcb *c)
-{
-    return c->virtual_interrupt & 15;
-}
+static inline uint8_t svm_cr8(const struct vmcb *c) { return c->virtual_interrupt & 15; }
 
 /* svm/exit.c: v->exit and v->event from the VMCB. */
 void svm_decode_exit(struct vcpu *v);

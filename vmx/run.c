@@ -135,10 +135,7 @@ void vmx_run(struct vcpu *v)
     __asm__ volatile("lgdt %0" ::"m"(c->gdtr));
 }
 
-uint64_t vmx_get_rip(struct vcpu *v)
-{
-    return vmx_of(v)->rip;
-}
+uint64_t vmx_get_rip(struct vcpu *v) { return vmx_of(v)->rip; }
 
 /* Only 64-bit code has an RIP beyond 4 GiB (SDM Vol. 3, 27.3.1.4), and what had one is that. CS.L means nothing in
  * another mode. */
@@ -156,15 +153,9 @@ void vmx_set_rip(struct vcpu *v, uint64_t rip)
         vmx_put_interruptibility(s, s->interruptibility & ~(uint32_t)IN_SHADOW);
 }
 
-uint64_t vmx_get_rflags(struct vcpu *v)
-{
-    return vmx_of(v)->rflags;
-}
+uint64_t vmx_get_rflags(struct vcpu *v) { return vmx_of(v)->rflags; }
 
-void vmx_set_rflags(struct vcpu *v, uint64_t rflags)
-{
-    vmx_put_rflags(vmx_of(v), rflags);
-}
+void vmx_set_rflags(struct vcpu *v, uint64_t rflags) { vmx_put_rflags(vmx_of(v), rflags); }
 
 void vmx_set_shadow(struct vcpu *v)
 {
@@ -197,7 +188,4 @@ void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi)
     vmx_of(v)->nmi_window = nmi;
 }
 
-void vmx_set_cr8(struct vcpu *v, uint8_t cr8)
-{
-    vmx_of(v)->virtual_apic[VIRTUAL_TPR] = (uint8_t)(cr8 << 4);
-}
+void vmx_set_cr8(struct vcpu *v, uint8_t cr8) { vmx_of(v)->virtual_apic[VIRTUAL_TPR] = (uint8_t)(cr8 << 4); }

@@ -25,38 +25,14 @@ static inline void vmcs_set(uint64_t field, uint64_t value)
 }
 
 /* Of the current VMCS. */
-static inline uint16_t read16(enum vmcs16 f)
-{
-    return (uint16_t)vmcs_get(f);
-}
-static inline uint32_t read32(enum vmcs32 f)
-{
-    return (uint32_t)vmcs_get(f);
-}
-static inline uint64_t read64(enum vmcs64 f)
-{
-    return vmcs_get(f);
-}
-static inline uint64_t readn(enum vmcsn f)
-{
-    return vmcs_get(f);
-}
-static inline void write16(enum vmcs16 f, uint16_t v)
-{
-    vmcs_set(f, v);
-}
-static inline void write32(enum vmcs32 f, uint32_t v)
-{
-    vmcs_set(f, v);
-}
-static inline void write64(enum vmcs64 f, uint64_t v)
-{
-    vmcs_set(f, v);
-}
-static inline void writen(enum vmcsn f, uint64_t v)
-{
-    vmcs_set(f, v);
-}
+static inline uint16_t read16(enum vmcs16 f) { return (uint16_t)vmcs_get(f); }
+static inline uint32_t read32(enum vmcs32 f) { return (uint32_t)vmcs_get(f); }
+static inline uint64_t read64(enum vmcs64 f) { return vmcs_get(f); }
+static inline uint64_t readn(enum vmcsn f) { return vmcs_get(f); }
+static inline void write16(enum vmcs16 f, uint16_t v) { vmcs_set(f, v); }
+static inline void write32(enum vmcs32 f, uint32_t v) { vmcs_set(f, v); }
+static inline void write64(enum vmcs64 f, uint64_t v) { vmcs_set(f, v); }
+static inline void writen(enum vmcsn f, uint64_t v) { vmcs_set(f, v); }
 
 /* The same with a pointer to a VMCS, for VMPTRLD and VMCLEAR. */
 static inline bool vmptrld(paddr_t vmcs) /* false: failed */

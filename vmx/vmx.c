@@ -26,10 +26,7 @@ void vmcs_failed(const char *what, uint64_t field)
     panic("%s of 0x%lx failed, instruction error %lu", what, field, error);
 }
 
-static bool present(void)
-{
-    return cpuid(1, 0).ecx >> 5 & 1;
-}
+static bool present(void) { return cpuid(1, 0).ecx >> 5 & 1; }
 
 /* The VMCS switches these, or the area of struct vmx_vcpu whole, and no value of theirs harms root (SDM Vol. 3, 25.6.9:
  * a bit an MSR, for reads in the first half and writes in the second). */

@@ -65,10 +65,7 @@ struct vmx_cpu {
     } __attribute__((packed)) gdtr;
 };
 
-static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
-{
-    return v->backend;
-}
+static inline struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->backend; }
 
 static inline uint64_t vmx_ept_pointer(const struct vcpu *v)
 {

@@ -54,15 +54,9 @@ int64_t user_enter(uint64_t rip, uint64_t rsp, uint64_t slot)
     return atomic_load(&t->world->vm->ending) ? E_INTR : OK;
 }
 
-void user_leave(int64_t result)
-{
-    core_fail("user_leave(%ld) outside of ring 3", (long)result);
-}
+void user_leave(int64_t result) { core_fail("user_leave(%ld) outside of ring 3", (long)result); }
 
-void user_zero(uint64_t address, uint64_t size)
-{
-    (void)address, (void)size;
-}
+void user_zero(uint64_t address, uint64_t size) { (void)address, (void)size; }
 
 /* ---- Control */
 

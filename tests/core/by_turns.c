@@ -35,45 +35,21 @@ static struct kept {
 } kept[KEPT];
 static uint64_t kept_count;
 
-struct core_cpu *me(void)
-{
-    return current;
-}
+struct core_cpu *me(void) { return current; }
 
-void core_be(struct core_cpu *c)
-{
-    current = c;
-}
+void core_be(struct core_cpu *c) { current = c; }
 
-uint64_t core_steps(void)
-{
-    return steps;
-}
+uint64_t core_steps(void) { return steps; }
 
-bool core_exact(void)
-{
-    return true;
-}
+bool core_exact(void) { return true; }
 
-uint64_t rdtsc(void)
-{
-    return 1000000 + steps * STEP_TICKS + jumped;
-}
+uint64_t rdtsc(void) { return 1000000 + steps * STEP_TICKS + jumped; }
 
-uint64_t tsc_from_us(uint64_t us)
-{
-    return us * 2;
-}
+uint64_t tsc_from_us(uint64_t us) { return us * 2; }
 
-void core_switch_fiber(struct thread *from, struct thread *to)
-{
-    (void)from, (void)to;
-}
+void core_switch_fiber(struct thread *from, struct thread *to) { (void)from, (void)to; }
 
-void core_stack_made(void *stack)
-{
-    *(struct core_stack *)stack = (struct core_stack){.saved = true};
-}
+void core_stack_made(void *stack) { *(struct core_stack *)stack = (struct core_stack){.saved = true}; }
 
 void core_stack_gone(void *stack)
 {
@@ -299,10 +275,7 @@ static void plain(const volatile void *address)
 
 #define PLAIN(name)                                                                                                    \
     void __tsan_##name(void *a);                                                                                       \
-    void __tsan_##name(void *a)                                                                                        \
-    {                                                                                                                  \
-        plain(a);                                                                                                      \
-    }
+    void __tsan_##name(void *a) { plain(a); }
 #define PLAIN_WRITE(name)                                                                                              \
     void __tsan_##name(void *a);                                                                                       \
     void __tsan_##name(void *a)                                                                                        \
@@ -331,18 +304,11 @@ PLAIN(unaligned_write8)
 PLAIN(unaligned_write16)
 
 void __tsan_init(void);
-void __tsan_init(void)
-{
-}
+void __tsan_init(void) {}
 void __tsan_func_entry(void *a);
-void __tsan_func_entry(void *a)
-{
-    (void)a;
-}
+void __tsan_func_entry(void *a) { (void)a; }
 void __tsan_func_exit(void);
-void __tsan_func_exit(void)
-{
-}
+void __tsan_func_exit(void) {}
 void __tsan_read_range(void *a, uint64_t size);
 void __tsan_read_range(void *a, uint64_t size)
 {
@@ -431,10 +397,7 @@ void core_fail(const char *fmt, ...)
 }
 
 /* A bad pointer, or what the undefined-behaviour sanitizer traps. */
-static void on_signal(int number)
-{
-    core_fail("signal %d: %s", number, strsignal(number));
-}
+static void on_signal(int number) { core_fail("signal %d: %s", number, strsignal(number)); }
 
 static void catch_signals(void)
 {
@@ -445,10 +408,7 @@ static void catch_signals(void)
         sigaction(numbers[i], &(struct sigaction){.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_NODEFER}, NULL);
 }
 
-static void cpu_main(void)
-{
-    schedule_start();
-}
+static void cpu_main(void) { schedule_start(); }
 
 static void one_run(void)
 {

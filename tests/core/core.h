@@ -67,10 +67,7 @@ _Noreturn void core_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* ---- machine.c */
 uint64_t core_random(void); /* this CPU's generator */
-static inline bool one_in(uint64_t n)
-{
-    return core_random() % n == 0;
-}
+static inline bool one_in(uint64_t n) { return core_random() % n == 0; }
 void machine_init(void); /* of a run; all CPUs stand still */
 void context_switch(uint64_t *save, uint64_t rsp);
 bool irq_pending(struct core_cpu *c); /* looks at the clock too */

@@ -55,10 +55,7 @@ static struct ghost *ghost_at(const volatile void *address)
     return NULL;
 }
 
-bool ghost_is_word(const volatile void *address)
-{
-    return ghost_at(address);
-}
+bool ghost_is_word(const volatile void *address) { return ghost_at(address); }
 
 void ghost_init(void)
 {
@@ -88,10 +85,7 @@ void ghost_vcpu_gone(struct vcpu *v)
 
 /* ---- Each change of a word */
 
-static bool only(uint64_t bits)
-{
-    return bits && !(bits & (bits - 1));
-}
+static bool only(uint64_t bits) { return bits && !(bits & (bits - 1)); }
 
 /* What is wrong with a state, whoever made it; NULL: nothing. */
 static const char *bad_state(uint64_t w)

@@ -23,15 +23,9 @@ struct guest {
 
 static _Atomic uint64_t interrupts;
 
-uint64_t guest_interrupts(void)
-{
-    return atomic_load(&interrupts);
-}
+uint64_t guest_interrupts(void) { return atomic_load(&interrupts); }
 
-static struct guest *of(struct vcpu *v)
-{
-    return v->backend;
-}
+static struct guest *of(struct vcpu *v) { return v->backend; }
 
 static int create(struct vcpu *v)
 {
@@ -303,35 +297,14 @@ void guest_upcall(struct vcpu *v)
 
 /* ---- The table */
 
-static void get_regs(struct vcpu *v, struct abi_regs *out)
-{
-    *out = of(v)->regs;
-}
-static void set_regs(struct vcpu *v, const struct abi_regs *regs)
-{
-    of(v)->regs = *regs;
-}
-static uint64_t get_rip(struct vcpu *v)
-{
-    return of(v)->regs.rip;
-}
-static void set_rip(struct vcpu *v, uint64_t rip)
-{
-    of(v)->regs.rip = rip;
-}
-static uint64_t get_rflags(struct vcpu *v)
-{
-    return of(v)->regs.rflags;
-}
-static void set_rflags(struct vcpu *v, uint64_t rflags)
-{
-    of(v)->regs.rflags = rflags;
-}
+static void get_regs(struct vcpu *v, struct abi_regs *out) { *out = of(v)->regs; }
+static void set_regs(struct vcpu *v, const struct abi_regs *regs) { of(v)->regs = *regs; }
+static uint64_t get_rip(struct vcpu *v) { return of(v)->regs.rip; }
+static void set_rip(struct vcpu *v, uint64_t rip) { of(v)->regs.rip = rip; }
+static uint64_t get_rflags(struct vcpu *v) { return of(v)->regs.rflags; }
+static void set_rflags(struct vcpu *v, uint64_t rflags) { of(v)->regs.rflags = rflags; }
 /* Bit 1 of RFLAGS is always set. */
-static uint64_t unblocked(struct vcpu *v)
-{
-    return of(v)->regs.rflags | 2;
-}
+static uint64_t unblocked(struct vcpu *v) { return of(v)->regs.rflags | 2; }
 static uint64_t get_zero(struct vcpu *v)
 {
     (void)v;
@@ -343,10 +316,7 @@ static void set_windows(struct vcpu *v, uint8_t interrupt_class, bool nmi)
     g->window = interrupt_class > g->cr8 ? interrupt_class : 0;
     g->nmi_window = nmi;
 }
-static void set_cr8(struct vcpu *v, uint8_t cr8)
-{
-    of(v)->cr8 = cr8;
-}
+static void set_cr8(struct vcpu *v, uint8_t cr8) { of(v)->cr8 = cr8; }
 static void release(struct vcpu *v)
 {
     if (me()->in_guest == v)
@@ -360,10 +330,7 @@ int nested_map(uint64_t *top, const struct nested_format *f, gpaddr_t guest, pad
     (void)top, (void)f, (void)guest, (void)to, (void)size;
     return OK;
 }
-void nested_destroy(uint64_t *top)
-{
-    page_free(top, 0);
-}
+void nested_destroy(uint64_t *top) { page_free(top, 0); }
 
 static const struct backend made_up = {
     .name = "made up",
@@ -403,38 +370,12 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     return v->lapic ? lapic_msr_read(v->lapic, msr, tsc_now() + v->vm->tsc_offset, value) : E_INVAL;
 }
 
-void msr_reset(struct vcpu *v)
-{
-    (void)v;
-}
-void msr_init(struct vcpu *v)
-{
-    (void)v;
-}
-unsigned fpu_area_order(void)
-{
-    return 0;
-}
-uint64_t fpu_xcr0_mask(void)
-{
-    return 1;
-}
-void fpu_reset(uint8_t *area)
-{
-    (void)area;
-}
-void fpu_load_anew(struct vcpu *v)
-{
-    (void)v;
-}
-void fpu_switch_out(void)
-{
-}
-void pvclock_write(struct vcpu *v)
-{
-    (void)v;
-}
-void pvclock_write_steal(struct vcpu *v)
-{
-    (void)v;
-}
+void msr_reset(struct vcpu *v) { (void)v; }
+void msr_init(struct vcpu *v) { (void)v; }
+unsigned fpu_area_order(void) { return 0; }
+uint64_t fpu_xcr0_mask(void) { return 1; }
+void fpu_reset(uint8_t *area) { (void)area; }
+void fpu_load_anew(struct vcpu *v) { (void)v; }
+void fpu_switch_out(void) {}
+void pvclock_write(struct vcpu *v) { (void)v; }
+void pvclock_write_steal(struct vcpu *v) { (void)v; }

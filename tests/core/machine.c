@@ -46,15 +46,9 @@ uint64_t core_random(void)
 
 struct percpu *percpu_areas[ABI_MAX_CPUS];
 
-struct percpu *this_cpu(void)
-{
-    return &me()->percpu;
-}
+struct percpu *this_cpu(void) { return &me()->percpu; }
 
-uint32_t cpu_count(void)
-{
-    return plan.cpus;
-}
+uint32_t cpu_count(void) { return plan.cpus; }
 
 /* ---- Interrupts */
 
@@ -70,10 +64,7 @@ static unsigned irq_of(uint8_t vector)
     }
 }
 
-void irq_register(uint8_t vector, void (*handler)(void))
-{
-    handlers[irq_of(vector)] = handler;
-}
+void irq_register(uint8_t vector, void (*handler)(void)) { handlers[irq_of(vector)] = handler; }
 
 void apic_ipi(uint32_t cpu, uint8_t vector)
 {
@@ -85,10 +76,7 @@ void apic_ipi(uint32_t cpu, uint8_t vector)
     atomic_fetch_or(&cpus[cpu].irqs, 1u << irq_of(vector));
 }
 
-void apic_timer_set(uint64_t deadline)
-{
-    atomic_store(&me()->timer, deadline);
-}
+void apic_timer_set(uint64_t deadline) { atomic_store(&me()->timer, deadline); }
 
 bool irq_pending(struct core_cpu *c)
 {
@@ -175,15 +163,9 @@ void machine_init(void)
 
 /* ---- What root finds below it */
 
-uint64_t tsc_hz(void)
-{
-    return 1ull << 56; /* no device world is ever taken for one that hangs */
-}
+uint64_t tsc_hz(void) { return 1ull << 56; /* no device world is ever taken for one that hangs */ }
 
-void log_line(enum log_level level, const char *fmt, ...)
-{
-    (void)level, (void)fmt;
-}
+void log_line(enum log_level level, const char *fmt, ...) { (void)level, (void)fmt; }
 
 void panic_at(const struct trap_frame *frame, const char *fmt, ...)
 {

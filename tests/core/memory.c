@@ -36,10 +36,7 @@ void memory_init(void)
         free_stacks[i] = (uint16_t)i;
 }
 
-uint64_t memory_pages(void)
-{
-    return used_pages;
-}
+uint64_t memory_pages(void) { return used_pages; }
 
 bool memory_is_freed(const void *address)
 {
@@ -130,10 +127,7 @@ void frames_free(const struct frame_extent *extents, uint32_t count)
     (void)count;
 }
 
-paddr_t paging_root(void)
-{
-    return pa(0);
-}
+paddr_t paging_root(void) { return pa(0); }
 
 int pt_map(uint64_t *pt, uint64_t va, paddr_t to, uint64_t size, uint32_t flags)
 {
@@ -141,14 +135,9 @@ int pt_map(uint64_t *pt, uint64_t va, paddr_t to, uint64_t size, uint32_t flags)
     return OK;
 }
 
-void pt_check_wx(const uint64_t *pt, const char *whose)
-{
-    (void)pt, (void)whose;
-}
+void pt_check_wx(const uint64_t *pt, const char *whose) { (void)pt, (void)whose; }
 
-void kstack_sync(void)
-{
-}
+void kstack_sync(void) {}
 
 /* ---- Worlds */
 
@@ -185,10 +174,7 @@ int world_map_console(struct world *control, const struct vm *vm)
     return OK;
 }
 
-void world_unmap_console(struct world *control, const struct vm *vm)
-{
-    (void)control, (void)vm;
-}
+void world_unmap_console(struct world *control, const struct vm *vm) { (void)control, (void)vm; }
 
 int world_map_module(struct world *w, uint32_t module)
 {

@@ -88,10 +88,7 @@ static void pin_to(uint32_t destination, uint32_t low)
     ioapic_entry(PIN_COM1, LVT_MASKED);
 }
 
-static unsigned next_ap(unsigned id)
-{
-    return guest_option("few", 0) && id == 1 && cpus > 2 ? cpus - 1 : id + 1;
-}
+static unsigned next_ap(unsigned id) { return guest_option("few", 0) && id == 1 && cpus > 2 ? cpus - 1 : id + 1; }
 
 /* To each AP, by itself, and to all of them at once. */
 static void send(uint32_t low)

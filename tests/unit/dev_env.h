@@ -28,15 +28,9 @@ static struct {
     uint32_t lapic_offset, lapic_value;
 } fake;
 
-uint64_t env_now(void)
-{
-    return fake.now;
-}
+uint64_t env_now(void) { return fake.now; }
 
-void env_park(uint64_t deadline)
-{
-    (void)deadline;
-}
+void env_park(uint64_t deadline) { (void)deadline; }
 
 void env_unpark(unsigned slot)
 {
@@ -44,10 +38,7 @@ void env_unpark(unsigned slot)
     fake.unparks++;
 }
 
-void env_notify(void)
-{
-    fake.notifies++;
-}
+void env_notify(void) { fake.notifies++; }
 
 bool env_apic_msg(uint64_t address, uint32_t data)
 {
@@ -78,10 +69,7 @@ bool env_lapic_write(uint32_t offset, uint32_t value)
     return fake.lapic;
 }
 
-unsigned env_physical_bits(void)
-{
-    return 40;
-}
+unsigned env_physical_bits(void) { return 40; }
 
 void env_vm_end(enum abi_end reason, uint32_t status)
 {
@@ -110,20 +98,11 @@ static inline void fake_run_until(uint64_t end)
     fake.now = end;
 }
 
-static inline void fake_run_us(uint64_t us)
-{
-    fake_run_until(fake.now + clock_ticks(us, 1000000));
-}
+static inline void fake_run_us(uint64_t us) { fake_run_until(fake.now + clock_ticks(us, 1000000)); }
 
-static inline uint8_t inb(uint16_t port)
-{
-    return (uint8_t)bus_port_read(port, 1);
-}
+static inline uint8_t inb(uint16_t port) { return (uint8_t)bus_port_read(port, 1); }
 
-static inline void outb(uint16_t port, uint8_t value)
-{
-    bus_port_write(port, 1, value);
-}
+static inline void outb(uint16_t port, uint8_t value) { bus_port_write(port, 1, value); }
 
 /* Initialize both 8259s as every kernel does, vectors 20h and 28h, with these masks. */
 static inline void fake_pic_setup(uint8_t master_mask, uint8_t slave_mask)

@@ -92,10 +92,7 @@ static inline uint64_t peek(uint64_t address, unsigned size)
 }
 
 /* The page table entry of a linear address in RAM, in the tables of start_64(). */
-static inline uint64_t pte_of(uint64_t linear)
-{
-    return TABLES + 0x3000 + linear / 4096 * 8;
-}
+static inline uint64_t pte_of(uint64_t linear) { return TABLES + 0x3000 + linear / 4096 * 8; }
 
 static inline void start(unsigned mode)
 {

@@ -31,15 +31,9 @@ struct machine {
     uint64_t our_hash, their_hash;
 };
 
-static unsigned register_count(const struct machine *m)
-{
-    return m->mode == 8 ? 16 : 8;
-}
+static unsigned register_count(const struct machine *m) { return m->mode == 8 ? 16 : 8; }
 
-static uint32_t code_of(const struct machine *m)
-{
-    return m->mode == 2 ? CODE_16 : CODE;
-}
+static uint32_t code_of(const struct machine *m) { return m->mode == 2 ? CODE_16 : CODE; }
 
 /* ---- Random instructions */
 
@@ -58,15 +52,9 @@ static const struct {
     {1, 0xbe, 0xbf, -1}, {1, 0xc0, 0xc1, -1}, {1, 0xc3, 0xc3, -1}, {1, 0xc7, 0xc7, 1},
 };
 
-static bool chance(struct machine *m, unsigned percent)
-{
-    return test_random(&m->seed) % 100 < percent;
-}
+static bool chance(struct machine *m, unsigned percent) { return test_random(&m->seed) % 100 < percent; }
 
-static void put_32(uint8_t *at, uint32_t value)
-{
-    memcpy(at, &value, 4);
-}
+static void put_32(uint8_t *at, uint32_t value) { memcpy(at, &value, 4); }
 
 static void build_instruction(struct machine *m)
 {
@@ -154,10 +142,7 @@ static bool is_string(const struct insn *insn)
             (insn->opcode >= 0xa4 && insn->opcode <= 0xaf && (insn->opcode & 0xfe) != 0xa8));
 }
 
-static bool is_cmpxchg(const struct insn *insn)
-{
-    return insn->map == MAP_0F && (insn->opcode & 0xfe) == 0xb0;
-}
+static bool is_cmpxchg(const struct insn *insn) { return insn->map == MAP_0F && (insn->opcode & 0xfe) == 0xb0; }
 
 static bool unknown_to_unicorn(const struct insn *insn)
 {

@@ -286,29 +286,14 @@ int64_t os_call(enum abi_syscall number, uint64_t a, uint64_t b, uint64_t c)
     }
 }
 
-uint8_t *os_buffer(void)
-{
-    return fake.buffer;
-}
+uint8_t *os_buffer(void) { return fake.buffer; }
 
-uint64_t os_now(void)
-{
-    return fake.now;
-}
+uint64_t os_now(void) { return fake.now; }
 
-const struct abi_info *os_info(void)
-{
-    return &fake.info;
-}
+const struct abi_info *os_info(void) { return &fake.info; }
 
-struct abi_console *os_console(unsigned vm)
-{
-    return &fake.vms[vm].console;
-}
+struct abi_console *os_console(unsigned vm) { return &fake.vms[vm].console; }
 
-const char *os_module(const struct abi_module *module)
-{
-    return (const char *)(uintptr_t)module->address;
-}
+const char *os_module(const struct abi_module *module) { return (const char *)(uintptr_t)module->address; }
 
 #endif

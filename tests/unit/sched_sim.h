@@ -61,10 +61,7 @@ static inline void sim_init(struct sim *sim, uint32_t cpus, uint64_t seed)
         sched_rq_init(&sim->rq[cpu], LATENCY);
 }
 
-static inline struct sim_thread *sim_of(struct sched_entity *se)
-{
-    return CONTAINER_OF(se, struct sim_thread, se);
-}
+static inline struct sim_thread *sim_of(struct sched_entity *se) { return CONTAINER_OF(se, struct sim_thread, se); }
 
 static inline void sim_set_state(struct sim *sim, struct sim_thread *t, enum sim_state state)
 {

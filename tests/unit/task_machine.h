@@ -62,15 +62,9 @@ static inline void poke_descriptor(uint64_t table, unsigned selector, uint64_t b
 }
 
 /* A descriptor's byte of type, DPL and P. */
-static inline unsigned type_of(unsigned selector)
-{
-    return (unsigned)peek(GDT + (selector & ~7u) + 5, 1);
-}
+static inline unsigned type_of(unsigned selector) { return (unsigned)peek(GDT + (selector & ~7u) + 5, 1); }
 
-static inline void set_new(unsigned offset, uint64_t value)
-{
-    poke(NEW_TSS + offset, value, 4);
-}
+static inline void set_new(unsigned offset, uint64_t value) { poke(NEW_TSS + offset, value, 4); }
 
 /* The old task runs, at CODE, with registers 0x100 + their number; the new one is ready. */
 static inline void start_tasks(void)

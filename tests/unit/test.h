@@ -41,10 +41,7 @@ static inline void test_register(struct test_case *test)
 }
 
 /* True if the failure should be printed. */
-static inline bool test_fail(void)
-{
-    return ++test_bad_checks <= TEST_MAX_LINES;
-}
+static inline bool test_fail(void) { return ++test_bad_checks <= TEST_MAX_LINES; }
 
 static inline void test_check(bool good, const char *file, int line, const char *what)
 {

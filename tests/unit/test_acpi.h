@@ -24,10 +24,7 @@ static inline bool read_memory(uint64_t address, void *to, uint32_t size)
     return true;
 }
 
-static inline uint8_t *at(uint64_t address)
-{
-    return address < LOW_SIZE ? low + address : high + (address - HIGH);
-}
+static inline uint8_t *at(uint64_t address) { return address < LOW_SIZE ? low + address : high + (address - HIGH); }
 
 static inline void fix_sum(uint8_t *p, uint32_t size, uint32_t where)
 {
@@ -39,10 +36,7 @@ static inline void fix_sum(uint8_t *p, uint32_t size, uint32_t where)
     p[where] = (uint8_t)-s;
 }
 
-static inline void seal(uint64_t address)
-{
-    fix_sum(at(address), get32(at(address) + 4), 9);
-}
+static inline void seal(uint64_t address) { fix_sum(at(address), get32(at(address) + 4), 9); }
 
 static inline void table(uint64_t address, const char *signature, uint32_t size)
 {

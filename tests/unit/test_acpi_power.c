@@ -22,10 +22,7 @@ static bool read_memory(void *context, uint64_t paddr, void *out, size_t length)
 static const struct acpi_memory access = {read_memory, NULL};
 static struct acpi_power power;
 
-static void put(unsigned at, uint64_t value, unsigned size)
-{
-    memcpy(memory + at, &value, size);
-}
+static void put(unsigned at, uint64_t value, unsigned size) { memcpy(memory + at, &value, size); }
 
 static void put_header(unsigned at, const char *signature, unsigned length)
 {

@@ -17,10 +17,7 @@ static const char two_guests[] = "[lapwing]\non-end = poweroff\n"
                                  "[guest web]\nimage=vmlinuz\nmemory=64M\nvcpus=2\ncmdline = quiet\n"
                                  "[guest db]\nimage=vmlinuz\nmemory=32M\n";
 
-static enum control_quit turn(void)
-{
-    return control_turn(&control, &deadline);
-}
+static enum control_quit turn(void) { return control_turn(&control, &deadline); }
 
 static void boot(const char *config)
 {
@@ -220,10 +217,7 @@ TEST(back_pressure_of_the_ring)
     CHECK_EQ(fake_print(0, text), ABI_RING_SIZE);
 }
 
-static void power_off_db(void)
-{
-    fake_end(1, ABI_END_POWEROFF, 0);
-}
+static void power_off_db(void) { fake_end(1, ABI_END_POWEROFF, 0); }
 
 /* What wakes us while the console is full has used the wake-up: nobody wakes us again for it. */
 TEST(a_full_console_hides_nothing)
@@ -442,10 +436,7 @@ TEST(idle_costs_nothing)
 
 /* ---- power ---- */
 
-static void put(size_t at, uint64_t value, unsigned size)
-{
-    memcpy(fake.memory + at, &value, size);
-}
+static void put(size_t at, uint64_t value, unsigned size) { memcpy(fake.memory + at, &value, size); }
 
 static void build_acpi(void)
 {

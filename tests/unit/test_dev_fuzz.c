@@ -14,10 +14,7 @@ static struct abi_info info;
 static struct abi_console rings;
 static uint64_t seed;
 
-static uint64_t random_below(uint64_t limit)
-{
-    return test_random(&seed) % limit;
-}
+static uint64_t random_below(uint64_t limit) { return test_random(&seed) % limit; }
 
 static void setup(uint64_t new_seed)
 {

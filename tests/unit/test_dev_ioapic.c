@@ -25,10 +25,7 @@ static void reg_write(uint8_t index, uint32_t value)
     bus_memory_write(BASE + 0x10, 4, value);
 }
 
-static uint32_t entry_low(unsigned pin)
-{
-    return reg_read((uint8_t)(0x10 + 2 * pin));
-}
+static uint32_t entry_low(unsigned pin) { return reg_read((uint8_t)(0x10 + 2 * pin)); }
 
 TEST(registers)
 {

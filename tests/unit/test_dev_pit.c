@@ -13,10 +13,7 @@ static void setup(void)
     fake_ioapic_entry(2, 0x30);
 }
 
-static void run_clocks(uint64_t clocks)
-{
-    fake_run_until(fake.now + clock_ticks(clocks, PIT_HZ));
-}
+static void run_clocks(uint64_t clocks) { fake_run_until(fake.now + clock_ticks(clocks, PIT_HZ)); }
 
 static void program(unsigned channel, unsigned mode, uint16_t count)
 {
@@ -41,10 +38,7 @@ static uint8_t status(unsigned channel)
 }
 
 /* Latching loses at most the clock that has begun. */
-static void check_near(unsigned value, unsigned expected)
-{
-    CHECK(value <= expected && value + 1 >= expected);
-}
+static void check_near(unsigned value, unsigned expected) { CHECK(value <= expected && value + 1 >= expected); }
 
 TEST(rate_generator_ticks)
 {

@@ -40,10 +40,7 @@ static inline void rig_timer_changed(void *ctx, uint32_t index)
 
 static struct lapic_domain rig;
 
-static inline void rig_forget(void)
-{
-    memset(rig_log, 0, sizeof(rig_log));
-}
+static inline void rig_forget(void) { memset(rig_log, 0, sizeof(rig_log)); }
 
 /* count LAPICs as they are after power-up; vCPU 0 is the BSP. ID = index, but where ids says otherwise. */
 static inline void rig_start_ids(uint32_t count, const uint32_t *ids)
@@ -87,10 +84,7 @@ static inline int rig_wrmsr(uint32_t i, uint32_t msr, uint64_t value)
     return lapic_msr_write(&rig_lapic[i], msr, value, 0);
 }
 
-static inline uint32_t rig_x2(uint32_t offset)
-{
-    return 0x800 + (offset >> 4);
-}
+static inline uint32_t rig_x2(uint32_t offset) { return 0x800 + (offset >> 4); }
 
 /* As a kernel does it: software-enable, with spurious vector 0xff. */
 static inline void rig_start(uint32_t count)
@@ -118,10 +112,7 @@ static inline int rig_msi(uint8_t dest, bool logical, uint32_t data)
 }
 
 /* Takes what is pending as a CPU would. */
-static inline int rig_take(uint32_t i)
-{
-    return lapic_take(&rig_lapic[i]);
-}
+static inline int rig_take(uint32_t i) { return lapic_take(&rig_lapic[i]); }
 
 /* Which LAPICs have something pending, as a bit map; all of it is taken and ended. */
 static inline uint64_t rig_who(int vector)

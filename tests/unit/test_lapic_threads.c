@@ -37,10 +37,7 @@ static void on_eoi(void *ctx, uint32_t index, uint8_t vector)
         atomic_fetch_add(&eois, 1000000); /* an edge-triggered one */
 }
 
-static void on_timer_changed(void *ctx, uint32_t index)
-{
-    (void)ctx, (void)index;
-}
+static void on_timer_changed(void *ctx, uint32_t index) { (void)ctx, (void)index; }
 
 static struct lapic_domain domain = {
     .count = 2, .lapics = table, .signal = on_signal, .eoi = on_eoi, .timer_changed = on_timer_changed};

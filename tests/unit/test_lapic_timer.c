@@ -11,10 +11,7 @@
 static uint64_t now;
 static struct lapic *const l = &rig_lapic[0];
 
-static void set(uint32_t offset, uint32_t value)
-{
-    CHECK_EQ(lapic_mmio_write(l, offset, value, now), OK);
-}
+static void set(uint32_t offset, uint32_t value) { CHECK_EQ(lapic_mmio_write(l, offset, value, now), OK); }
 
 static uint32_t get(uint32_t offset)
 {
@@ -23,10 +20,7 @@ static uint32_t get(uint32_t offset)
     return value;
 }
 
-static void set_deadline(uint64_t value)
-{
-    CHECK_EQ(lapic_msr_write(l, MSR_IA32_TSC_DEADLINE, value, now), OK);
-}
+static void set_deadline(uint64_t value) { CHECK_EQ(lapic_msr_write(l, MSR_IA32_TSC_DEADLINE, value, now), OK); }
 
 static uint64_t get_deadline(void)
 {

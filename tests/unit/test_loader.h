@@ -19,10 +19,7 @@
 extern const uint8_t dsdt_start[], dsdt_end[];
 const uint8_t dsdt_start[1], dsdt_end[1];
 
-void world_log(const char *fmt, ...)
-{
-    (void)fmt;
-}
+void world_log(const char *fmt, ...) { (void)fmt; }
 
 static struct loader rig;
 static struct abi_regs rig_bsp;
@@ -57,10 +54,7 @@ static inline void rig_start(uint64_t ram_low)
                           .message = rig_say};
 }
 
-static inline void rig_clear_ram(void)
-{
-    memset(rig.ram, 0, rig.ram_low);
-}
+static inline void rig_clear_ram(void) { memset(rig.ram, 0, rig.ram_low); }
 
 static inline struct loader_module rig_module(const char *name, const char *arguments, uint64_t size, uint8_t byte)
 {

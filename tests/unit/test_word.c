@@ -17,10 +17,7 @@ static const char *const wakes_picture[REQUESTS] = {
     [REQ_CLOCK] = "......",    [REQ_APIC] = "......",
 };
 
-static bool wakes(enum request r, unsigned mp)
-{
-    return wakes_picture[r][mp] == 'x';
-}
+static bool wakes(enum request r, unsigned mp) { return wakes_picture[r][mp] == 'x'; }
 
 /* Does it count at all for a vCPU in that state, with nothing pending? */
 static bool counts(enum request r, unsigned mp)

@@ -44,10 +44,7 @@ static time_t seconds(void)
         if (seconds() > until)                                                                                         \
             stuck(what);
 
-static void wait_for(sem_t *sem, const char *what)
-{
-    WAIT_UNTIL(sem_trywait(sem) == 0, what);
-}
+static void wait_for(sem_t *sem, const char *what) { WAIT_UNTIL(sem_trywait(sem) == 0, what); }
 
 static void deliver(enum asked asked, uint32_t cpu)
 {

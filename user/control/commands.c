@@ -99,10 +99,7 @@ static void pause_or_resume(struct control *control, const char *name, enum abi_
         mux_say(&control->mux, "%s: %s", name, done);
 }
 
-static void run_pause(struct control *control, char *name)
-{
-    pause_or_resume(control, name, SYS_VM_PAUSE, "paused");
-}
+static void run_pause(struct control *control, char *name) { pause_or_resume(control, name, SYS_VM_PAUSE, "paused"); }
 
 static void run_resume(struct control *control, char *name)
 {

@@ -4,10 +4,7 @@
 
 /* A guest's clock, the log and the keyboard need no help of ours between events, so control runs only when woken. */
 
-static void run_command(void *context, char *line)
-{
-    command_run(context, line);
-}
+static void run_command(void *context, char *line) { command_run(context, line); }
 
 /* What on-end asks for. */
 static enum control_quit end_action(const struct control *control)

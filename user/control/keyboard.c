@@ -12,10 +12,7 @@ void keyboard_escape_name(const struct keyboard *keyboard, char name[8])
     format(name, 8, "Ctrl-%c", keyboard->escape + '@');
 }
 
-static bool runs(const struct guest *guest)
-{
-    return guest->state == GUEST_ALIVE || guest->state == GUEST_WAITING;
-}
+static bool runs(const struct guest *guest) { return guest->state == GUEST_ALIVE || guest->state == GUEST_WAITING; }
 
 void keyboard_focus(struct keyboard *keyboard, struct guest *guest)
 {

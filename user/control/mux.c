@@ -42,10 +42,7 @@ static void put(struct mux *mux, const void *bytes, size_t length)
     }
 }
 
-static void put_string(struct mux *mux, const char *string)
-{
-    put(mux, string, strlen(string));
-}
+static void put_string(struct mux *mux, const char *string) { put(mux, string, strlen(string)); }
 
 void mux_end_line(struct mux *mux)
 {
@@ -170,10 +167,7 @@ void mux_attach(struct mux *mux, unsigned n, const char *name,
     source->context = context;
 }
 
-void mux_init(struct mux *mux)
-{
-    mux_attach(mux, MUX_LOG, MUX_NAME, NULL, NULL);
-}
+void mux_init(struct mux *mux) { mux_attach(mux, MUX_LOG, MUX_NAME, NULL, NULL); }
 
 void mux_say(struct mux *mux, const char *fmt, ...)
 {
@@ -203,12 +197,6 @@ void mux_prompt(struct mux *mux, const char *text, size_t length)
     put(mux, text, length);
 }
 
-bool mux_prompt_open(const struct mux *mux)
-{
-    return mux->open == &mux->prompt;
-}
+bool mux_prompt_open(const struct mux *mux) { return mux->open == &mux->prompt; }
 
-void mux_bell(struct mux *mux)
-{
-    put_string(mux, "\a");
-}
+void mux_bell(struct mux *mux) { put_string(mux, "\a"); }

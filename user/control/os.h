@@ -25,10 +25,7 @@ struct abi_console *os_console(unsigned vm);
 const char *os_module(const struct abi_module *module);
 
 /* TSC ticks for milliseconds, and the other way for those and microseconds. */
-static inline uint64_t os_ticks(uint64_t ms)
-{
-    return os_info()->tsc_hz / 1000 * ms;
-}
+static inline uint64_t os_ticks(uint64_t ms) { return os_info()->tsc_hz / 1000 * ms; }
 
 static inline uint64_t os_us(uint64_t ticks)
 {
@@ -37,9 +34,6 @@ static inline uint64_t os_us(uint64_t ticks)
     return ticks / ms * 1000 + ticks % ms * 1000 / ms;
 }
 
-static inline uint64_t os_ms(uint64_t ticks)
-{
-    return ticks / (os_info()->tsc_hz / 1000);
-}
+static inline uint64_t os_ms(uint64_t ticks) { return ticks / (os_info()->tsc_hz / 1000); }
 
 #endif

@@ -6,10 +6,7 @@
 #define ESC     0x1b
 #define DEL     0x7f
 
-static void print(struct prompt *prompt, const char *text)
-{
-    mux_prompt(prompt->mux, text, strlen(text));
-}
+static void print(struct prompt *prompt, const char *text) { mux_prompt(prompt->mux, text, strlen(text)); }
 
 void prompt_show(struct prompt *prompt)
 {

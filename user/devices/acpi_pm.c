@@ -23,10 +23,7 @@ static struct {
     struct clock_timer timer;
 } pm;
 
-static uint64_t count(uint64_t now)
-{
-    return clock_units(now, PLATFORM_PM_TMR_HZ);
-}
+static uint64_t count(uint64_t now) { return clock_units(now, PLATFORM_PM_TMR_HZ); }
 
 static void sync(uint64_t now)
 {
@@ -42,10 +39,7 @@ static void sync(uint64_t now)
         clock_timer_set(&pm.timer, CLOCK_NEVER);
 }
 
-static uint8_t byte_of(uint16_t value, uint32_t offset)
-{
-    return (uint8_t)(value >> 8 * (offset & 1));
-}
+static uint8_t byte_of(uint16_t value, uint32_t offset) { return (uint8_t)(value >> 8 * (offset & 1)); }
 
 static uint32_t event_read(uint32_t offset, unsigned bytes)
 {
@@ -108,10 +102,7 @@ static uint32_t gpe_read(uint32_t offset, unsigned bytes)
     return 0;
 }
 
-static void pm_fire(uint64_t now)
-{
-    sync(now);
-}
+static void pm_fire(uint64_t now) { sync(now); }
 
 void acpi_pm_init(void)
 {

@@ -106,10 +106,7 @@ static unsigned piece(const struct bus_region *region, uint64_t address, unsigne
     return n;
 }
 
-static uint64_t ones(unsigned bytes)
-{
-    return bytes >= 8 ? UINT64_MAX : BIT(8 * bytes) - 1;
-}
+static uint64_t ones(unsigned bytes) { return bytes >= 8 ? UINT64_MAX : BIT(8 * bytes) - 1; }
 
 __attribute__((noinline)) static uint64_t read_pieces(find_fn *find, uint64_t address, unsigned bytes)
 {
@@ -139,10 +136,7 @@ __attribute__((noinline)) static void write_pieces(find_fn *find, uint64_t addre
 }
 
 /* bytes is 1..4. */
-static inline uint32_t port_ones(unsigned bytes)
-{
-    return UINT32_MAX >> (32 - 8 * bytes);
-}
+static inline uint32_t port_ones(unsigned bytes) { return UINT32_MAX >> (32 - 8 * bytes); }
 
 uint32_t bus_port_read(uint16_t port, unsigned bytes)
 {

@@ -4,10 +4,7 @@
 #define DAYS_0000_TO_1970 719468 /* from 1 March of the year 0 */
 #define THURSDAY          4      /* 1970-01-01 */
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b < 0);
-}
+static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 /* Years that begin in March put the leap day at their end: then a month's first day is linear in the month. */
 struct calendar_date calendar_from_days(int64_t days)

@@ -63,10 +63,7 @@ bool console_get(uint8_t *byte)
     return got;
 }
 
-bool console_readable(void)
-{
-    return ring_used(&console.in) > 0;
-}
+bool console_readable(void) { return ring_used(&console.in) > 0; }
 
 bool console_take_notify(void)
 {

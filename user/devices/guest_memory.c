@@ -35,15 +35,9 @@ static void *ram_page(void *ctx, uint64_t gpa)
     return NULL;
 }
 
-static unsigned slot_of(void *ctx)
-{
-    return (unsigned)(uintptr_t)ctx;
-}
+static unsigned slot_of(void *ctx) { return (unsigned)(uintptr_t)ctx; }
 
-static bool is_lapic(uint64_t gpa)
-{
-    return ALIGN_DOWN(gpa, PAGE_SIZE) == PLATFORM_LAPIC_BASE;
-}
+static bool is_lapic(uint64_t gpa) { return ALIGN_DOWN(gpa, PAGE_SIZE) == PLATFORM_LAPIC_BASE; }
 
 /*
  * LAPIC registers are 32 bits wide and aligned (SDM Vol. 3, 11.4.1). Other accesses are undefined there: here a read
@@ -137,7 +131,4 @@ void guest_memory_init(const struct abi_info *info, uint8_t *ram_base)
     ops.maxphyaddr_bits = env_physical_bits();
 }
 
-const struct emul_ops *guest_memory_ops(void)
-{
-    return &ops;
-}
+const struct emul_ops *guest_memory_ops(void) { return &ops; }

@@ -15,10 +15,7 @@ void machine_init(const struct abi_info *info, struct abi_console *console);
  * Take and release the world's lock around calls into the device models. slot is the caller's own. On release, root,
  * control and the worker are told what they have to know.
  */
-static inline void machine_enter(unsigned slot)
-{
-    lock_take(&machine_lock, slot);
-}
+static inline void machine_enter(unsigned slot) { lock_take(&machine_lock, slot); }
 
 void machine_leave_due(void); /* machine_leave, where there is something to tell */
 

@@ -51,10 +51,7 @@ static int highest(const struct pic *pic, uint8_t set)
 }
 
 /* How far below the highest priority an input is: 0..7. */
-static unsigned rank(const struct pic *pic, int input)
-{
-    return ((unsigned)input + 7 - pic->lowest) % 8;
-}
+static unsigned rank(const struct pic *pic, int input) { return ((unsigned)input + 7 - pic->lowest) % 8; }
 
 /* The input that requests an interrupt now, -1: none. */
 static int request(const struct pic *pic)
@@ -101,10 +98,7 @@ void pic_set(unsigned line, bool level)
     update();
 }
 
-bool pic_intr(void)
-{
-    return request(MASTER) >= 0;
-}
+bool pic_intr(void) { return request(MASTER) >= 0; }
 
 static void acknowledge(struct pic *pic, int input)
 {

@@ -29,10 +29,7 @@ static bool suspended_by_gate(const struct pit_channel *channel)
     return channel->mode == INTERRUPT_ON_TERMINAL_COUNT || channel->mode == SOFTWARE_STROBE;
 }
 
-static uint32_t modulus(const struct pit_channel *channel)
-{
-    return channel->bcd ? 10000 : 65536;
-}
+static uint32_t modulus(const struct pit_channel *channel) { return channel->bcd ? 10000 : 65536; }
 
 static void begin(struct pit_channel *channel, uint64_t at)
 {

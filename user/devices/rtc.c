@@ -67,20 +67,14 @@ static struct {
     struct clock_timer timer;
 } rtc;
 
-static uint64_t divider(uint64_t now)
-{
-    return rtc.held ? 0 : clock_units(now - rtc.base_tsc, DIVIDER_HZ);
-}
+static uint64_t divider(uint64_t now) { return rtc.held ? 0 : clock_units(now - rtc.base_tsc, DIVIDER_HZ); }
 
 static uint8_t encode(unsigned value)
 {
     return (uint8_t)(rtc.reg[RTC_B] & B_BINARY ? value : value / 10 << 4 | value % 10);
 }
 
-static unsigned decode(uint8_t raw)
-{
-    return rtc.reg[RTC_B] & B_BINARY ? raw : (raw >> 4) * 10u + (raw & 15);
-}
+static unsigned decode(uint8_t raw) { return rtc.reg[RTC_B] & B_BINARY ? raw : (raw >> 4) * 10u + (raw & 15); }
 
 static uint8_t encode_hour(unsigned hour)
 {
@@ -96,10 +90,7 @@ static unsigned decode_hour(uint8_t raw)
     return decode(raw & (uint8_t)~HOUR_PM) % 12 + (raw & HOUR_PM ? 12 : 0);
 }
 
-static int64_t day_of(int64_t seconds)
-{
-    return seconds / CALENDAR_DAY_SECONDS - (seconds % CALENDAR_DAY_SECONDS < 0);
-}
+static int64_t day_of(int64_t seconds) { return seconds / CALENDAR_DAY_SECONDS - (seconds % CALENDAR_DAY_SECONDS < 0); }
 
 static void registers_from_time(int64_t seconds)
 {
@@ -158,10 +149,7 @@ static int alarm_field(unsigned index, unsigned limit)
     return (int)value;
 }
 
-static bool alarm_matches(int field, unsigned value)
-{
-    return field == ALARM_ALWAYS || field == (int)value;
-}
+static bool alarm_matches(int field, unsigned value) { return field == ALARM_ALWAYS || field == (int)value; }
 
 /* The first second after `seconds` at which the alarm goes off; INT64_MAX: never. */
 static int64_t next_alarm(int64_t seconds)
@@ -194,10 +182,7 @@ static uint64_t rate_periods(void)
     return rate == 0 ? 0 : 1ull << (rate <= 2 ? rate + 6 : rate - 1);
 }
 
-static bool updating(void)
-{
-    return !(rtc.reg[RTC_B] & B_SET) && !rtc.held;
-}
+static bool updating(void) { return !(rtc.reg[RTC_B] & B_SET) && !rtc.held; }
 
 /* Bring the flags of register C up to date, and the interrupt line with them. */
 static void sync(uint64_t now)
@@ -248,10 +233,7 @@ static void rtc_fire(uint64_t now)
     arm();
 }
 
-static int64_t current_seconds(uint64_t now)
-{
-    return rtc.base_seconds + (int64_t)(divider(now) >> SECOND_SHIFT);
-}
+static int64_t current_seconds(uint64_t now) { return rtc.base_seconds + (int64_t)(divider(now) >> SECOND_SHIFT); }
 
 static void set_seconds(uint64_t now, int64_t seconds)
 {

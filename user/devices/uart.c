@@ -68,10 +68,7 @@ static struct {
     struct clock_timer timer;
 } uart;
 
-static unsigned depth(void)
-{
-    return uart.fifo ? FIFO_SIZE : 1;
-}
+static unsigned depth(void) { return uart.fifo ? FIFO_SIZE : 1; }
 
 /* What IIR says now, without the FIFO bits (datasheet, Table 4: the priorities). */
 static uint8_t identify(void)

@@ -47,10 +47,7 @@ static struct {
     uint8_t dac[DAC_BYTES];
 } vga;
 
-static uint8_t *selected(struct indexed *set)
-{
-    return &set->data[set->index % sizeof(set->data)];
-}
+static uint8_t *selected(struct indexed *set) { return &set->data[set->index % sizeof(set->data)]; }
 
 static uint8_t status_read(void)
 {

@@ -16,10 +16,7 @@ enum alu_op { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_
 /* In the order of ModRM.reg in group 2; 6 is an alias of SHL. */
 enum alu_shift { ALU_ROL, ALU_ROR, ALU_RCL, ALU_RCR, ALU_SHL, ALU_SHR, ALU_SAL, ALU_SAR };
 
-static inline uint64_t alu_mask(unsigned size)
-{
-    return size >= 8 ? ~0ull : (1ull << (8 * size)) - 1;
-}
+static inline uint64_t alu_mask(unsigned size) { return size >= 8 ? ~0ull : (1ull << (8 * size)) - 1; }
 /* The value as a signed number of that size. */
 int64_t alu_signed(uint64_t value, unsigned size);
 

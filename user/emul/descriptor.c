@@ -13,10 +13,7 @@
 #define ACCESS_BYTE  5u
 #define CHANGE_TRIES 64
 
-static bool is_null(uint16_t selector)
-{
-    return (selector & ~SELECTOR_RPL) == 0;
-}
+static bool is_null(uint16_t selector) { return (selector & ~SELECTOR_RPL) == 0; }
 
 static const struct abi_segment *table_of(const struct abi_regs *regs, uint16_t selector)
 {

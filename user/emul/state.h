@@ -37,10 +37,7 @@ enum emul_status emul_unhandled(struct emul *e, const char *reason);
 /* Make the working copies the guest's: for each element of a REP, and at the end. */
 void emul_commit(struct emul *e);
 
-static inline bool in_64_bit_mode(const struct emul *e)
-{
-    return e->insn.mode == 8;
-}
+static inline bool in_64_bit_mode(const struct emul *e) { return e->insn.mode == 8; }
 
 /* 2, 4 or 8: what code at CS is decoded as, and how wide its stack pointer is (SDM Vol. 1, 3.3.7 and 6.2.3). */
 unsigned emul_code_size(const struct abi_regs *regs);
@@ -116,10 +113,7 @@ enum emul_status execute_string(struct emul *e);   /* string.c */
 void execute_imul(struct emul *e, unsigned reg, uint64_t a, uint64_t b);
 
 /* The operand size of opcodes whose bit 0 tells bytes from words. */
-static inline unsigned operand_size_of(const struct emul *e)
-{
-    return e->insn.opcode & 1 ? e->insn.operand_size : 1;
-}
+static inline unsigned operand_size_of(const struct emul *e) { return e->insn.opcode & 1 ? e->insn.operand_size : 1; }
 
 /*
  * stack.c. The size of an item is in bytes. prepare: check and translate the item's place, and move the working stack

@@ -54,15 +54,9 @@ struct task {
 };
 
 /* The new task is nested in the old one, which stays busy. */
-static bool nests(const struct task *t)
-{
-    return t->how->source == ABI_TASK_CALL || t->how->source == ABI_TASK_GATE;
-}
+static bool nests(const struct task *t) { return t->how->source == ABI_TASK_CALL || t->how->source == ABI_TASK_GATE; }
 
-static bool is_iret(const struct task *t)
-{
-    return t->how->source == ABI_TASK_IRET;
-}
+static bool is_iret(const struct task *t) { return t->how->source == ABI_TASK_IRET; }
 
 enum emul_status task_fault(struct emul *e, unsigned vector, uint16_t selector)
 {
@@ -122,10 +116,7 @@ static enum emul_status check_new_tss(struct task *t)
     return tr->limit < t->to->size - 1u ? task_fault(t->e, VECTOR_TS, selector) : EMUL_DONE;
 }
 
-static unsigned end_of_segments(const struct layout *l)
-{
-    return l->seg + l->segs * (unsigned)l->width;
-}
+static unsigned end_of_segments(const struct layout *l) { return l->seg + l->segs * (unsigned)l->width; }
 
 /* Everything that is read or written in the tables of the old task. */
 static enum emul_status reach_memory(struct task *t)

@@ -230,10 +230,7 @@ enum emul_status execute_0f(struct emul *e)
     }
 }
 
-static uint64_t swap_bytes(uint64_t value, unsigned size)
-{
-    return __builtin_bswap64(value) >> (64 - 8 * size);
-}
+static uint64_t swap_bytes(uint64_t value, unsigned size) { return __builtin_bswap64(value) >> (64 - 8 * size); }
 
 /* MOVBE. With F2 these opcodes are CRC32. */
 enum emul_status execute_0f38(struct emul *e)

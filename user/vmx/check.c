@@ -52,15 +52,9 @@ static const char *first(const struct rule *rules, unsigned count)
     return NULL;
 }
 
-static bool canonical(uint64_t v)
-{
-    return (uint64_t)((int64_t)(v << 16) >> 16) == v;
-}
+static bool canonical(uint64_t v) { return (uint64_t)((int64_t)(v << 16) >> 16) == v; }
 
-static bool long_mode(const struct vmx_guest_state *s)
-{
-    return s->entry_controls & ENTRY_LONG_MODE;
-}
+static bool long_mode(const struct vmx_guest_state *s) { return s->entry_controls & ENTRY_LONG_MODE; }
 
 static bool pat_valid(uint64_t pat)
 {
@@ -95,10 +89,7 @@ static const char *check_registers(const struct vmx_guest_state *s)
 }
 
 /* G has to tell what the limit's lower twelve and upper twelve bits are. */
-static bool limit_wrong(uint32_t limit, uint32_t rights)
-{
-    return rights & G ? (limit & 0xfff) != 0xfff : limit >> 20;
-}
+static bool limit_wrong(uint32_t limit, uint32_t rights) { return rights & G ? (limit & 0xfff) != 0xfff : limit >> 20; }
 
 #define OF_EACH(text)                                                                                                  \
     {                                                                                                                  \

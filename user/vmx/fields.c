@@ -15,10 +15,7 @@ static uint64_t get(const struct given *given, unsigned number)
     return 0;
 }
 
-static uint32_t get32(const struct given *given, unsigned number)
-{
-    return (uint32_t)get(given, number);
-}
+static uint32_t get32(const struct given *given, unsigned number) { return (uint32_t)get(given, number); }
 
 void vmx_guest_state(const struct abi_field *fields, unsigned count, unsigned physical_bits, struct vmx_guest_state *s)
 {

@@ -113,10 +113,7 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
         return value;                                                                                                  \
     }
 #define WRITE_CR(n)                                                                                                    \
-    static inline void write_cr##n(uint64_t value)                                                                     \
-    {                                                                                                                  \
-        __asm__ volatile("mov %0, %%cr" #n : : "r"(value) : "memory");                                                 \
-    }
+    static inline void write_cr##n(uint64_t value) { __asm__ volatile("mov %0, %%cr" #n : : "r"(value) : "memory"); }
 READ_CR(0)
 READ_CR(2)
 READ_CR(3)
@@ -134,26 +131,14 @@ static inline uint64_t rdtsc(void)
     return low | (uint64_t)high << 32;
 }
 
-static inline void pause(void)
-{
-    __asm__ volatile("pause" : : : "memory");
-}
+static inline void pause(void) { __asm__ volatile("pause" : : : "memory"); }
 
-static inline void irq_on(void)
-{
-    __asm__ volatile("sti" : : : "memory");
-}
+static inline void irq_on(void) { __asm__ volatile("sti" : : : "memory"); }
 
-static inline void irq_off(void)
-{
-    __asm__ volatile("cli" : : : "memory");
-}
+static inline void irq_off(void) { __asm__ volatile("cli" : : : "memory"); }
 
 /* Sleep with interrupts on until one came; they are off again behind it. */
-static inline void irq_wait(void)
-{
-    __asm__ volatile("sti; hlt; cli" : : : "memory");
-}
+static inline void irq_wait(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }
 
 /* The CPU this runs on: 0 is the BSP, APs are numbered as they came. Works whatever FS and GS hold. */
 static inline unsigned cpu_index(void)

@@ -20,9 +20,6 @@ uint64_t rdtsc(void);
 void cpu_pause(void);
 void irq_window(void);
 void irq_wait(void);
-static inline void write_cr3(uint64_t v)
-{
-    (void)v;
-}
+static inline void write_cr3(uint64_t v) { (void)v; }
 
 #endif

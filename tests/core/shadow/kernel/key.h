@@ -11,19 +11,10 @@ struct key {
 
 #define DECLARE_KEY(key_name)                                                                                          \
     extern struct key key_name;                                                                                        \
-    static inline bool key_name##_on(void)                                                                             \
-    {                                                                                                                  \
-        return __atomic_load_n(&key_name.count, __ATOMIC_RELAXED);                                                     \
-    }
+    static inline bool key_name##_on(void) { return __atomic_load_n(&key_name.count, __ATOMIC_RELAXED); }
 
-static inline void key_increment(struct key *k)
-{
-    __atomic_fetch_add(&k->count, 1, __ATOMIC_RELAXED);
-}
+static inline void key_increment(struct key *k) { __atomic_fetch_add(&k->count, 1, __ATOMIC_RELAXED); }
 
-static inline void key_decrement(struct key *k)
-{
-    __atomic_fetch_sub(&k->count, 1, __ATOMIC_RELAXED);
-}
+static inline void key_decrement(struct key *k) { __atomic_fetch_sub(&k->count, 1, __ATOMIC_RELAXED); }
 
 #endif

@@ -10,9 +10,6 @@
 
 /* A call, never inlined: a thread that slept may be on another CPU behind it. */
 struct percpu *this_cpu(void);
-static inline struct thread *current_thread(void)
-{
-    return this_cpu()->current;
-}
+static inline struct thread *current_thread(void) { return this_cpu()->current; }
 
 #endif
