@@ -179,8 +179,8 @@ static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum requ
         after = MP_WAIT_FOR_SIPI;
     if (word_where(old) == WHERE_GUEST) /* between two entries: only what is an event for the guest, in any order */
         return r != REQ_TIMER && r != REQ_EVENT && r != REQ_CLOCK ? "taken outside of root"
-               : (old ^ new) & ~BIT(r)                                            ? "taking changes something else"
-                                                                                  : NULL;
+               : (old ^ new) & ~BIT(r)                            ? "taking changes something else"
+                                                                  : NULL;
     if (old & allowed & (BIT(r) - 1))
         return "taken out of turn";
     if (!(allowed & BIT(r)))
