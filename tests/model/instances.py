@@ -13,10 +13,10 @@ INSTANCES = [
     Instance("broadcast", "broadcast.pml", {"TOGGLES": 1, "OTHERS": 1, "ROUNDS": 1}, {"OTHERS": 0}),
     Instance("posted", "posted.pml", {"PI": 0, "POSTS": 2, "RESET": 1}, {"POSTS": 1}),
     Instance("posted-pi", "posted.pml", {"PI": 1, "POSTS": 2, "RESET": 1}, {"POSTS": 1}),
-    Instance("teardown-ask", "teardown.pml", {"DOES": 0}),
-    Instance("teardown-park", "teardown.pml", {"DOES": 1}),
-    Instance("teardown-end", "teardown.pml", {"DOES": 2}),
-    Instance("teardown-timer", "teardown.pml", {"DOES": 3}),
+    Instance("teardown-ask", "teardown.pml", {"DOES": 0, "START": 0}, {"START": 1}),
+    Instance("teardown-park", "teardown.pml", {"DOES": 1, "START": 0}, {"START": 1}),
+    Instance("teardown-end", "teardown.pml", {"DOES": 2, "START": 0}, {"START": 1}),
+    Instance("teardown-timer", "teardown.pml", {"DOES": 3, "START": 1}),
     Instance("timer", "timer.pml", {"SETS": 3}),
 ]
 

@@ -16,7 +16,7 @@ V = "word.pml"
 B = "broadcast.pml"
 P = "posted.pml"
 T = "teardown.pml"
-TEARDOWN = "teardown-park teardown-end teardown-ask teardown-timer"
+TEARDOWN = "teardown-park teardown-end teardown-ask teardown-timer teardown-both"
 
 MUTANTS = [
     # ---- kernel/word.c: asking
@@ -189,7 +189,7 @@ MUTANTS = [
     ("TEARDOWN does not end a series of quick exits", TEARDOWN, [(T, ":: w[0].req == 0 && empty(rq[here]) -> goto guest", ":: empty(rq[here]) -> goto guest")], None),
     ("who waits in place is off its CPU", TEARDOWN, [(T, "    :: empty(rq[c]) && thread[before] != DEAD ->\n", "    :: empty(rq[c]) && thread[before] != DEAD ->\n        buffer[c]!before, 0;\n")], None),
     ("a dead thread waits in place", TEARDOWN, [(T, "    :: empty(rq[c]) && thread[before] != DEAD ->\n", "    :: empty(rq[c]) ->\n"), (T, "    :: nempty(rq[c]) || thread[before] == DEAD\n", "    :: nempty(rq[c])\n")], None),
-    ("waits in place over who was woken meanwhile", TEARDOWN, [(T, "        :: empty(rq[c]) && nempty(woken[c]) -> take_woken(c, t)\n        :: empty(rq[c]) && empty(woken[c]) -> kick[c] = 0;\n", "        :: empty(rq[c]) -> kick[c] = 0;\n")],
+    ("waits in place over who was woken meanwhile", "teardown-park teardown-ask", [(T, "        :: empty(rq[c]) && nempty(woken[c]) -> take_woken(c, t)\n        :: empty(rq[c]) && empty(woken[c]) -> kick[c] = 0;\n", "        :: empty(rq[c]) -> kick[c] = 0;\n")],
      "the interrupt of who handed it over is pending still, and ends the wait at once"),
     ("who waits in place is woken and does not look", TEARDOWN, [(T, "            reschedule[c] = 0;\n            take_woken(c, t)\n", "            reschedule[c] = 0\n"), (T, "        :: empty(rq[c]) && nempty(woken[c]) -> take_woken(c, t)\n        :: empty(rq[c]) && empty(woken[c]) -> kick[c] = 0;\n", "        :: empty(rq[c]) -> kick[c] = 0;\n")], None),
     ("poked without an interrupt", TEARDOWN, [(T, ":: ON_CPU(t) && cpu[t] != self -> kick[cpu[t]] = 1\n    :: else", ":: true")], None),

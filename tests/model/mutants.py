@@ -25,8 +25,8 @@ BUILD = os.path.join(model.ROOT, "build", "mutants")
 SECONDS = 120
 STATES = ["RUNNABLE", "UNINITIALIZED", "WAIT_FOR_SIPI", "HALTED", "HALTED_MASKED", "PAUSED"]
 # Smaller ones yet, and those that there are for mutants only.
-OF = {"word-2": "word-bsp", "broadcast-2": "broadcast"}
-SMALLER = {"word-2": {"BUDGET": 2}, "broadcast-2": {"OTHERS": 1, "ROUNDS": 0}, "word-ap": {"BUDGET": 3}, "sipi": {"BUDGET": 4}}
+OF = {"word-2": "word-bsp", "broadcast-2": "broadcast", "teardown-both": "teardown-park"}
+SMALLER = {"word-2": {"BUDGET": 2}, "teardown-both": {"START": 0}, "broadcast-2": {"OTHERS": 1, "ROUNDS": 0}, "word-ap": {"BUDGET": 3}, "sipi": {"BUDGET": 4}}
 BY_NAME = {i.name: i for i in INSTANCES}
 
 

@@ -1,8 +1,9 @@
 /*
  * A guest's two threads on two CPUs, and their end: kernel/schedule.c, kernel/thread.c, vm_end(), vm_destroy(), under
  * x86-TSO as far as on_cpu is concerned. Thread VCPU enters the guest, halts and parks; thread WORKER asks for it, sleeps,
- * is in ring 3, and once asks (DOES 0), sleeps (1) or ends the guest itself (2); with
- * DOES 3 it is the timer that asks. Control, on a CPU of its own, ends and frees the guest.
+ * is in ring 3, and once asks (DOES 0), sleeps (1) or ends the guest itself (2); with DOES 3 it is the timer that asks.
+ * VCPU begins on CPU 0, WORKER on CPU START: from the same one, one of them is pushed away. Control, on a CPU of its own,
+ * ends and frees the guest.
  *
  * No thread runs on two stacks or stands in two queues, no wake-up is lost between CPUs, every thread comes to its end
  * once the guest is ending (from ring 3 too), and nobody touches what has been freed.
@@ -380,7 +381,7 @@ init {
         queued[VCPU] = 1;
         rq[0]!VCPU;
         queued[WORKER] = 1;
-        rq[(DOES == 3 -> 1 : 0)]!WORKER; /* on one CPU, they get to the other by push_surplus(); then each stays for long */
+        rq[START]!WORKER;
         run store_buffer(0);
         run store_buffer(1);
         run scheduler(0);
