@@ -203,12 +203,13 @@ static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
     }
 }
 
-/* Leaves 1 and 13 depend on what the guest does; the key of no leaf is that of CPUID (0xffffffff, 0xffffffff). */
+/* Leaves 1 and 13 depend on what the guest does: they get a key that belongs elsewhere. That of an empty entry is
+ * (0xffffffff, 0xffffffff), of which nothing is known either. */
 static __attribute__((noinline)) const struct cpuid_entry *fill(struct vcpu *v, struct cpuid_entry *e, uint32_t leaf,
                                                                 uint32_t subleaf, uint64_t key)
 {
     struct cpuid r = answer(v, leaf, subleaf);
-    *e = (struct cpuid_entry){leaf == 1 || leaf == 13 ? 0 : key, r.eax, r.ebx, r.ecx, r.edx};
+    *e = (struct cpuid_entry){leaf == 1 || leaf == 13 ? key ^ 1 : key, r.eax, r.ebx, r.ecx, r.edx};
     return e;
 }
 

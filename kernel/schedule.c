@@ -205,6 +205,7 @@ void schedule_tick(uint64_t now)
 {
     struct schedule *s = mine();
     take_woken(s, now);
+    sched_charge(&s->rq, now); /* a thread that runs alone, too: thread_watch() goes by it */
     if (sched_should_preempt(&s->rq, now))
         this_cpu()->resched = true;
     else

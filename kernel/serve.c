@@ -156,6 +156,7 @@ void vcpu_reset(struct vcpu *v, bool init)
     r.cr0 = CR0_ET | (init ? old.cr0 & (CR0_CD | CR0_NW) : 0);
     r.gpr[ABI_RDX] = cpuid(1, 0).eax;
     backend->set_regs(v, &r);
+    backend->release(v); /* and with it, translations */
     v->event.valid = v->nmi_pending = v->nmi_blocked = false;
     msr_init(v);
 }

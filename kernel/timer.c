@@ -29,8 +29,6 @@ static void arm(struct cpu_timers *t)
     apic_timer_set(next);
 }
 
-uint64_t timer_armed(void) { return timers[this_cpu()->index]->armed; }
-
 /* Locked. */
 static struct timer *expired(struct cpu_timers *t, uint64_t now)
 {

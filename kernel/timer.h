@@ -19,9 +19,6 @@ void timer_set(struct timer *t, uint64_t deadline);
 /* When it returns, fired() is not running and will not run. */
 void timer_cancel(struct timer *t);
 
-/* The TSC tick at which this CPU's hardware timer interrupts; 0: it does not. Interrupts off. */
-uint64_t timer_armed(void);
-
 /* The scheduler's share of this CPU's hardware timer: it wants to be asked at that tick, 0: never. */
 void timer_set_slice(uint64_t deadline);
 bool timer_init_cpu(void) MUST_CHECK;

@@ -14,7 +14,10 @@
 struct event {
     union {
         struct {
-            uint32_t vector : 8, type : 3 /* enum event_type */, has_error_code : 1, zero : 19, valid : 1;
+            uint32_t vector : 8, type : 3; /* enum event_type */
+            bool has_error_code : 1;
+            uint32_t zero : 19;
+            bool valid : 1;
             uint32_t error_code;
         };
         uint64_t injection;

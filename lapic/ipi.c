@@ -12,12 +12,12 @@ struct message {
 };
 
 /*
- * The level bit is written before the pir bit, and lapic_drain() reads them in the opposite order, by an exchange that
- * synchronizes with every fetch_or it sees: a drained vector has the trigger mode of a post that set it.
+ * The level bit is written before the pir bit, and lapic_take_posted() reads them in the opposite order, by an exchange
+ * that synchronizes with every fetch_or it sees: a drained vector has the trigger mode of a post that set it.
  *
- * The signal is sent by who turns ON from 0 to 1. A post that finds ON set needs none: lapic_drain() clears ON before
- * it looks at pir, so the clearing that ends this ON comes after our pir bit and drains it, and the signal that belongs
- * to this ON has been sent or is about to be.
+ * The signal is sent by who turns ON from 0 to 1. A post that finds ON set needs none: lapic_take_posted() clears ON
+ * before it looks at pir, so the clearing that ends this ON comes after our pir bit and drains it, and the signal that
+ * belongs to this ON has been sent or is about to be.
  */
 void lapic_post(struct lapic *l, uint8_t vector, bool level)
 {

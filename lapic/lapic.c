@@ -40,7 +40,8 @@ void lapic_set_tpr(struct lapic *l, uint32_t tpr)
 
 void lapic_reset(struct lapic *l)
 {
-    l->on = false; /* before pir, as in lapic_drain(): else a post in between would be in pir for ever, unannounced */
+    l->on =
+        false; /* before pir, as in lapic_take_posted(): else a post in between would be in pir for ever, unannounced */
     l->irr = l->isr = (struct lapic_vectors){.words = 0};
     for (int w = 0; w < 4; w++) {
         l->tmr[w] = 0;

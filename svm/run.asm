@@ -5,6 +5,7 @@ default rel
 section .text
 global svm_run
 extern svm_exited
+extern svm_step_intercepts
 
 ; The frame: svm_run's arguments.
 %define VMCB_PA    0
@@ -15,7 +16,7 @@ extern svm_exited
 %define NRIP       40
 
 ; In the VMCB: svm/vmcb.h.
-%define INTERCEPT1        0x0c ; and intercept2
+%define INTERCEPTS        0x08 ; exceptions and intercept1
 %define VIRTUAL_INTERRUPT 0x60
 %define INTERRUPT_SHADOW  0x68
 %define EXIT_CODE         0x70
@@ -25,12 +26,12 @@ extern svm_exited
 %define RIP               0x578
 %define RAX_              0x5f8
 
+%define EXIT_EXCEPTION0 0x40
+%define VECTOR_AC    17
 %define EXIT_VINTR   0x64
 %define EXIT_CPUID   0x72
 %define EXIT_HLT     0x78
 %define EXIT_MSR     0x7c
-%define I1_VINTR     1 << 4
-%define I1_CPUID_HLT 1 << 18 | 1 << 24
 %define V_IRQ        1 << 8 | 1 << 20 ; whatever the TPR
 %define RFLAGS_IF    1 << 9
 %define RFLAGS_TF    1 << 8
@@ -83,9 +84,10 @@ svm_run:
 
 ; How long is the instruction that was intercepted? The CPU finds out: it executes the instruction in the guest, in an
 ; interrupt shadow, behind which an intercepted virtual interrupt waits (15.21). Prefixes, page tables and what another
-; CPU writes there do not matter then. What the instruction does is lost: registers are put back, and RDMSR and WRMSR
-; get as ECX an MSR that takes any value, and that VMSAVE has saved already. If RIP is where it was, something came in
-; between: that is the exit then. An instruction that another CPU has put there meanwhile meets all other intercepts.
+; CPU writes there do not matter then. What the instruction does is lost: registers are put back (but RBX, which CPUID
+; alone writes, and its answer too), and RDMSR and WRMSR get as ECX an MSR that takes any value, and that VMSAVE has
+; saved already. If RIP is where it was, something came in between: that is the exit then, unless it is an exception.
+; An instruction that another CPU has put there meanwhile meets all other intercepts.
 .count:
     mov rax, [rsp + VMCB]
     cmp dword [rax + EXIT_CODE], EXIT_MSR
@@ -99,15 +101,15 @@ svm_run:
     mov rcx, rax
     push rdx
     push qword [rcx + RAX_]
-    push qword [rcx + INTERCEPT1]
+    push qword [rcx + INTERCEPTS]
     push qword [rcx + VIRTUAL_INTERRUPT]
     push qword [rcx + INTERRUPT_SHADOW]
     push qword [rcx + RFLAGS]
     push qword [rcx + RIP]
     push qword [rcx + EXIT_INFO1]
     push qword [rcx + EXIT_CODE]
-    and dword [rcx + INTERCEPT1], ~(I1_CPUID_HLT)
-    or dword [rcx + INTERCEPT1], I1_VINTR
+    mov rdx, [svm_step_intercepts]
+    mov [rcx + INTERCEPTS], rdx
     or dword [rcx + VIRTUAL_INTERRUPT], V_IRQ
     mov qword [rcx + INTERRUPT_SHADOW], 1
     and dword [rcx + RFLAGS], ~(RFLAGS_TF)
@@ -119,9 +121,14 @@ svm_run:
     mov rdx, [rcx + RIP]
     cmp rdx, [rsp + 16]
     jne .executed
-    cmp dword [rcx + EXIT_CODE], EXIT_VINTR
-    jne .not_executed
-    xor edx, edx                ; VMRUN does not load the shadow (QEMU 7.2): the device world has to decode it
+    mov edx, [rcx + EXIT_CODE]
+    cmp edx, EXIT_VINTR         ; VMRUN does not load the shadow (QEMU 7.2)
+    je .unknown
+    sub edx, EXIT_EXCEPTION0    ; the page is not there any more, or something else is
+    cmp edx, VECTOR_AC
+    jae .not_executed
+.unknown:                       ; the device world has to decode it
+    xor edx, edx
 .executed:
     mov [rcx + NEXT_RIP], rdx
     pop qword [rcx + EXIT_CODE]
@@ -131,7 +138,7 @@ svm_run:
     pop qword [rcx + RFLAGS]
     pop qword [rcx + INTERRUPT_SHADOW]
     pop qword [rcx + VIRTUAL_INTERRUPT]
-    pop qword [rcx + INTERCEPT1]
+    pop qword [rcx + INTERCEPTS]
     pop qword [rcx + RAX_]
     pop rdx
     pop rcx

@@ -57,6 +57,7 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     c->dr6 = 0xffff0ff0;
     c->dr7 = 0x400;
     c->interrupt_shadow = 0;
+    svm_of(v)->asid.generation = 0; /* nothing of the paging before stays */
 }
 
 uint64_t svm_get_efer(struct vcpu *v) { return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME; }

@@ -13,6 +13,13 @@ enum { HAS_NPT = 1, HAS_NRIP = 8, HAS_DECODE_ASSISTS = 128, HAS_PAUSE_FILTER = 1
 enum { PAUSE_COUNT = 3000, PAUSE_THRESHOLD = 128 };
 enum { MSRPM_ORDER = 1, IOPM_ORDER = 2 };
 
+#define INTERCEPTS1                                                                                                    \
+    (I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO | I1_MSR |    \
+     I1_FERR_FREEZE | I1_SHUTDOWN)
+/* Of svm_run()'s step over an instruction: all exceptions, in the upper half intercept1. */
+const uint64_t svm_step_intercepts = UINT32_MAX | (uint64_t)((INTERCEPTS1 & ~(uint32_t)(I1_CPUID | I1_HLT)) | I1_VINTR)
+                                                      << 32;
+
 struct svm_caps svm_caps;
 static uint8_t *msrpm, *iopm;
 /* Every access by way of nested tables is a user access. */
@@ -89,8 +96,7 @@ static int svm_vcpu_create(struct vcpu *v)
     c->intercept_dr = 0; /* DR0-3 are switched around each entry */
     /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
     c->intercept_exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
-    c->intercept1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA |
-                    I1_IOIO | I1_MSR | I1_FERR_FREEZE | I1_SHUTDOWN;
+    c->intercept1 = INTERCEPTS1;
     c->intercept2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_WBINVD |
                     I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_XSETBV;
     if (svm_caps.pause_filter) { /* 15.14.4; without it each PAUSE would exit */

@@ -69,6 +69,7 @@ void svm_set_efer(struct vcpu *v, uint64_t efer);
  * VMCB and of host_state are physical. nrip: the CPU tells next_rip; if not, the exits of CPUID, HLT, RDMSR and WRMSR
  * have it all the same. */
 void svm_run(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_state, struct vcpu *v, struct vmcb *vmcb, bool nrip);
+extern const uint64_t svm_step_intercepts;
 /* After each exit: enter again at once? */
 bool svm_exited(struct vcpu *v, struct vmcb *vmcb);
 

@@ -124,7 +124,7 @@ static void take_back_event(struct vcpu *v)
         v->event = (struct event){.valid = true,
                                   .vector = (uint8_t)info,
                                   .type = info >> 8 & EVENT_TYPE,
-                                  .has_error_code = !!(info & EVENT_ERROR_CODE),
+                                  .has_error_code = info & EVENT_ERROR_CODE,
                                   .error_code = read32(VECTORING_EVENT_ERROR),
                                   .instruction_length = v->exit.instruction_length};
         if (v->event.type == EVENT_NMI && (s->interruptibility & BLOCKED_BY_NMI))
@@ -222,9 +222,10 @@ static void decode_fully(struct vcpu *v)
         io(e);
     else if (reason == EPT_VIOLATION)
         mmio(v);
-    else if (reason == CR_ACCESS)
+    else if (reason == CR_ACCESS) {
+        v->gpr[ABI_RSP] = readn(GUEST_RSP); /* may be the source */
         vmx_cr_access(v);
-    else if (reason == TASK_SWITCH)
+    } else if (reason == TASK_SWITCH)
         task_switch(v);
     else if (reason == RDPMC)
         exception(e, VECTOR_GP);

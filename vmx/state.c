@@ -143,6 +143,7 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     write_cr2(r->cr2);
     writen(GUEST_PENDING_DEBUG, 0);
     s->trap_due = false;
+    s->vpid.generation = 0; /* nothing of the paging before stays */
 }
 
 /* Another CR3 takes other translations and PDPTEs with it (SDM Vol. 3, 4.10.4.1 and 27.3.2.4). */
