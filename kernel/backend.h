@@ -80,7 +80,7 @@ struct backend {
     int (*get_msr)(struct vcpu *v, uint32_t msr, uint64_t *value);
     int (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t value);
     /* Exit as soon as an interrupt of that priority class (1..15; 16: one that heeds no TPR; 0: none wanted) could be
-     * taken; as soon as an NMI could be. Asked anew before each entry, behind set_cr8. */
+     * taken; as soon as an NMI could be. Holds until it is told anew, behind set_cr8. */
     void (*set_windows)(struct vcpu *v, uint8_t interrupt_class, bool nmi);
     void (*set_cr8)(struct vcpu *v, uint8_t cr8);
 };

@@ -211,7 +211,7 @@ static enum quick wrmsr_quickly(struct vcpu *v)
     return lapic_write_usual(v->lapic, (uint32_t)v->gpr[ABI_RCX], value) ? serve_quickly(v) : write_lapic(v);
 }
 
-/* Sleeping is for vcpu_main(). */
+/* Sleeping is for ROOT: do_hlt(). */
 static enum quick hlt_quickly(struct vcpu *v)
 {
     (void)v;
@@ -240,10 +240,8 @@ static enum quick io_quickly(struct vcpu *v)
 enum quick vcpu_exit_quickly(struct vcpu *v)
 {
     static enum quick (*const handlers[ABI_EXITS])(struct vcpu *) = {
-        [ABI_EXIT_CPUID] = cpuid_quickly, [ABI_EXIT_RDMSR] = rdmsr_quickly,         [ABI_EXIT_WRMSR] = wrmsr_quickly,
-        [ABI_EXIT_IO] = io_quickly,       [ABI_EXIT_HYPERCALL] = hypercall_quickly,
-
-        [ABI_EXIT_HLT] = hlt_quickly,
+        [ABI_EXIT_CPUID] = cpuid_quickly, [ABI_EXIT_RDMSR] = rdmsr_quickly, [ABI_EXIT_WRMSR] = wrmsr_quickly,
+        [ABI_EXIT_IO] = io_quickly,       [ABI_EXIT_HLT] = hlt_quickly,     [ABI_EXIT_HYPERCALL] = hypercall_quickly,
     };
     enum quick (*handler)(struct vcpu *) = handlers[v->exit.kind];
     return handler ? handler(v) : QUICK_NOT;

@@ -17,8 +17,8 @@ struct schedule {
     struct sched_rq rq;
     struct thread idle;
     uint64_t watch; /* WATCH_US in ticks */
-    struct thread
-        *_Atomic woken; /* by other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look */
+    /* By other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look. */
+    struct thread *_Atomic woken;
 };
 #define WAITING ((struct thread *)1)
 

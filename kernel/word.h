@@ -1,8 +1,8 @@
 /*
  * The vCPU state word: everything other CPUs may ask of a vCPU, and all they must know to deliver it, in one atomic.
  *
- *   bits 0-30 requests | 31 acknowledge | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state | 57-59 mp_state
- * behind PAUSED
+ *   bits 0-30 requests | 31 acknowledge | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state
+ *   57-59 mp_state behind PAUSED
  *
  * Only the vCPU's own thread changes mp_state, and `where` except PARKED to ROOT: that is done by the asker whose
  * request wakes, in the same compare-and-swap that sets the request. So one park has exactly one waker. (word_start is

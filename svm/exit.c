@@ -62,10 +62,13 @@ void svm_decode_exit(struct vcpu *v)
     e->code = code;
     e->info[0] = c->exit_info1;
     e->info[1] = c->exit_info2;
-    e->instruction_length = c->next_rip > c->rip ? (uint8_t)(c->next_rip - c->rip) : 0;
+    bool known = svm_decode_instruction(v, c);
+    e->instruction_length = c->next_rip ? (uint8_t)(c->next_rip - c->rip) : 0;
     c->next_rip = 0;     /* a CPU without it leaves it alone */
     if (!v->event.valid) /* else svm_exited() has asked */
         svm_take_back_event(v, c);
+    if (known)
+        return;
     switch (code) {
     case EXIT_INTR:
     case EXIT_SMI:
@@ -88,27 +91,11 @@ void svm_decode_exit(struct vcpu *v)
     case EXIT_CR8_WRITE:
         e->kind = ABI_EXIT_CR8;
         return;
-    case EXIT_CPUID:
-        e->kind = ABI_EXIT_CPUID;
-        return;
-    case EXIT_HLT:
-        e->kind = ABI_EXIT_HLT;
-        return;
     case EXIT_PAUSE:
         e->kind = ABI_EXIT_PAUSE;
         return;
-    case EXIT_IOIO:
-        svm_decode_io(e, c);
-        e->instruction_length = (uint8_t)(c->exit_info2 - c->rip);
-        return;
-    case EXIT_MSR:
-        e->kind = c->exit_info1 & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;
-        return;
     case EXIT_NPF:
         mmio(e, c);
-        return;
-    case EXIT_VMMCALL:
-        e->kind = ABI_EXIT_HYPERCALL;
         return;
     case EXIT_XSETBV:
         e->kind = ABI_EXIT_XSETBV;

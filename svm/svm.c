@@ -134,34 +134,6 @@ static void release(struct vcpu *v)
     cpu->current = NULL;
 }
 
-/* Of an instruction that may be a quick one: all of v->exit that its handler looks at. */
-static bool decode_quickly(struct vcpu *v, struct vmcb *c)
-{
-    struct exit *e = &v->exit;
-    switch (c->exit_code) {
-    case EXIT_CPUID:
-        e->kind = ABI_EXIT_CPUID;
-        break;
-    case EXIT_MSR:
-        e->kind = c->exit_info1 & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;
-        v->cr8 = svm_cr8(c);
-        break;
-    case EXIT_IOIO:
-        svm_decode_io(e, c);
-        c->next_rip = c->exit_info2;
-        break;
-    case EXIT_HLT:
-        e->kind = ABI_EXIT_HLT;
-        break;
-    case EXIT_VMMCALL:
-        e->kind = ABI_EXIT_HYPERCALL;
-        break;
-    default:
-        return false;
-    }
-    return c->next_rip && !(c->rflags & (RFLAGS_TF | RFLAGS_RF));
-}
-
 static enum quick interrupted(struct vcpu *v, struct vmcb *c)
 {
     __asm__ volatile("stgi; nop; clgi" ::: "memory"); /* IF is set */
@@ -193,7 +165,7 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
         /* all of it, the long way */
     } else if (c->exit_code == EXIT_INTR) {
         quick = interrupted(v, c);
-    } else if (decode_quickly(v, c)) {
+    } else if (svm_decode_instruction(v, c) && c->next_rip && !(c->rflags & (RFLAGS_TF | RFLAGS_RF))) {
         v->gpr[ABI_RAX] = c->rax;
         quick = vcpu_exit_quickly(v);
         if (quick != QUICK_NOT) {

@@ -37,19 +37,40 @@ static inline uint8_t svm_cr8(const struct vmcb *c) { return c->virtual_interrup
 
 /* svm/exit.c: v->exit and v->event from the VMCB. */
 void svm_decode_exit(struct vcpu *v);
-/* Parts of that. If v->event was valid or EXITINTINFO is: what was on its way into the guest and did not
+/* Its parts. If v->event was valid or EXITINTINFO is: what was on its way into the guest and did not
  * arrive, goes in again (15.7.2). */
 void svm_take_back_event(struct vcpu *v, struct vmcb *c);
-/* IOIO (15.10.2) */
-static inline void svm_decode_io(struct exit *e, const struct vmcb *c)
+/* The exits that there are most of: kind and u, and where it is known next_rip; false: another one. */
+static inline bool svm_decode_instruction(struct vcpu *v, struct vmcb *c)
 {
-    enum { IN = 1, STRING = 4, SIZE_SHIFT = 4 };
+    enum { IO_IN = 1, IO_STRING = 4, IO_SIZE_SHIFT = 4 }; /* EXITINFO1 (15.10.2) */
+    struct exit *e = &v->exit;
     uint64_t info = c->exit_info1;
-    e->kind = ABI_EXIT_IO;
-    e->u.io.access.port = (uint16_t)(info >> 16);
-    e->u.io.access.size = info >> SIZE_SHIFT & 7;
-    e->u.io.access.write = !(info & IN);
-    e->u.io.string = info & STRING;
+    switch (c->exit_code) {
+    case EXIT_CPUID:
+        e->kind = ABI_EXIT_CPUID;
+        return true;
+    case EXIT_MSR:
+        e->kind = info & 1 ? ABI_EXIT_WRMSR : ABI_EXIT_RDMSR;
+        v->cr8 = svm_cr8(c); /* its handler may look */
+        return true;
+    case EXIT_IOIO:
+        e->kind = ABI_EXIT_IO;
+        e->u.io.access.port = (uint16_t)(info >> 16);
+        e->u.io.access.size = info >> IO_SIZE_SHIFT & 7;
+        e->u.io.access.write = !(info & IO_IN);
+        e->u.io.string = info & IO_STRING;
+        c->next_rip = c->exit_info2;
+        return true;
+    case EXIT_HLT:
+        e->kind = ABI_EXIT_HLT;
+        return true;
+    case EXIT_VMMCALL:
+        e->kind = ABI_EXIT_HYPERCALL;
+        return true;
+    default:
+        return false;
+    }
 }
 /* svm/step.c: around an entry, the second behind svm_decode_exit(). */
 struct svm_step {

@@ -50,16 +50,13 @@ FILES = {
     "sched/fair.c": SCHEDULING, "sched/balance.c": SCHEDULING, "lib/timerq.c": SCHEDULING, "lib/rbtree.c": SCHEDULING,
 }
 FUNCTIONS = {
-    "svm_step_end": EXIT, "get_rip": HANDLER, "set_rip": HANDLER, "get_rflags": HANDLER, "unblocked": CHECKS, "set_cr8": CHECKS,
-    "get_cr8": CHECKS, "set_windows": CHECKS, "svm_get_regs": CROSSING, "do_msr": HANDLER,
-    "lapic_waiting_class": CHECKS, "lapic_pending": CHECKS, "lapic_get_cr8": CHECKS, "lapic_drain": CHECKS,
-    "lapic_lint0_sample": CHECKS, "lapic_take": CHECKS, "word_ask": HANDLER, "ask": HANDLER, "vcpu_ask": HANDLER,
-    "vcpu_deliver": HANDLER, "word_park": SCHEDULING, "word_set_mp": SCHEDULING, "vcpu_has_wakeup": SCHEDULING,
-    "vcpu_park": SCHEDULING,
-    "thread_should_yield": CHECKS, "thread_user_stack": CROSSING, "thread_set_user_stack": CROSSING,
-    "apic_timer_set": SCHEDULING, "svm_exited": DISPATCH, "cpuid_quickly": HANDLER, "rdmsr_quickly": HANDLER,
-    "wrmsr_quickly": HANDLER, "write_lapic": HANDLER, "io_quickly": HANDLER, "hypercall_quickly": HANDLER, "do_io": HANDLER,
-    "serve_quickly": CHECKS, "interrupt_quickly": CHECKS, "make_ready": SCHEDULING,
+    "svm_step_end": EXIT, "get_rip": HANDLER, "set_rip": HANDLER, "get_rflags": HANDLER, "unblocked": CHECKS,
+    "set_cr8": CHECKS, "vcpu_interrupted": CHECKS, "set_windows": CHECKS, "svm_get_regs": CROSSING, "do_msr": HANDLER,
+    "lapic_waiting_class": CHECKS, "lapic_pending": CHECKS, "lapic_lint0_sample": CHECKS, "lapic_take": CHECKS,
+    "word_ask": HANDLER, "vcpu_ask": HANDLER, "vcpu_deliver": HANDLER, "word_park": SCHEDULING, "word_set_mp": SCHEDULING,
+    "vcpu_has_wakeup": SCHEDULING, "vcpu_park": SCHEDULING, "apic_timer_set": SCHEDULING, "svm_exited": DISPATCH,
+    "cpuid_quickly": HANDLER, "rdmsr_quickly": HANDLER, "wrmsr_quickly": HANDLER, "write_lapic": HANDLER,
+    "io_quickly": HANDLER, "hypercall_quickly": HANDLER, "do_io": HANDLER, "serve_quickly": CHECKS, "make_ready": SCHEDULING,
     # kernel/user.asm, kernel/trap.asm, kernel/thread.c's switch
     "user_enter": CROSSING, "user_leave": CROSSING, "syscall_entry": CROSSING, "enter": INTERRUPT, "enter_irq": INTERRUPT,
     "kick_in_root": INTERRUPT, "thread_switch": SCHEDULING,

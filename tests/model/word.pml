@@ -1,5 +1,5 @@
 /*
- * One vCPU thread (vcpu_main(), park(), enter_guest() of kernel/vcpu.c, vcpu_serve() and, between an exit and the next
+ * One vCPU thread (vcpu_main(), vcpu_park(), enter_guest() of kernel/vcpu.c, vcpu_serve() and, between an exit and the next
  * entry, vcpu_serve_events() of kernel/serve.c) between two CPUs; what it asks of itself by an exit or its own timer; control, which pauses, resumes, starts and ends it; and its peers: another vCPU's INIT, SIPI, NMI and interrupts, its
  * device world, its timer. Each asks for anything of its own, in any order, at any time, BUDGET times together.
  *
