@@ -5,6 +5,7 @@
 #include "kernel/log.h"
 #include "kernel/msr.h"
 #include "kernel/percpu.h"
+#include "kernel/schedule.h"
 #include "kernel/time.h"
 #include "kernel/vcpu.h"
 #include "lapic/regs.h"
@@ -211,11 +212,22 @@ static enum quick wrmsr_quickly(struct vcpu *v)
     return lapic_write_usual(v->lapic, (uint32_t)v->gpr[ABI_RCX], value) ? serve_quickly(v) : write_lapic(v);
 }
 
-/* Sleeping is for ROOT: do_hlt(). */
+/* With interrupts on, and while no other thread wants the CPU, the vCPU sleeps where it is. If what wakes it is nothing
+ * for the guest, or more than that, do_hlt() has to see to it. */
 static enum quick hlt_quickly(struct vcpu *v)
 {
-    (void)v;
-    return QUICK_SKIP;
+    follow_cr8(v);
+    if (!(backend->get_rflags(v) & RFLAGS_IF) || !vcpu_events_stand(v) || !schedule_alone() || !word_wait(&v->word))
+        return QUICK_SKIP;
+    v->parks++;
+    while (word_where(atomic_load(&v->word)) == WHERE_WAITING && schedule_wait())
+        ;
+    if (!word_go_on(&v->word)) {
+        v->parks--;
+        return QUICK_SKIP;
+    }
+    __atomic_fetch_add(&v->wakes, 1, __ATOMIC_RELAXED);
+    return vcpu_serve_events(v) == QUICK_AGAIN && v->event.valid ? QUICK_AGAIN : QUICK_SKIP;
 }
 
 enum quick vcpu_interrupted(struct vcpu *v)

@@ -17,6 +17,7 @@ struct schedule {
     struct sched_rq rq;
     struct thread idle;
     uint64_t watch; /* WATCH_US in ticks */
+    bool lapsed;    /* its tick has come while nobody could hang */
     /* By other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look. */
     struct thread *_Atomic woken;
 };
@@ -39,7 +40,8 @@ bool schedule_idle(uint32_t cpu) { return __atomic_load_n(&loads[cpu], __ATOMIC_
 static void set_slice(struct schedule *s, uint64_t now)
 {
     uint64_t end = sched_slice_end(&s->rq, now);
-    if (!end && s->rq.current)
+    s->lapsed = !end && sched_stopped(&s->rq);
+    if (!end && s->rq.current && !s->lapsed)
         end = now + s->watch;
     timer_set_slice(end);
 }
@@ -47,11 +49,8 @@ static void set_slice(struct schedule *s, uint64_t now)
 static void enqueue(struct schedule *s, struct thread *t, uint64_t now)
 {
     t->cpu = this_cpu()->index;
-    if (t == current_thread() && !s->rq.queued) /* it sleeps in place */
-        sched_resume(&s->rq, now, &t->se);
-    else
-        /* The waker cannot tell: the CPU that the thread sleeps on may be just leaving it. */
-        sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
+    /* The waker cannot tell: the CPU that the thread sleeps on may be just leaving it. */
+    sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
     if (!s->rq.current || sched_should_preempt(&s->rq, now))
         this_cpu()->resched = true;
     else
@@ -126,20 +125,24 @@ static void wait_for_woken(struct schedule *s)
         irq_wait();
 }
 
-/*
- * Until a thread is runnable here. The one that has just blocked stays on its stack meanwhile, for it is likely to be
- * the next, and then nothing has to be switched; it counts as on its CPU, so who wakes it leaves it to this one. The
- * hardware timer stays where it is: set for nothing, it interrupts once.
- */
-static uint64_t wait_in_place(struct schedule *s)
+bool schedule_alone(void) { return !mine()->rq.queued; }
+
+bool schedule_wait(void)
 {
-    uint64_t now;
-    do {
-        wait_for_woken(s);
-        now = tsc_now();
-        take_woken(s, now);
-    } while (!s->rq.queued && !s->rq.current);
-    return now;
+    struct schedule *s = mine();
+    struct thread *nobody = NULL;
+    if (!schedule_alone() || !atomic_compare_exchange_strong(&s->woken, &nobody, WAITING))
+        return false;
+    uint64_t owed = sched_stop(&s->rq, tsc_now());
+    __atomic_store_n(&loads[this_cpu()->index], 0, __ATOMIC_RELAXED); /* who wakes a thread finds this CPU idle */
+    irq_wait();
+    uint64_t now = tsc_now();
+    sched_go_on(&s->rq, now, owed);
+    publish(s);
+    take_woken(s, now);
+    if (s->lapsed)
+        set_slice(s, now);
+    return true;
 }
 
 static struct thread *switched_from[ABI_MAX_CPUS];
@@ -157,16 +160,11 @@ void schedule(bool runnable)
         sched_put(&s->rq, now, runnable);
     take_woken(s, now);
     publish(s);
-    if (!s->rq.queued && !s->rq.current && before != &s->idle && atomic_load(&before->state) != THREAD_DEAD)
-        now = wait_in_place(s);
     if (s->rq.queued > 1)
         push_surplus(s, now);
-    struct sched_entity *se = s->rq.current;
-    if (!se) { /* else it has not slept, or has resumed, and enqueue() has seen to the rest */
-        se = sched_pick(&s->rq, now);
-        this_cpu()->resched = false;
-        set_slice(s, now);
-    }
+    struct sched_entity *se = sched_pick(&s->rq, now);
+    this_cpu()->resched = false;
+    set_slice(s, now);
     struct thread *next = se ? CONTAINER_OF(se, struct thread, se) : &s->idle;
     if (next->ready_since)
         next->waited_ticks += now - next->ready_since;

@@ -6,6 +6,11 @@
 
 /* The current thread gives the CPU up: it stays runnable, or sleeps. Returns when it runs again. */
 void schedule(bool runnable);
+/* Is no other thread runnable here? */
+bool schedule_alone(void);
+/* If so, the current thread stays where it is until an interrupt has come, and is charged for nothing meanwhile:
+ * interrupts off, but served. False, at once: one is. */
+bool schedule_wait(void);
 /* A thread that was blocked or is new becomes runnable somewhere. */
 void schedule_wake(struct thread *t);
 /* From the timer's interrupt, at the end of a slice. */

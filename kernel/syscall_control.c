@@ -66,7 +66,7 @@ static int64_t vcpu_info(struct abi_page *page, const struct vm *vm, uint64_t in
     memset(info, 0, sizeof *info);
     info->word = atomic_load(&v->word);
     info->mp_state = mp[word_mp(info->word)];
-    info->where = word_where(info->word);
+    info->where = word_where(info->word) == WHERE_WAITING ? WHERE_PARKED : word_where(info->word);
     info->cpu = v->thread->cpu;
     info->apic_id = v->index;
     info->run_ticks = v->thread->se.run_ticks;

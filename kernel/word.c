@@ -75,9 +75,9 @@ static inline __attribute__((always_inline)) struct told ask(vcpu_word *w, enum 
         if (new &BIT(r) & ~old) {
             if (where == WHERE_GUEST) {
                 asked = ASKED_KICK;
-            } else if (where == WHERE_PARKED && wakes_in[r] >> word_mp(old) & 1) {
-                asked = ASKED_WAKE;
-                new = set_where(new, WHERE_ROOT);
+            } else if (where != WHERE_ROOT && wakes_in[r] >> word_mp(old) & 1) {
+                asked = where == WHERE_PARKED ? ASKED_WAKE : ASKED_KICK;
+                new &= ~WORD_PARKED; /* to ROOT, or to GUEST */
             }
         }
         if (ack && where == WHERE_GUEST)

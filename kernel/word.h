@@ -21,7 +21,8 @@
 
 typedef _Atomic uint64_t vcpu_word;
 
-enum where { WHERE_ROOT, WHERE_GUEST, WHERE_PARKED };
+/* WAITING is PARKED on a CPU that its thread has not left: who wakes it makes it GUEST, and kicks that CPU. */
+enum where { WHERE_ROOT, WHERE_GUEST, WHERE_PARKED, WHERE_WAITING };
 enum asked { ASKED_NOTHING, ASKED_KICK, ASKED_WAKE };
 struct told {
     enum asked asked;
@@ -32,6 +33,7 @@ struct told {
 #define WORD_ACK          BIT(31) /* somebody waits until this vCPU has left the guest */
 #define WORD_SIPI_SHIFT   32
 #define WORD_WHERE_SHIFT  40
+#define WORD_PARKED       BIT(41) /* of where: parked, or waiting */
 #define WORD_CPU_SHIFT    42
 #define WORD_MP_SHIFT     54
 #define WORD_BEHIND_SHIFT 57 /* MP_RUNNABLE unless mp_state is PAUSED */
@@ -95,6 +97,18 @@ static inline bool word_leave(vcpu_word *w)
     return old & WORD_ACK;
 }
 static_assert(WHERE_ROOT == 0, "leaving clears bits");
+/* GUEST to WAITING, HALTED; false: somebody has asked for something. */
+static inline bool word_wait(vcpu_word *w)
+{
+    uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+    return !(old & (WORD_REQUESTS | WORD_ACK)) &&
+           atomic_compare_exchange_strong(w, &old, old | WORD_PARKED | (uint64_t)MP_HALTED << WORD_MP_SHIFT);
+}
+/* WAITING, or GUEST since it was woken, to GUEST, RUNNABLE; false: nobody has woken it. */
+static inline bool word_go_on(vcpu_word *w)
+{
+    return !(atomic_fetch_and(w, ~(WORD_PARKED | 7ull << WORD_MP_SHIFT)) & WORD_PARKED);
+}
 /* ROOT to PARKED in the state mp; false, and nothing changed but the state: a request that wakes in it is pending. */
 bool word_park(vcpu_word *w, enum mp_state mp);
 /* Changes the mp_state. */

@@ -75,15 +75,6 @@ void sched_entity_init(struct sched_entity *se, uint32_t weight, const uint64_t 
 /* Make an entity that is on no queue runnable on this one. Ask sched_should_preempt afterwards. */
 void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, enum sched_why why);
 
-/* The one that was current last and was put to sleep is so again; nobody has been on the queue since. As an enqueue and
- * a pick. */
-static inline void sched_resume(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
-{
-    rq->load += se->weight;
-    rq->current = se;
-    rq->charged = now;
-}
-
 /* Take an entity that is queued here, and not current, out: to be enqueued elsewhere (SCHED_MIGRATE) or destroyed. */
 void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se);
 
@@ -95,6 +86,18 @@ void sched_put(struct sched_rq *rq, uint64_t now, bool runnable);
 
 /* Bring current's run_ticks up to date, if somebody is current. The other calls do so where they need it. */
 void sched_charge(struct sched_rq *rq, uint64_t now);
+
+/* Current waits and does not use the CPU: it is charged for nothing until it goes on with what sched_stop() returned.
+ */
+static inline uint64_t sched_stop(struct sched_rq *rq, uint64_t now)
+{
+    uint64_t owed = now - rq->charged;
+
+    rq->charged = UINT64_MAX;
+    return owed;
+}
+static inline void sched_go_on(struct sched_rq *rq, uint64_t now, uint64_t owed) { rq->charged = now - owed; }
+static inline bool sched_stopped(const struct sched_rq *rq) { return rq->charged == UINT64_MAX; }
 
 /*
  * Current can't use the CPU now (it spins on something another one holds): before sched_put(..., true), let it stand

@@ -142,6 +142,16 @@ static enum quick interrupted(struct vcpu *v, struct vmcb *c)
     return vcpu_interrupted(v);
 }
 
+/* It is done, whatever becomes of it, and may wait for an interrupt. */
+static enum quick halted(struct vcpu *v, struct vmcb *c)
+{
+    c->interrupt_shadow = 0;
+    __asm__ volatile("cli; stgi" ::: "memory");
+    enum quick quick = vcpu_exit_quickly(v);
+    __asm__ volatile("clgi; sti" ::: "memory");
+    return quick;
+}
+
 /* An interrupt that the guest is ready for is a virtual one (15.21.4), which comes before the next instruction just as
  * EVENTINJ does: that, QEMU may deliver twice (docs/debugging.md). It has to do where V_IRQ is a window. */
 static inline __attribute__((always_inline)) void inject(const struct event *e, struct vmcb *c)
@@ -155,35 +165,41 @@ static inline __attribute__((always_inline)) void inject(const struct event *e, 
     }
 }
 
+/* Out of the loop of entries, into ROOT. */
+static __attribute__((noinline)) bool leave(struct vcpu *v, const struct vmcb *c, enum quick quick)
+{
+    v->quick = quick;
+    v->gpr[ABI_RAX] = c->rax;
+    v->exit_rip = c->rip;
+    v->cr8 = svm_cr8(c);
+    if (quick == QUICK_NOT)
+        svm_decode_exit(v);
+    return false;
+}
+
 bool svm_exited(struct vcpu *v, struct vmcb *c)
 {
-    const struct svm_vcpu *s = svm_of(v);
+    enum quick quick;
     if (v->event.valid)
         svm_take_back_event(v, c);
-    enum quick quick = QUICK_NOT;
-    if (v->event.valid || s->stepping) {
-        /* all of it, the long way */
-    } else if (c->exit_code == EXIT_INTR) {
+    if (v->event.valid || svm_of(v)->stepping)
+        return leave(v, c, QUICK_NOT);
+    if (c->exit_code == EXIT_INTR) {
         quick = interrupted(v, c);
-    } else if (svm_decode_instruction(v, c) && c->next_rip && !(c->rflags & (RFLAGS_TF | RFLAGS_RF))) {
+    } else {
+        if (!svm_decode_instruction(v, c) || !c->next_rip || (c->rflags & (RFLAGS_TF | RFLAGS_RF)))
+            return leave(v, c, QUICK_NOT);
         v->gpr[ABI_RAX] = c->rax;
-        quick = vcpu_exit_quickly(v);
-        if (quick != QUICK_NOT) {
-            c->rax = v->gpr[ABI_RAX];
-            c->rip = c->next_rip;
-            c->next_rip = 0;
-            c->interrupt_shadow = 0;
-        }
-    }
-    if (quick != QUICK_AGAIN) {
-        v->quick = quick;
-        v->gpr[ABI_RAX] = c->rax;
-        v->exit_rip = c->rip;
-        v->cr8 = svm_cr8(c);
+        quick = c->exit_code == EXIT_HLT ? halted(v, c) : vcpu_exit_quickly(v);
         if (quick == QUICK_NOT)
-            svm_decode_exit(v);
-        return false;
+            return leave(v, c, QUICK_NOT);
+        c->rax = v->gpr[ABI_RAX];
+        c->rip = c->next_rip;
+        c->next_rip = 0;
+        c->interrupt_shadow = 0;
     }
+    if (quick != QUICK_AGAIN)
+        return leave(v, c, quick);
     v->exits[v->exit.kind]++;
     if (v->event.valid)
         inject(&v->event, c);

@@ -64,6 +64,7 @@ static inline bool svm_decode_instruction(struct vcpu *v, struct vmcb *c)
         return true;
     case EXIT_HLT:
         e->kind = ABI_EXIT_HLT;
+        v->cr8 = svm_cr8(c);
         return true;
     case EXIT_VMMCALL:
         e->kind = ABI_EXIT_HYPERCALL;

@@ -252,10 +252,13 @@ static enum quick handle_quickly(struct vcpu *v)
     e->info[0] = 0;
     if (e->code == IO_INSTRUCTION)
         io(e);
-    if ((s->rflags & (RFLAGS_TF | RFLAGS_RF)) || (s->interruptibility & IN_SHADOW))
+    bool halts = e->code == HLT; /* that ends its shadow before it waits */
+    if ((s->rflags & (RFLAGS_TF | RFLAGS_RF)) || ((s->interruptibility & IN_SHADOW) && !halts))
         return QUICK_NOT;
+    if (halts)
+        vmx_set_rip(v, s->rip + e->instruction_length);
     enum quick quick = vcpu_exit_quickly(v);
-    if (quick != QUICK_NOT)
+    if (quick != QUICK_NOT && !halts)
         vmx_set_rip(v, s->rip + e->instruction_length);
     return quick;
 }

@@ -212,28 +212,27 @@ TEST(a_short_sleep_earns_nothing)
 }
 
 /* The floor passes through all 64 bits in the long run, and while someone sleeps. */
-/* What an enqueue and a pick would have made of it, but for what only a queue of several looks at. */
-TEST(resuming_alone)
+/* As if the time between did not exist: no charge, not even by who asks for one, no advance of the floor, the same
+ * slice. */
+TEST(stopped)
 {
-    for (uint64_t sleep = 1; sleep < 100 * L; sleep *= 3) {
+    for (uint64_t wait = 1; wait < 100 * L; wait *= 3) {
         start(100, 50, 7);
         sched_enqueue(&rq, 0, &a, SCHED_NEW);
         CHECK(sched_pick(&rq, 0) == &a);
-        sched_put(&rq, 1000, false);
-        CHECK_EQ(sched_load(&rq), 0);
-
-        struct sched_rq other = rq;
-        struct sched_entity same = a;
-        sched_resume(&rq, 1000 + sleep, &a);
-        same.home = &other;
-        sched_enqueue(&other, 1000 + sleep, &same, SCHED_WAKE);
-        CHECK(sched_pick(&other, 1000 + sleep) == &same);
-        CHECK(rq.current == &a);
-        CHECK_EQ(a.node.key, same.node.key);
-        CHECK_EQ(rq.floor, other.floor);
-        CHECK_EQ(rq.charged, other.charged);
-        CHECK_EQ(rq.queued, 0);
-        CHECK_EQ(sched_load(&rq), sched_load(&other));
+        uint64_t owed = sched_stop(&rq, 1000);
+        CHECK(sched_stopped(&rq));
+        sched_charge(&rq, 1000 + wait / 2);
+        CHECK_EQ(a.run_ticks, 0);
+        sched_enqueue(&rq, 1000 + wait / 2, &b, SCHED_NEW);
+        CHECK_EQ(b.node.key, a.node.key);
+        sched_go_on(&rq, 1000 + wait, owed);
+        CHECK(!sched_stopped(&rq));
+        CHECK(!sched_should_preempt(&rq, 1000 + wait));
+        CHECK_EQ(a.run_ticks, 1000);
+        sched_put(&rq, 1500 + wait, false);
+        CHECK_EQ(a.run_ticks, 1500);
+        CHECK_EQ(sched_load(&rq), 50);
     }
 }
 
