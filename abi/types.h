@@ -33,6 +33,7 @@ static inline gpaddr_t gpa(uint64_t v) { return (gpaddr_t){v}; }
 #define MIN(a, b)                     ((a) < (b) ? (a) : (b))
 #define MAX(a, b)                     ((a) > (b) ? (a) : (b))
 #define BIT(n)                        (1ull << (n))
+#define UNUSED                        __attribute__((unused))
 #define MUST_CHECK                    __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a)             __attribute__((format(printf, f, a)))
 

@@ -33,29 +33,7 @@ static void finish_eoi(struct vcpu *v)
     (void)!vcpu_upcall(v, ABI_UPCALL_EOI); /* should the VM be ending, the next serving sees it */
 }
 
-static __attribute__((noinline)) void do_io(struct vcpu *v)
-{
-    static const uint32_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
-    const struct exit *e = &v->exit;
-    if (e->u.io.string) {
-        memset(&v->page->upcall.u, 0, sizeof v->page->upcall.u);
-        (void)!vcpu_upcall(v, ABI_UPCALL_EMULATE);
-        return;
-    }
-    struct abi_upcall *u = &v->page->upcall;
-    u->u.io.access = e->u.io.access;
-    u->u.io.value = (uint32_t)(v->gpr[ABI_RAX] & masks[e->u.io.access.size]);
-    if (vcpu_upcall(v, ABI_UPCALL_IO))
-        return;
-    uint32_t value = v->page->reply.value;
-    if (!vcpu_skip(v) || e->u.io.access.write)
-        return;
-    uint64_t mask = masks[e->u.io.access.size],
-             keep = mask == 0xffffffff ? 0 : ~mask; /* 32 bits clear the upper half */
-    v->gpr[ABI_RAX] = (v->gpr[ABI_RAX] & keep) | (value & mask);
-}
-
-static __attribute__((noinline)) void do_mmio(struct vcpu *v)
+static void do_mmio(struct vcpu *v)
 {
     const struct exit *e = &v->exit;
     if (v->event.valid) { /* the access is not the instruction's at RIP, which is all that can be emulated */
@@ -74,7 +52,7 @@ static __attribute__((noinline)) void do_mmio(struct vcpu *v)
         finish_eoi(v);
 }
 
-static __attribute__((noinline)) void do_msr(struct vcpu *v, bool write)
+static void do_msr(struct vcpu *v, bool write)
 {
     uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
@@ -251,72 +229,75 @@ static enum quick io_quickly(struct vcpu *v)
 
 enum quick vcpu_exit_quickly(struct vcpu *v)
 {
-    static enum quick (*const handlers[ABI_EXITS])(struct vcpu *) = {
+    static enum quick (*const quick[ABI_EXITS])(struct vcpu *) = {
         [ABI_EXIT_CPUID] = cpuid_quickly, [ABI_EXIT_RDMSR] = rdmsr_quickly, [ABI_EXIT_WRMSR] = wrmsr_quickly,
         [ABI_EXIT_IO] = io_quickly,       [ABI_EXIT_HLT] = hlt_quickly,     [ABI_EXIT_HYPERCALL] = hypercall_quickly,
     };
-    enum quick (*handler)(struct vcpu *) = handlers[v->exit.kind];
+    enum quick (*handler)(struct vcpu *) = quick[v->exit.kind];
     return handler ? handler(v) : QUICK_NOT;
 }
 
-static __attribute__((noinline)) void handle(struct vcpu *v)
+/* ---- All exits */
+
+static void do_nothing(UNUSED struct vcpu *v) {} /* the back end has seen to it */
+static void do_interrupt(UNUSED struct vcpu *v) { irq_window(); }
+static void do_rdmsr(struct vcpu *v) { do_msr(v, false); }
+static void do_wrmsr(struct vcpu *v) { do_msr(v, true); }
+/* Memory is coherent: there is nothing to write back for. */
+static void do_cache(struct vcpu *v) { (void)!vcpu_skip(v); }
+static void do_shutdown(struct vcpu *v) { end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault"); }
+
+/* CPUID and a hypercall, quick ones but for their length. */
+static void do_usual(struct vcpu *v)
 {
-    switch (v->exit.kind) {
-    case ABI_EXIT_INTERRUPT:
-    case ABI_EXIT_NMI:
-        irq_window();
-        return;
-    case ABI_EXIT_WINDOW:
-    case ABI_EXIT_CR: /* the back end has seen to it */
-        return;
-    case ABI_EXIT_HLT:
-        do_hlt(v);
-        return;
-    case ABI_EXIT_CPUID:
-    case ABI_EXIT_HYPERCALL:
-        if (vcpu_skip(v))
-            (void)vcpu_exit_quickly(v);
-        return;
-    case ABI_EXIT_RDMSR:
-        do_msr(v, false);
-        return;
-    case ABI_EXIT_WRMSR:
-        do_msr(v, true);
-        return;
-    case ABI_EXIT_MMIO:
-        do_mmio(v);
-        return;
-    case ABI_EXIT_XSETBV:
-        do_xsetbv(v);
-        return;
-    case ABI_EXIT_CR8:
-        do_cr8(v);
-        return;
-    case ABI_EXIT_TASK_SWITCH:
-        do_task_switch(v);
-        return;
-    case ABI_EXIT_PAUSE:
-        if (vcpu_skip(v))
-            thread_yield();
-        return;
-    case ABI_EXIT_EXCEPTION:
-        vcpu_inject_exception(v, v->exit.u.exception.vector,
-                              v->exit.u.exception.vector == VECTOR_GP || v->exit.u.exception.vector == VECTOR_AC, 0);
-        return;
-    case ABI_EXIT_SHUTDOWN:
-        end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault");
-        return;
-    case ABI_EXIT_CACHE: /* memory is coherent: there is nothing to write back for */
-        (void)!vcpu_skip(v);
-        return;
-    case ABI_EXIT_REFUSED: /* the device world says why; the guest ends, whatever it answers */
-        v->page->upcall.u.refused.count = v->exit.u.fields;
-        (void)!vcpu_upcall(v, ABI_UPCALL_REFUSED);
-        __attribute__((fallthrough));
-    default:
-        end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses");
-    }
+    if (vcpu_skip(v))
+        (void)vcpu_exit_quickly(v);
 }
+
+static void do_pause(struct vcpu *v)
+{
+    if (vcpu_skip(v))
+        thread_yield();
+}
+
+static void do_exception(struct vcpu *v)
+{
+    uint8_t vector = v->exit.u.exception.vector;
+    vcpu_inject_exception(v, vector, vector == VECTOR_GP || vector == VECTOR_AC, 0);
+}
+
+static void do_other(struct vcpu *v) { end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses"); }
+
+/* The device world says why; the guest ends, whatever it answers. */
+static void do_refused(struct vcpu *v)
+{
+    v->page->upcall.u.refused.count = v->exit.u.fields;
+    (void)!vcpu_upcall(v, ABI_UPCALL_REFUSED);
+    do_other(v);
+}
+
+static void (*const handlers[ABI_EXITS])(struct vcpu *) = {
+    [ABI_EXIT_INTERRUPT] = do_interrupt,
+    [ABI_EXIT_NMI] = do_interrupt,
+    [ABI_EXIT_WINDOW] = do_nothing,
+    [ABI_EXIT_CR] = do_nothing,
+    [ABI_EXIT_HLT] = do_hlt,
+    [ABI_EXIT_CPUID] = do_usual,
+    [ABI_EXIT_HYPERCALL] = do_usual,
+    [ABI_EXIT_RDMSR] = do_rdmsr,
+    [ABI_EXIT_WRMSR] = do_wrmsr,
+    [ABI_EXIT_IO] = vcpu_do_io,
+    [ABI_EXIT_MMIO] = do_mmio,
+    [ABI_EXIT_XSETBV] = do_xsetbv,
+    [ABI_EXIT_CR8] = do_cr8,
+    [ABI_EXIT_TASK_SWITCH] = do_task_switch,
+    [ABI_EXIT_PAUSE] = do_pause,
+    [ABI_EXIT_EXCEPTION] = do_exception,
+    [ABI_EXIT_SHUTDOWN] = do_shutdown,
+    [ABI_EXIT_CACHE] = do_cache,
+    [ABI_EXIT_REFUSED] = do_refused,
+    [ABI_EXIT_OTHER] = do_other,
+};
 
 void vcpu_exit(struct vcpu *v)
 {
@@ -325,8 +306,5 @@ void vcpu_exit(struct vcpu *v)
         return;
     }
     follow_cr8(v);
-    if (v->exit.kind == ABI_EXIT_IO)
-        do_io(v);
-    else
-        handle(v);
+    handlers[v->exit.kind](v);
 }

@@ -107,9 +107,8 @@ static void serial_irq(void)
         console_input_ready();
 }
 
-static void control_main(void *arg)
+static void control_main(UNUSED void *arg)
 {
-    (void)arg;
     uint64_t stack = WORLD_STACKS_BASE + WORLD_STACK_STRIDE;
     user_enter(WORLD_IMAGE_BASE, stack - 8, ABI_SLOT_WORKER);
     panic("control has left");

@@ -38,12 +38,10 @@ struct percpu {
     bool resched; /* somebody has a better claim to this CPU than the current thread */
 };
 
-static inline struct percpu *this_cpu(void)
-{
-    struct percpu *p;
-    __asm__ volatile("mov %%gs:0, %0" : "=r"(p));
-    return p;
-}
+/* Each access is one instruction. The address is an offset in GS, 0 by linker.ld: who needs one that is good without
+ * GS takes `self`. */
+extern __seg_gs struct percpu percpu_in_gs;
+static inline __seg_gs struct percpu *this_cpu(void) { return &percpu_in_gs; }
 
 static inline struct thread *current_thread(void) { return this_cpu()->current; }
 

@@ -151,7 +151,7 @@ void schedule_begin(void) { finish_switch(switched_from[this_cpu()->index]); }
 
 void schedule(bool runnable)
 {
-    struct percpu *cpu = this_cpu();
+    struct percpu *cpu = this_cpu()->self;
     struct schedule *s = cpu->schedule;
     struct thread *before = cpu->current;
     uint64_t now = tsc_now();

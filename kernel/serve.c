@@ -8,32 +8,15 @@
 #include "kernel/vcpu.h"
 #include "lib/string.h"
 
-static bool serve_TEARDOWN(struct vcpu *v, uint8_t vector)
-{
-    (void)v;
-    (void)vector;
-    return false;
-}
+static bool serve_TEARDOWN(UNUSED struct vcpu *v, UNUSED uint8_t vector) { return false; }
 
-/* Taking it was all: word_take. */
-static bool serve_PAUSE(struct vcpu *v, uint8_t vector)
-{
-    (void)v;
-    (void)vector;
-    return true;
-}
-
-static bool serve_RESUME(struct vcpu *v, uint8_t vector)
-{
-    (void)v;
-    (void)vector;
-    return true;
-}
+/* Taking them was all: word_take(). */
+static bool serve_PAUSE(UNUSED struct vcpu *v, UNUSED uint8_t vector) { return true; }
+static bool serve_RESUME(UNUSED struct vcpu *v, UNUSED uint8_t vector) { return true; }
 
 /* SDM Vol. 3, 11.4.7.3 and 9.4.4: every CPU but the BSP waits for a SIPI; the BSP starts at the reset vector. */
-static bool serve_INIT(struct vcpu *v, uint8_t vector)
+static bool serve_INIT(struct vcpu *v, UNUSED uint8_t vector)
 {
-    (void)vector;
     if (vcpu_has_lapic(v))
         lapic_init_signal(v->lapic);
     vcpu_reset(v, true);
@@ -56,39 +39,34 @@ static bool serve_SIPI(struct vcpu *v, uint8_t vector)
     return true;
 }
 
-static bool serve_APIC(struct vcpu *v, uint8_t vector)
+static bool serve_APIC(struct vcpu *v, UNUSED uint8_t vector)
 {
-    (void)vector;
     inhibit_apply(v);
     return true;
 }
 
-static bool serve_TIMER(struct vcpu *v, uint8_t vector)
+static bool serve_TIMER(struct vcpu *v, UNUSED uint8_t vector)
 {
-    (void)vector;
     if (vcpu_has_lapic(v))
         lapic_timer_expire(v->lapic, tsc_now() + v->vm->tsc_offset);
     return true;
 }
 
-static bool serve_NMI(struct vcpu *v, uint8_t vector)
+static bool serve_NMI(struct vcpu *v, UNUSED uint8_t vector)
 {
-    (void)vector;
     v->nmi_pending = v->windows = true;
     return true;
 }
 
-static bool serve_EVENT(struct vcpu *v, uint8_t vector)
+static bool serve_EVENT(struct vcpu *v, UNUSED uint8_t vector)
 {
-    (void)vector;
     if (vcpu_has_lapic(v))
         lapic_drain(v->lapic);
     return true;
 }
 
-static bool serve_CLOCK(struct vcpu *v, uint8_t vector)
+static bool serve_CLOCK(struct vcpu *v, UNUSED uint8_t vector)
 {
-    (void)vector;
     pvclock_write(v);
     return true;
 }

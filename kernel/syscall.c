@@ -119,12 +119,11 @@ static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint6
     }
 }
 
-int64_t syscall_dispatch(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t number)
+int64_t syscall_dispatch(uint64_t a, uint64_t b, uint64_t c, UNUSED uint64_t d, uint64_t number)
 {
     static_assert((int)SYS_REPLY == (int)OK, "syscall_entry knows");
     struct thread *t = current_thread();
     struct abi_page *page = t->world->pages[t->slot];
-    (void)d;
     int64_t result;
     if (number >= SYS_COUNT)
         result = E_NOSYS;

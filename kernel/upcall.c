@@ -37,7 +37,7 @@ __attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_k
     return OK;
 }
 
-int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind)
+static inline __attribute__((always_inline)) int enter_world(struct vcpu *v, enum abi_upcall_kind kind)
 {
     struct thread *t = v->thread;
     if (atomic_load(&v->vm->ending)) /* whoever pokes a thread does so once, and this one may have slept since */
@@ -48,6 +48,34 @@ int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind)
         return E_INTR;
     uint32_t flags = v->page->reply.flags;
     return flags ? carry_out(v, kind, flags) : OK;
+}
+
+int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind) { return enter_world(v, kind); }
+
+void vcpu_do_io(struct vcpu *v)
+{
+    static const uint32_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
+    const struct exit *e = &v->exit;
+    struct abi_page *page = v->page;
+    uint64_t *rax = &v->gpr[ABI_RAX];
+    if (e->u.io.string) {
+        memset(&page->upcall.u, 0, sizeof page->upcall.u);
+        (void)!vcpu_upcall(v, ABI_UPCALL_EMULATE);
+        return;
+    }
+    page->upcall.u.io.access = e->u.io.access;
+    page->upcall.u.io.value = (uint32_t)*rax & masks[e->u.io.access.size];
+    if (enter_world(v, ABI_UPCALL_IO))
+        return;
+    uint32_t value = page->reply.value;
+    if (!vcpu_skip(v) || e->u.io.access.write)
+        return;
+    if (e->u.io.access.size == 1)
+        *(uint8_t *)rax = (uint8_t)value;
+    else if (e->u.io.access.size == 2)
+        *(uint16_t *)rax = (uint16_t)value;
+    else
+        *rax = value; /* the upper half, too */
 }
 
 bool vcpu_skip_slowly(struct vcpu *v)

@@ -135,6 +135,8 @@ static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind ki
         backend->get_regs(v, &v->page->regs);
     return vcpu_enter_world(v, kind);
 }
+/* An IO exit: by the device world. */
+void vcpu_do_io(struct vcpu *v);
 /* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
 bool vcpu_skip_slowly(struct vcpu *v) MUST_CHECK;
 static inline MUST_CHECK bool vcpu_skip(struct vcpu *v) { return v->quick == QUICK_SKIP || vcpu_skip_slowly(v); }

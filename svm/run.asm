@@ -6,14 +6,20 @@ section .text
 global svm_run
 extern svm_exited
 extern svm_step_intercepts
+extern svm_caps
 
 ; The frame: svm_run's arguments.
-%define VMCB_PA    0
-%define GPR        8
-%define HOST_STATE 16
-%define VCPU       24
-%define VMCB       32
-%define NRIP       40
+%define VCPU       0
+%define VMCB       8
+%define VMCB_PA    16
+%define HOST_STATE 24
+%define FRAME_SIZE 40
+
+; struct vcpu, struct svm_caps
+%define GPR        56
+%define GPR_RSI    GPR + 48
+%define GPR_RDI    GPR + 56
+%define NRIP       4
 
 ; In the VMCB: svm/vmcb.h.
 %define INTERCEPTS        0x08 ; exceptions and intercept1
@@ -40,8 +46,6 @@ extern svm_step_intercepts
 svm_run:
     PUSH_KEPT
     sub rsp, 8                  ; for the alignment of a call
-    push r9
-    push r8
     push rcx
     push rdx
     push rsi
@@ -49,22 +53,22 @@ svm_run:
     clgi                        ; all that follows, to the last exit: svm_exited() is short
     sti                         ; a pending interrupt of the host ends the guest at once, and stays pending
 .again:
-    mov rsi, [rsp + GPR]
+    mov rsi, [rsp + VCPU]
     mov rax, [rsp + VMCB_PA]
     vmload
-    LOAD_GPRS rsi
-    mov rdi, [rsi + 56]
-    mov rsi, [rsi + 48]
+    LOAD_GPRS rsi + GPR
+    mov rdi, [rsi + GPR_RDI]
+    mov rsi, [rsi + GPR_RSI]
     vmrun
     vmsave
-    cmp byte [rsp + NRIP], 0
+    cmp byte [svm_caps + NRIP], 0
     je .count
 .exited:
     push rsi
-    mov rsi, [rsp + 8 + GPR]
-    STORE_GPRS rsi
-    pop qword [rsi + 48]
-    mov [rsi + 56], rdi
+    mov rsi, [rsp + 8 + VCPU]
+    STORE_GPRS rsi + GPR
+    pop qword [rsi + GPR_RSI]
+    mov [rsi + GPR_RDI], rdi
     CLEAR_GPRS
     xor ecx, ecx
     xor r11d, r11d
@@ -78,7 +82,7 @@ svm_run:
     jnz .again
     cli
     stgi
-    add rsp, 56
+    add rsp, FRAME_SIZE
     POP_KEPT
     ret
 

@@ -170,6 +170,7 @@ static __attribute__((noinline)) bool leave(struct vcpu *v, const struct vmcb *c
 {
     v->quick = quick;
     v->gpr[ABI_RAX] = c->rax;
+    v->gpr[ABI_RSP] = c->rsp;
     v->exit_rip = c->rip;
     v->cr8 = svm_cr8(c);
     if (quick == QUICK_NOT)
@@ -219,7 +220,7 @@ static __attribute__((noinline)) void run_step(struct vcpu *v, const struct svm_
 {
     struct svm_step step;
     svm_step_begin(v, &step);
-    svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, s->vmcb, svm_caps.nrip);
+    svm_run(v, s->vmcb, s->vmcb_pa, cpu->host_state);
     svm_step_end(v, &step);
 }
 
@@ -239,8 +240,7 @@ static void run(struct vcpu *v)
     if (s->step)
         run_step(v, s, cpu);
     else
-        svm_run(s->vmcb_pa, v->gpr, cpu->host_state, v, c, svm_caps.nrip);
-    v->gpr[ABI_RSP] = c->rsp;
+        svm_run(v, c, s->vmcb_pa, cpu->host_state);
 }
 
 static uint64_t get_rip(struct vcpu *v) { return svm_of(v)->vmcb->rip; }

@@ -87,10 +87,10 @@ int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
 uint64_t svm_get_efer(struct vcpu *v);
 void svm_set_efer(struct vcpu *v, uint64_t efer);
-/* svm/run.asm: into the guest, again and again until svm_exited(v, vmcb) is false. gpr is v->gpr; the addresses of the
- * VMCB and of host_state are physical. nrip: the CPU tells next_rip; if not, the exits of CPUID, HLT, RDMSR and WRMSR
- * have it all the same. */
-void svm_run(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_state, struct vcpu *v, struct vmcb *vmcb, bool nrip);
+/* svm/run.asm: into the guest, again and again until svm_exited(v, vmcb) is false. The addresses of the VMCB and of
+ * host_state are physical. Exits of CPUID, HLT, RDMSR and WRMSR have next_rip, even if the CPU does not tell it. */
+void svm_run(struct vcpu *v, struct vmcb *vmcb, uint64_t vmcb_pa, uint64_t host_state);
+static_assert(offsetof(struct vcpu, gpr) == 56 && offsetof(struct svm_caps, nrip) == 4, "svm/run.asm knows");
 extern const uint64_t svm_step_intercepts;
 /* After each exit: enter again at once? */
 bool svm_exited(struct vcpu *v, struct vmcb *vmcb);

@@ -80,8 +80,8 @@ static int cpu_enable(void)
     for (unsigned i = 0; i < SWITCHED; i++)
         c->host_msrs[i] = (struct msr_entry){.msr = switched[i], .value = rdmsr(switched[i])};
     asid_pool_init(&c->vpids, VPIDS);
-    c->gdtr.limit = sizeof this_cpu()->gdt - 1;
-    c->gdtr.base = (uint64_t)this_cpu()->gdt;
+    c->gdtr.limit = sizeof this_cpu()->self->gdt - 1;
+    c->gdtr.base = (uint64_t)this_cpu()->self->gdt;
     vmx_set_longest_entry(c);
     c->vmxon_region = region;
     this_cpu()->backend = c;
@@ -91,7 +91,7 @@ static int cpu_enable(void)
 /* What of root the CPU has to find again after an exit. */
 static void write_host_state(void)
 {
-    struct percpu *p = this_cpu();
+    struct percpu *p = this_cpu()->self;
     writen(HOST_CR0, read_cr0());
     writen(HOST_CR3, read_cr3());
     writen(HOST_CR4, read_cr4());
