@@ -46,14 +46,11 @@ void bus_init(void)
     port_regions[0] = &nobody;
 }
 
-static inline uint8_t *port_entry(uint16_t port)
-{
-    return &port_table[(size_t)page_of[port / PAGE_PORTS] + port % PAGE_PORTS];
-}
+static inline uint8_t *port_entry(size_t port) { return &port_table[page_of[port / PAGE_PORTS] + port % PAGE_PORTS]; }
 
 static const struct bus_region *find_port(uint64_t port)
 {
-    return port <= UINT16_MAX ? port_regions[*port_entry((uint16_t)port)] : &nobody;
+    return port <= UINT16_MAX ? port_regions[*port_entry(port)] : &nobody;
 }
 
 bool bus_add_ports(const struct bus_region *region)
@@ -68,7 +65,7 @@ bool bus_add_ports(const struct bus_region *region)
         else if (!page_of[port / PAGE_PORTS])
             page_of[port / PAGE_PORTS] = (uint16_t)(page_count++ * PAGE_PORTS);
     for (uint64_t port = region->base; port < end; port++)
-        *port_entry((uint16_t)port) = (uint8_t)port_count;
+        *port_entry(port) = (uint8_t)port_count;
     port_regions[port_count++] = region;
     return true;
 }

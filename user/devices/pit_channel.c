@@ -136,23 +136,23 @@ static uint32_t running_count(struct pit_channel *channel, uint64_t now)
     return count + modulus(channel) - (uint32_t)(clocks % modulus(channel));
 }
 
-static uint16_t to_bcd(uint32_t value)
+static uint32_t to_bcd(uint32_t value)
 {
     value %= 10000;
-    return (uint16_t)(value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10);
+    return value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10;
 }
 
-/* A count as it reads: binary or BCD, 16 bits. */
-static uint16_t as_read(const struct pit_channel *channel, uint32_t count)
+/* A count as it reads: binary or BCD, in the low 16 bits. */
+static uint32_t as_read(const struct pit_channel *channel, uint32_t count)
 {
-    return channel->bcd ? to_bcd(count) : (uint16_t)count;
+    return channel->bcd ? to_bcd(count) : count;
 }
 
 void pit_channel_latch_count(struct pit_channel *channel, uint64_t now)
 {
     if (channel->latched)
         return;
-    channel->latch = as_read(channel, channel->running ? running_count(channel, now) : channel->count);
+    channel->latch = (uint16_t)as_read(channel, channel->running ? running_count(channel, now) : channel->count);
     channel->latched = channel->access == ACCESS_BOTH ? 2 : 1;
 }
 
@@ -168,7 +168,7 @@ void pit_channel_latch_status(struct pit_channel *channel, uint64_t now)
                   channel->access << 4 | channel->mode << 1 | channel->bcd);
 }
 
-static uint32_t byte_of(uint16_t value, bool high) { return high ? value >> 8 : (uint8_t)value; }
+static uint32_t byte_of(uint32_t value, bool high) { return (high ? value >> 8 : value) & 0xff; }
 
 __attribute__((noinline)) static uint32_t read_counter(struct pit_channel *channel, bool high)
 {
@@ -211,6 +211,7 @@ void pit_channel_set_gate(struct pit_channel *channel, uint64_t now, bool gate)
         begin(channel, now);
     } else if (periodic(channel)) {
         channel->running = false;
+        channel->next_at = CLOCK_NEVER;
     }
 }
 

@@ -171,13 +171,13 @@ static void uart_fire(uint64_t now)
 }
 
 /* After a read that took away what was a cause of the interrupt: the line falls before another cause comes. */
-__attribute__((noinline)) static uint8_t caused_less(uint8_t value)
+__attribute__((noinline)) static uint32_t caused_less(uint32_t value)
 {
     update_line();
     return value;
 }
 
-__attribute__((noinline)) static uint8_t read_data(void)
+__attribute__((noinline)) static uint32_t read_data(void)
 {
     uint8_t byte = uart.rx[uart.rx_first];
 
@@ -255,7 +255,7 @@ static void write_mcr(uint8_t value)
     set_lines(lines);
 }
 
-static uint8_t read_lsr(void)
+static uint32_t read_lsr(void)
 {
     uint8_t value = uart.errors;
 
@@ -269,7 +269,7 @@ static uint8_t read_lsr(void)
     return caused_less(value);
 }
 
-__attribute__((noinline)) static uint8_t read_iir(void)
+__attribute__((noinline)) static uint32_t read_iir(void)
 {
     uint8_t cause = identify(), value = cause | (fifo() ? IIR_FIFO : 0);
 
@@ -279,7 +279,7 @@ __attribute__((noinline)) static uint8_t read_iir(void)
     return caused_less(value);
 }
 
-static uint8_t read_msr(void)
+static uint32_t read_msr(void)
 {
     uint8_t value = uart.lines | uart.deltas;
 
@@ -289,7 +289,7 @@ static uint8_t read_msr(void)
     return caused_less(value);
 }
 
-static inline uint8_t read_register(uint32_t offset)
+__attribute__((noinline)) static uint32_t read_register(uint32_t offset)
 {
     switch (offset) {
     case UART_DATA:
