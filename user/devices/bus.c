@@ -126,9 +126,10 @@ static unsigned piece(const struct bus_region *region, uint64_t address, unsigne
     return n;
 }
 
-static uint64_t ones(unsigned bytes) { return bytes >= 8 ? UINT64_MAX : BIT(8 * bytes) - 1; }
+/* bytes is 1..8. */
+static uint64_t ones(unsigned bytes) { return UINT64_MAX >> (64 - 8 * bytes); }
 
-__attribute__((noinline)) static uint64_t read_pieces(find_fn *find, uint64_t address, unsigned bytes)
+__attribute__((noinline)) static uint64_t read_pieces(uint64_t address, unsigned bytes, find_fn *find)
 {
     uint64_t value = 0;
 
@@ -141,7 +142,7 @@ __attribute__((noinline)) static uint64_t read_pieces(find_fn *find, uint64_t ad
     return value;
 }
 
-__attribute__((noinline)) static void write_pieces(find_fn *find, uint64_t address, unsigned bytes, uint64_t value)
+__attribute__((noinline)) static void write_pieces(uint64_t address, unsigned bytes, uint64_t value, find_fn *find)
 {
     for (unsigned done = 0, n; done < bytes; done += n) {
         const struct bus_region *region = find(address + done);
@@ -151,45 +152,58 @@ __attribute__((noinline)) static void write_pieces(find_fn *find, uint64_t addre
     }
 }
 
-/* Most accesses are to one byte; the others are looked at out of its way. */
+/* Inline: for memory that is what an access costs. */
+static inline __attribute__((always_inline)) uint64_t read_any(uint64_t address, unsigned bytes, find_fn *find)
+{
+    const struct bus_region *region = find(address);
+
+    if (!is_whole(region, address, bytes))
+        return read_pieces(address, bytes, find);
+    return region->read((uint32_t)(address - region->base), bytes) & ones(bytes);
+}
+
+static inline __attribute__((always_inline)) void write_any(uint64_t address, unsigned bytes, uint64_t value,
+                                                            find_fn *find)
+{
+    const struct bus_region *region = find(address);
+
+    if (!is_whole(region, address, bytes))
+        write_pieces(address, bytes, value, find);
+    else
+        region->write((uint32_t)(address - region->base), bytes, (uint32_t)(value & ones(bytes)));
+}
+
+__attribute__((noinline)) static uint32_t read_wide(uint16_t port, unsigned bytes)
+{
+    return (uint32_t)read_any(port, bytes, find_port);
+}
+
+__attribute__((noinline)) static void write_wide(uint16_t port, unsigned bytes, uint32_t value)
+{
+    write_any(port, bytes, value, find_port);
+}
+
+/* Most accesses to ports are to one byte; the others keep out of its way. */
 uint32_t bus_port_read(uint16_t port, unsigned bytes)
 {
     const struct bus_region *region = port_regions[*port_entry(port)];
 
-    if (__builtin_expect(bytes == 1, true))
-        return region->read(port - (uint32_t)region->base, 1);
-    if (!is_whole(region, port, bytes))
-        return (uint32_t)read_pieces(find_port, port, bytes);
-    return region->read(port - (uint32_t)region->base, bytes);
+    return bytes == 1 ? region->read(port - (uint32_t)region->base, bytes) : read_wide(port, bytes);
 }
 
 void bus_port_write(uint16_t port, unsigned bytes, uint32_t value)
 {
     const struct bus_region *region = port_regions[*port_entry(port)];
 
-    if (__builtin_expect(bytes == 1, true))
-        region->write(port - (uint32_t)region->base, 1, (uint8_t)value);
-    else if (!is_whole(region, port, bytes))
-        write_pieces(find_port, port, bytes, value);
+    if (bytes == 1)
+        region->write(port - (uint32_t)region->base, bytes, (uint8_t)value);
     else
-        region->write(port - (uint32_t)region->base, bytes, value & (uint32_t)ones(bytes));
+        write_wide(port, bytes, value);
 }
 
-uint64_t bus_memory_read(uint64_t address, unsigned bytes)
-{
-    const struct bus_region *region = find_memory(address);
-
-    if (!is_whole(region, address, bytes))
-        return read_pieces(find_memory, address, bytes);
-    return region->read((uint32_t)(address - region->base), bytes) & ones(bytes);
-}
+uint64_t bus_memory_read(uint64_t address, unsigned bytes) { return read_any(address, bytes, find_memory); }
 
 void bus_memory_write(uint64_t address, unsigned bytes, uint64_t value)
 {
-    const struct bus_region *region = find_memory(address);
-
-    if (!is_whole(region, address, bytes))
-        write_pieces(find_memory, address, bytes, value);
-    else
-        region->write((uint32_t)(address - region->base), bytes, (uint32_t)(value & ones(bytes)));
+    write_any(address, bytes, value, find_memory);
 }
