@@ -77,7 +77,7 @@ void lock_release_contended(struct lock *lock)
     slot = slot_next(lock->impatient, after);
     if (slot >= 0 && slot_clear(lock->waiters, (unsigned)slot)) {
         lock->last = (unsigned)slot;
-        /* Counting down may have led to LOCK_HELD, with which the new owner would pass over those who wait. */
+        /* The new owner has to look at who waits, whatever the count says. */
         __atomic_store_n(&lock->word, LOCK_CONTENDED, __ATOMIC_RELAXED);
         __atomic_store_n(&lock->granted, (uint32_t)slot + 1, __ATOMIC_RELEASE);
         env_unpark((unsigned)slot);
