@@ -127,7 +127,7 @@ static unsigned piece(const struct bus_region *region, uint64_t address, unsigne
 }
 
 /* bytes is 1..8. */
-static uint64_t ones(unsigned bytes) { return UINT64_MAX >> (64 - 8 * bytes); }
+static uint64_t ones(unsigned bytes) { return UINT64_MAX >> (64 - 8 * bytes) % 64; }
 
 __attribute__((noinline)) static uint64_t read_pieces(uint64_t address, unsigned bytes, find_fn *find)
 {
