@@ -45,7 +45,7 @@ void env_unpark(unsigned slot)
     pthread_mutex_unlock(&parks[slot].mutex);
 }
 
-static struct lock lock;
+static struct lock lock = LOCK_INIT;
 static unsigned long inside, counter, per_thread;
 static atomic_ulong rounds[THREADS];
 static atomic_bool stop;
@@ -58,7 +58,7 @@ static void setup(void)
         pthread_cond_init(&parks[i].cond, NULL);
         parks[i].permit = parks[i].sleeping = false;
     }
-    lock = (struct lock){0};
+    lock = (struct lock)LOCK_INIT;
     inside = counter = 0;
     parked = unparked = 0;
     stop = false;
@@ -120,7 +120,7 @@ TEST(exclusion_and_no_lost_wake_up)
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     CHECK_EQ(counter, THREADS * per_thread);
-    CHECK_EQ(lock.word, 0);
+    CHECK_EQ(lock.word, LOCK_FREE);
     for (unsigned i = 0; i < ARRAY_SIZE(lock.waiters); i++)
         CHECK_EQ(lock.waiters[i] | lock.impatient[i], 0);
 }
@@ -139,11 +139,11 @@ TEST(nobody_starves)
     stop = true;
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    CHECK_EQ(lock.word, 0);
+    CHECK_EQ(lock.word, LOCK_FREE);
 }
 
 /* Deterministic: waiters that lost twice are handed the lock in turn, past whoever would barge in. */
-static struct lock order_lock;
+static struct lock order_lock = LOCK_INIT;
 static unsigned order[4];
 static atomic_uint order_count;
 

@@ -214,6 +214,26 @@ TEST(gate_of_channel_2)
     CHECK_EQ(inb(0x61) & 0x2f, 0x2e);
 }
 
+/* The gate stops a rate, and the count that waits for the end of its period: both go on with the gate's rising edge. */
+TEST(gate_stops_a_rate_whose_new_count_waits)
+{
+    setup();
+    outb(0x61, 1);
+    program(2, 2, 10000);
+    run_clocks(100);
+    outb(0x42, 100);
+    outb(0x42, 0);
+    outb(0x61, 0);
+    for (unsigned i = 0; i < 300; i++) {
+        run_clocks(97);
+        CHECK_EQ(inb(0x61) & 0x20, 0x20);
+    }
+    CHECK_EQ(latched(2), latched(2));
+    outb(0x61, 1);
+    run_clocks(30);
+    check_near(latched(2), 70);
+}
+
 TEST(new_count_of_a_running_rate_waits_for_the_period)
 {
     setup();

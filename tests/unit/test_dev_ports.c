@@ -189,7 +189,7 @@ TEST(ways_to_reset)
 static uint32_t config_read(uint32_t address, unsigned bytes)
 {
     bus_port_write(0xcf8, 4, 0x80000000 | (address & ~3u));
-    return bus_port_read((uint16_t)(0xcfc + (address & 3)), bytes);
+    return bus_port_read((uint16_t)(0xcfc + (address & 3)), bytes) & UINT32_MAX >> (32 - 8 * bytes);
 }
 
 TEST(pci_configuration)

@@ -257,6 +257,39 @@ TEST(interrupt_priorities)
     CHECK_EQ(inb(COM(2)), 0xc1);
 }
 
+/* Datasheet, Table 4, "interrupt reset control": the read that takes a cause away, and no write after it. */
+TEST(a_read_that_takes_the_cause_lets_the_line_fall)
+{
+    setup();
+    outb(COM(1), 0x02);
+    CHECK(irq_lines[PLATFORM_IRQ_COM1]);
+    CHECK_EQ(inb(COM(2)), 0xc2);
+    CHECK(!irq_lines[PLATFORM_IRQ_COM1]);
+
+    outb(COM(1), 0x00);
+    outb(COM(4), 0x10); /* loopback: the modem's lines fall; and with the 17th byte an overrun */
+    for (unsigned i = 0; i < 17; i++)
+        outb(COM(0), (uint8_t)i);
+    outb(COM(4), 0x0b);
+    outb(COM(1), 0x08);
+    CHECK(irq_lines[PLATFORM_IRQ_COM1]);
+    CHECK_EQ(inb(COM(6)) & 0x0f, 0x0b);
+    CHECK(!irq_lines[PLATFORM_IRQ_COM1]);
+
+    outb(COM(1), 0x04);
+    CHECK(irq_lines[PLATFORM_IRQ_COM1]);
+    CHECK_EQ(inb(COM(5)), 0x63);
+    CHECK(!irq_lines[PLATFORM_IRQ_COM1]);
+
+    outb(COM(2), 0xc1); /* 14 of 16 */
+    outb(COM(1), 0x01);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(irq_lines[PLATFORM_IRQ_COM1]);
+        CHECK_EQ(inb(COM(0)), i);
+    }
+    CHECK(!irq_lines[PLATFORM_IRQ_COM1]);
+}
+
 TEST(modem_lines)
 {
     setup();

@@ -8,29 +8,49 @@ static unsigned memory_count;
 
 /*
  * Ports have a table of two levels, for each access of the guest looks here: of the 256 pages of 256 ports, few have
- * devices, and all others share page 0, which stays empty. Entries are region numbers; number 0 is nobody.
+ * devices, and all others share the first part of the table, which stays empty. Entries are region numbers; number 0 is
+ * nobody.
  */
 #define PORT_PAGES 8
-static uint8_t page_of[256];
-static uint8_t port_pages[PORT_PAGES][256];
+#define PAGE_PORTS 256
+static uint16_t page_of[256]; /* where in port_table the page's ports begin */
+static uint8_t port_table[PORT_PAGES * PAGE_PORTS];
 static const struct bus_region *port_regions[1 + BUS_MAX_REGIONS];
 static unsigned page_count, port_count;
 
 bool bus_due;
+
+static uint32_t nobody_read(uint32_t offset, unsigned bytes)
+{
+    (void)offset;
+    (void)bytes;
+    return UINT32_MAX;
+}
+
+static void nobody_write(uint32_t offset, unsigned bytes, uint32_t value)
+{
+    (void)offset;
+    (void)bytes;
+    (void)value;
+}
+
+/* Where no device is. Bytes one by one, as the next may be a device's. */
+static const struct bus_region nobody = {.width = 1, .read = nobody_read, .write = nobody_write};
 
 void bus_init(void)
 {
     memory_count = 0;
     page_count = port_count = 1;
     memset(page_of, 0, sizeof(page_of));
-    memset(port_pages, 0, sizeof(port_pages));
+    memset(port_table, 0, sizeof(port_table));
+    port_regions[0] = &nobody;
 }
+
+static inline uint8_t *port_entry(size_t port) { return &port_table[page_of[port / PAGE_PORTS] + port % PAGE_PORTS]; }
 
 static const struct bus_region *find_port(uint64_t port)
 {
-    if (port > UINT16_MAX)
-        return NULL;
-    return port_regions[port_pages[page_of[port / 256]][port % 256]];
+    return port <= UINT16_MAX ? port_regions[*port_entry(port)] : &nobody;
 }
 
 bool bus_add_ports(const struct bus_region *region)
@@ -40,12 +60,12 @@ bool bus_add_ports(const struct bus_region *region)
     if (port_count == ARRAY_SIZE(port_regions) || end > UINT16_MAX + 1ull)
         return false;
     for (uint64_t port = region->base; port < end; port++)
-        if (find_port(port) || (!page_of[port / 256] && page_count == PORT_PAGES))
+        if (find_port(port) != &nobody || (!page_of[port / PAGE_PORTS] && page_count == PORT_PAGES))
             return false;
-        else if (!page_of[port / 256])
-            page_of[port / 256] = (uint8_t)page_count++;
+        else if (!page_of[port / PAGE_PORTS])
+            page_of[port / PAGE_PORTS] = (uint16_t)(page_count++ * PAGE_PORTS);
     for (uint64_t port = region->base; port < end; port++)
-        port_pages[page_of[port / 256]][port % 256] = (uint8_t)port_count;
+        *port_entry(port) = (uint8_t)port_count;
     port_regions[port_count++] = region;
     return true;
 }
@@ -84,7 +104,7 @@ static const struct bus_region *find_memory(uint64_t address)
         else
             return region;
     }
-    return NULL;
+    return &nobody;
 }
 
 typedef const struct bus_region *find_fn(uint64_t address);
@@ -99,79 +119,91 @@ static inline bool is_whole(const struct bus_region *region, uint64_t address, u
 /* How many bytes of an access go in one piece: a power of two, aligned, no wider than the device. */
 static unsigned piece(const struct bus_region *region, uint64_t address, unsigned bytes)
 {
-    unsigned n = region ? region->width : 1;
+    unsigned n = region->width;
 
     while (n > 1 && (n > bytes || !is_whole(region, address, n)))
         n /= 2;
     return n;
 }
 
-static uint64_t ones(unsigned bytes) { return bytes >= 8 ? UINT64_MAX : BIT(8 * bytes) - 1; }
+/* bytes is 1..8. */
+static uint64_t ones(unsigned bytes) { return UINT64_MAX >> (64 - 8 * bytes) % 64; }
 
-__attribute__((noinline)) static uint64_t read_pieces(find_fn *find, uint64_t address, unsigned bytes)
+__attribute__((noinline)) static uint64_t read_pieces(uint64_t address, unsigned bytes, find_fn *find)
 {
     uint64_t value = 0;
 
     for (unsigned done = 0, n; done < bytes; done += n) {
         const struct bus_region *region = find(address + done);
-        uint64_t part = UINT64_MAX;
 
         n = piece(region, address + done, bytes - done);
-        if (region)
-            part = region->read((uint32_t)(address + done - region->base), n);
-        value |= (part & ones(n)) << 8 * done;
+        value |= (region->read((uint32_t)(address + done - region->base), n) & ones(n)) << 8 * done;
     }
     return value;
 }
 
-__attribute__((noinline)) static void write_pieces(find_fn *find, uint64_t address, unsigned bytes, uint64_t value)
+__attribute__((noinline)) static void write_pieces(uint64_t address, unsigned bytes, uint64_t value, find_fn *find)
 {
     for (unsigned done = 0, n; done < bytes; done += n) {
         const struct bus_region *region = find(address + done);
 
         n = piece(region, address + done, bytes - done);
-        if (region)
-            region->write((uint32_t)(address + done - region->base), n, (uint32_t)(value >> 8 * done & ones(n)));
+        region->write((uint32_t)(address + done - region->base), n, (uint32_t)(value >> 8 * done & ones(n)));
     }
 }
 
-/* bytes is 1..4. */
-static inline uint32_t port_ones(unsigned bytes) { return UINT32_MAX >> (32 - 8 * bytes); }
+/* Inline: for memory that is what an access costs. */
+static inline __attribute__((always_inline)) uint64_t read_any(uint64_t address, unsigned bytes, find_fn *find)
+{
+    const struct bus_region *region = find(address);
 
+    if (!is_whole(region, address, bytes))
+        return read_pieces(address, bytes, find);
+    return region->read((uint32_t)(address - region->base), bytes) & ones(bytes);
+}
+
+static inline __attribute__((always_inline)) void write_any(uint64_t address, unsigned bytes, uint64_t value,
+                                                            find_fn *find)
+{
+    const struct bus_region *region = find(address);
+
+    if (!is_whole(region, address, bytes))
+        write_pieces(address, bytes, value, find);
+    else
+        region->write((uint32_t)(address - region->base), bytes, (uint32_t)(value & ones(bytes)));
+}
+
+__attribute__((noinline)) static uint32_t read_wide(uint16_t port, unsigned bytes)
+{
+    return (uint32_t)read_any(port, bytes, find_port);
+}
+
+__attribute__((noinline)) static void write_wide(uint16_t port, unsigned bytes, uint32_t value)
+{
+    write_any(port, bytes, value, find_port);
+}
+
+/* Most accesses to ports are to one byte; the others keep out of its way. */
 uint32_t bus_port_read(uint16_t port, unsigned bytes)
 {
-    const struct bus_region *region = find_port(port);
+    const struct bus_region *region = port_regions[*port_entry(port)];
 
-    if (!region || !is_whole(region, port, bytes))
-        return (uint32_t)read_pieces(find_port, port, bytes);
-    return region->read((uint32_t)(port - region->base), bytes) & port_ones(bytes);
+    return bytes == 1 ? region->read(port - (uint32_t)region->base, bytes) : read_wide(port, bytes);
 }
 
 void bus_port_write(uint16_t port, unsigned bytes, uint32_t value)
 {
-    const struct bus_region *region = find_port(port);
+    const struct bus_region *region = port_regions[*port_entry(port)];
 
-    if (!region || !is_whole(region, port, bytes))
-        write_pieces(find_port, port, bytes, value);
+    if (bytes == 1)
+        region->write(port - (uint32_t)region->base, bytes, (uint8_t)value);
     else
-        region->write((uint32_t)(port - region->base), bytes, value & port_ones(bytes));
+        write_wide(port, bytes, value);
 }
 
-uint64_t bus_memory_read(uint64_t address, unsigned bytes)
-{
-    const struct bus_region *region = find_memory(address);
-
-    if (!region || !is_whole(region, address, bytes))
-        return read_pieces(find_memory, address, bytes);
-    return region->read((uint32_t)(address - region->base), bytes) & ones(bytes);
-}
+uint64_t bus_memory_read(uint64_t address, unsigned bytes) { return read_any(address, bytes, find_memory); }
 
 void bus_memory_write(uint64_t address, unsigned bytes, uint64_t value)
 {
-    const struct bus_region *region = find_memory(address);
-
-    if (!region || !is_whole(region, address, bytes))
-        write_pieces(find_memory, address, bytes, value);
-    else
-        region->write((uint32_t)(address - region->base), bytes, (uint32_t)(value & ones(bytes)));
+    write_any(address, bytes, value, find_memory);
 }

@@ -23,7 +23,7 @@ struct bus_region {
 #define BUS_MAX_REGIONS 32 /* of ports, and as many of memory */
 
 /*
- * An access may have left something to do outside the devices: a timer has moved, INTR has changed, control has to be
+ * An access may have left something to do outside the devices: a timer was set, INTR has changed, control has to be
  * woken. Whoever causes that sets it, machine_leave() clears it.
  */
 extern bool bus_due;
@@ -38,7 +38,10 @@ void bus_init(void);
 bool bus_add_ports(const struct bus_region *region);
 bool bus_add_memory(const struct bus_region *region);
 
-/* Accesses of the guest: bytes is 1..8 for memory, 1..4 for ports, with no alignment. Little-endian values. */
+/*
+ * Accesses of the guest: bytes is 1..8 for memory, 1..4 for ports, with no alignment. Little-endian values. What
+ * bus_port_read returns beyond `bytes` is for the caller to ignore; of the other three it is zero.
+ */
 uint32_t bus_port_read(uint16_t port, unsigned bytes);
 void bus_port_write(uint16_t port, unsigned bytes, uint32_t value);
 uint64_t bus_memory_read(uint64_t address, unsigned bytes);

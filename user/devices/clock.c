@@ -27,11 +27,12 @@ uint64_t clock_ticks(uint64_t units, uint64_t unit_hz)
 
 void clock_timer_set(struct clock_timer *timer, uint64_t deadline)
 {
-    bus_due = true;
-    if (deadline == CLOCK_NEVER)
-        timerq_remove(&timers, &timer->node);
-    else
+    if (deadline == CLOCK_NEVER) {
+        timerq_remove(&timers, &timer->node); /* nothing is due: a worker that wakes for it looks again */
+    } else {
         timerq_insert(&timers, &timer->node, deadline);
+        bus_due = true;
+    }
 }
 
 uint64_t clock_next_deadline(void)

@@ -3,11 +3,11 @@
 #include "user/devices/bus.h"
 #include "user/devices/clock.h"
 #include "user/lib/env.h"
-#include "user/lib/ring.h"
+
+struct ring_consumer console_in;
 
 static struct {
     struct ring_producer out;
-    struct ring_consumer in;
     bool owed;   /* control may sleep, and there is output it was not told of */
     bool urgent; /* tell it now */
     struct clock_timer timer;
@@ -30,7 +30,7 @@ static void console_fire(uint64_t now)
 void console_init(struct abi_console *rings)
 {
     ring_producer_init(&console.out, &rings->out);
-    ring_consumer_init(&console.in, &rings->in);
+    ring_consumer_init(&console_in, &rings->in);
     console.owed = console.urgent = false;
     console.timer = (struct clock_timer){.fire = console_fire};
 }
@@ -55,15 +55,10 @@ bool console_get(uint8_t *byte)
 {
     bool peer_waits, got;
 
-    if (!console_readable())
-        return false;
-    got = ring_get(&console.in, byte, 1, &peer_waits) == 1;
-
+    got = ring_get(&console_in, byte, 1, &peer_waits) == 1;
     notify_if(peer_waits);
     return got;
 }
-
-bool console_readable(void) { return ring_used(&console.in) > 0; }
 
 bool console_take_notify(void)
 {

@@ -7,6 +7,7 @@
 #define USER_DEVICES_CONSOLE_H
 
 #include "abi/abi.h"
+#include "user/lib/ring.h"
 
 #define CONSOLE_DELAY_HZ 250 /* output waits at most 1/250 s */
 
@@ -18,8 +19,9 @@ bool console_put(uint8_t byte);
 /* From the terminal. False: there is nothing; control wakes the worker when there is. */
 bool console_get(uint8_t *byte);
 
-/* Has console_get something? */
-bool console_readable(void);
+/* Can console_get have something? An inline look at what is mostly empty. */
+extern struct ring_consumer console_in; /* of console_readable */
+static inline bool console_readable(void) { return !ring_is_empty(&console_in); }
 
 /*
  * Must control be woken (env_notify) for what happened since the last call? Asked under the world's lock, done after it

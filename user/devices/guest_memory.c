@@ -102,7 +102,7 @@ static int write_physical(void *ctx, uint64_t gpa, const void *src, uint32_t siz
 static int port_in(void *ctx, uint16_t port, uint8_t size, uint32_t *value)
 {
     machine_enter(slot_of(ctx));
-    *value = bus_port_read(port, size);
+    *value = bus_port_read(port, size) & UINT32_MAX >> (32 - 8 * size);
     machine_leave();
     return OK;
 }

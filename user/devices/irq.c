@@ -3,28 +3,27 @@
 #include "user/devices/bus.h"
 #include "user/devices/ioapic.h"
 #include "user/devices/pic.h"
-#include "user/devices/platform.h"
 #include "user/lib/env.h"
 
+#include "lib/string.h"
+
+bool irq_lines[PLATFORM_IRQ_LINES];
 static bool has_ioapic;
-static uint16_t lines;
 static bool intr, intr_told;
 
 void irq_init(bool with_ioapic)
 {
     has_ioapic = with_ioapic;
     intr = intr_told = false;
-    lines = 0;
+    memset(irq_lines, 0, sizeof(irq_lines));
     if (with_ioapic)
         ioapic_init();
     pic_init();
 }
 
-void irq_set(unsigned line, bool level)
+void irq_changed(unsigned line, bool level)
 {
-    if ((lines >> line & 1) == level)
-        return;
-    lines ^= (uint16_t)BIT(line);
+    irq_lines[line] = level;
     pic_set(line, level);
     if (has_ioapic)
         ioapic_set(line == PLATFORM_IRQ_PIT ? PLATFORM_IRQ_PIT_PIN : line, level);

@@ -3,15 +3,24 @@
 #define USER_DEVICES_IRQ_H
 
 #include "abi/types.h"
+#include "user/devices/platform.h"
 
 /* All lines low; with_ioapic: there is an IOAPIC (not for a guest without LAPICs). After bus_init. */
 void irq_init(bool with_ioapic);
+
+/* Of irq_set: what the lines are, and what there is to do when one changes. */
+extern bool irq_lines[PLATFORM_IRQ_LINES];
+void irq_changed(unsigned line, bool level);
 
 /*
  * Drive ISA line 0..15 (PLATFORM_IRQ_*), high meaning "asserted". Each line has one source. Interrupts through the
  * IOAPIC are sent at once.
  */
-void irq_set(unsigned line, bool level);
+static inline void irq_set(unsigned line, bool level)
+{
+    if (irq_lines[line] != level)
+        irq_changed(line, level);
+}
 
 /* For the master 8259: its INTR output. */
 void irq_set_intr(bool level);

@@ -16,7 +16,7 @@
 
 #define WORKER_AWAKE 0
 
-struct lock machine_lock;
+struct lock machine_lock = LOCK_INIT;
 
 /* The TSC until which the worker sleeps (CLOCK_NEVER: until it is unparked), or WORKER_AWAKE. Under the lock. */
 static uint64_t worker_deadline;
@@ -47,7 +47,7 @@ void machine_leave_due(void)
     bool wake = clock_next_deadline() < worker_deadline;
     bool notify = console_take_notify();
 
-    bus_due = false; /* behind console_take_notify, which stops a timer */
+    bus_due = false;
     if (wake)
         worker_deadline = WORKER_AWAKE; /* once is enough: it will look again */
     irq_flush();

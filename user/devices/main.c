@@ -34,7 +34,8 @@ static void worker_boot(const struct abi_info *info)
     }
 }
 
-__attribute__((noreturn)) static void worker_main(void)
+/* noinline: what it does once is no part of what each upcall passes through. */
+__attribute__((noreturn, noinline)) static void worker_main(void)
 {
     const struct abi_info *info = world_info();
 

@@ -56,19 +56,19 @@ static unsigned rank(const struct pic *pic, int input) { return ((unsigned)input
 /* The input that requests an interrupt now, -1: none. */
 static int request(const struct pic *pic)
 {
-    int input = highest(pic, pic->irr & (uint8_t)~pic->imr);
-    uint8_t blocking = pic->isr;
-    int in_service;
+    uint8_t requests = pic->irr & (uint8_t)~pic->imr, blocking = pic->isr;
+    int input, in_service;
 
+    if (requests == 0)
+        return -1;
     if (pic->special_mask)
         blocking &= (uint8_t)~pic->imr;
     /* Special fully nested: the slave in service does not lock out its own inputs of higher priority. */
     if (pic == MASTER && pic->fully_nested_special)
         blocking &= (uint8_t) ~(1u << CASCADE);
+    input = highest(pic, requests);
     in_service = highest(pic, blocking);
-    if (input < 0 || (in_service >= 0 && rank(pic, input) >= rank(pic, in_service)))
-        return -1;
-    return input;
+    return in_service >= 0 && rank(pic, input) >= rank(pic, in_service) ? -1 : input;
 }
 
 /* An edge-triggered request is forgotten when its line falls before it was acknowledged: hence the spurious vectors. */

@@ -88,7 +88,7 @@ static uint32_t pit_read(uint32_t offset, unsigned bytes)
     (void)bytes;
     if (offset == CONTROL_PORT)
         return UINT32_MAX;
-    return pit_channel_read(&channels[offset], env_now());
+    return pit_channel_read(&channels[offset]);
 }
 
 static uint32_t port_b_read(uint32_t offset, unsigned bytes)

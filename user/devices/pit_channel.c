@@ -2,6 +2,7 @@
 
 #include "user/devices/clock.h"
 #include "user/devices/pit.h"
+#include "user/lib/env.h"
 
 /* Fields of the control word and of the status byte (82C54, Control Word Format and Read-Back Command). */
 #define CONTROL_BCD(word)    ((word)&1)
@@ -67,7 +68,8 @@ void pit_channel_control(struct pit_channel *channel, uint64_t now, uint8_t cont
     channel->bcd = CONTROL_BCD(control);
     channel->armed = channel->running = false;
     channel->next_count = 0;
-    channel->write_high = channel->read_high = false;
+    channel->write_high = false;
+    channel->read_high = channel->access == ACCESS_HIGH;
     channel->latched = 0;
     channel->status_latched = false;
 }
@@ -117,34 +119,40 @@ void pit_channel_write(struct pit_channel *channel, uint64_t now, uint8_t value)
     }
 }
 
-/* The counting element as it reads: binary or BCD, 16 bits. */
-static uint16_t current(struct pit_channel *channel, uint64_t now)
+/* The counting element of a counter that runs. */
+static uint32_t running_count(struct pit_channel *channel, uint64_t now)
 {
     uint64_t clocks = elapsed(channel, now);
-    uint32_t count = channel->count ? channel->count : modulus(channel);
-    uint32_t value = count;
+    uint32_t count = channel->count;
 
-    if (channel->running && channel->mode == RATE_GENERATOR) {
-        value = count - (uint32_t)(clocks % count);
-    } else if (channel->running && channel->mode == SQUARE_WAVE) {
+    if (channel->mode == RATE_GENERATOR) {
+        return count - (uint32_t)(clocks % count);
+    } else if (channel->mode == SQUARE_WAVE) {
         uint32_t half = (count + 1) / 2;
         uint32_t phase = (uint32_t)(clocks % count);
 
-        value = (count & ~1u) - 2 * (phase < half ? phase : phase - half);
-    } else if (channel->running) {
-        value = count + modulus(channel) - (uint32_t)(clocks % modulus(channel));
+        return (count & ~1u) - 2 * (phase < half ? phase : phase - half);
     }
-    value %= modulus(channel);
-    if (channel->bcd)
-        value = value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10;
-    return (uint16_t)value;
+    return count + modulus(channel) - (uint32_t)(clocks % modulus(channel));
+}
+
+static uint32_t to_bcd(uint32_t value)
+{
+    value %= 10000;
+    return value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10;
+}
+
+/* A count as it reads: binary or BCD, in the low 16 bits. */
+static uint32_t as_read(const struct pit_channel *channel, uint32_t count)
+{
+    return channel->bcd ? to_bcd(count) : count;
 }
 
 void pit_channel_latch_count(struct pit_channel *channel, uint64_t now)
 {
     if (channel->latched)
         return;
-    channel->latch = current(channel, now);
+    channel->latch = (uint16_t)as_read(channel, channel->running ? running_count(channel, now) : channel->count);
     channel->latched = channel->access == ACCESS_BOTH ? 2 : 1;
 }
 
@@ -160,28 +168,31 @@ void pit_channel_latch_status(struct pit_channel *channel, uint64_t now)
                   channel->access << 4 | channel->mode << 1 | channel->bcd);
 }
 
-uint8_t pit_channel_read(struct pit_channel *channel, uint64_t now)
+static uint32_t byte_of(uint32_t value, bool high) { return (high ? value >> 8 : value) & 0xff; }
+
+__attribute__((noinline)) static uint32_t read_counter(struct pit_channel *channel, bool high)
 {
-    bool high = channel->access == ACCESS_HIGH;
-    uint16_t value;
+    uint32_t count = channel->running ? running_count(channel, env_now()) : channel->count;
+
+    return byte_of(as_read(channel, count), high);
+}
+
+uint32_t pit_channel_read(struct pit_channel *channel)
+{
+    bool both = channel->access == ACCESS_BOTH, high = channel->read_high;
 
     if (channel->status_latched) {
         channel->status_latched = false;
         return channel->status;
     }
     if (channel->latched) {
-        value = channel->latch;
-        if (channel->access == ACCESS_BOTH)
+        if (both)
             high = channel->latched == 1;
         channel->latched--;
-    } else {
-        value = current(channel, now);
-        if (channel->access == ACCESS_BOTH) {
-            high = channel->read_high;
-            channel->read_high = !high;
-        }
+        return byte_of(channel->latch, high);
     }
-    return (uint8_t)(high ? value >> 8 : value);
+    channel->read_high = high ^ both;
+    return read_counter(channel, high);
 }
 
 void pit_channel_set_gate(struct pit_channel *channel, uint64_t now, bool gate)
@@ -200,6 +211,7 @@ void pit_channel_set_gate(struct pit_channel *channel, uint64_t now, bool gate)
         begin(channel, now);
     } else if (periodic(channel)) {
         channel->running = false;
+        channel->next_at = CLOCK_NEVER;
     }
 }
 

@@ -21,7 +21,8 @@ struct pit_channel {
     uint32_t next_count; /* modes 2, 3: taken over at next_at; 0: none */
     uint64_t next_at;
 
-    bool write_high, read_high; /* the next byte is the high one */
+    bool write_high; /* the next byte is the high one */
+    bool read_high;  /* the same, of a count that is not latched */
     uint8_t low_byte;
     unsigned latched; /* bytes of the latched count not yet read */
     uint16_t latch;
@@ -32,7 +33,9 @@ struct pit_channel {
 /* The control word's fields for this channel (access is not 0). */
 void pit_channel_control(struct pit_channel *channel, uint64_t now, uint8_t control);
 void pit_channel_write(struct pit_channel *channel, uint64_t now, uint8_t value);
-uint8_t pit_channel_read(struct pit_channel *channel, uint64_t now);
+/* A byte. Asks for the time itself, if it needs that. */
+uint32_t pit_channel_read(struct pit_channel *channel);
+
 void pit_channel_latch_count(struct pit_channel *channel, uint64_t now);
 void pit_channel_latch_status(struct pit_channel *channel, uint64_t now);
 void pit_channel_set_gate(struct pit_channel *channel, uint64_t now, bool gate);

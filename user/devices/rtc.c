@@ -270,7 +270,7 @@ static void write_b(uint64_t now, uint8_t value)
         set_seconds(now, time_from_registers());
 }
 
-static void register_write(uint8_t index, uint8_t value)
+__attribute__((noinline)) static void register_write(uint8_t index, uint8_t value)
 {
     uint64_t now = env_now();
 
@@ -298,7 +298,7 @@ static void register_write(uint8_t index, uint8_t value)
     arm();
 }
 
-static uint8_t register_read(uint8_t index)
+__attribute__((noinline)) static uint32_t register_read(uint8_t index)
 {
     uint64_t now = env_now();
     uint8_t value;

@@ -56,26 +56,28 @@ enum { UART_DLL = UART_DATA, UART_DLM = UART_IER, UART_FCR = UART_IIR };
 
 static struct {
     uint8_t ier, lcr, mcr, scr, dll, dlm;
-    uint8_t errors; /* bits of LSR_ERRORS */
-    uint8_t lines;  /* MSR bits 4-7 as the inputs are now */
-    uint8_t deltas; /* MSR bits 0-3 */
-    bool fifo;
-    uint8_t trigger;
-    bool thr_empty; /* the THRE interrupt is pending, if enabled */
-    bool timeout;   /* the timeout indication is on */
+    uint8_t errors;  /* bits of LSR_ERRORS */
+    uint8_t lines;   /* MSR bits 4-7 as the inputs are now */
+    uint8_t deltas;  /* MSR bits 0-3 */
+    uint8_t depth;   /* of the FIFOs: FIFO_SIZE, or 1 when they are off */
+    uint8_t trigger; /* 1 when they are off */
+    bool thr_empty;  /* the THRE interrupt is pending, if enabled */
+    bool timeout;    /* the timeout indication is on */
     uint8_t rx[FIFO_SIZE], tx[FIFO_SIZE];
     unsigned rx_first, rx_count, tx_first, tx_count;
     struct clock_timer timer;
 } uart;
 
-static unsigned depth(void) { return uart.fifo ? FIFO_SIZE : 1; }
+static bool fifo(void) { return uart.depth > 1; }
+
+static bool dlab(void) { return uart.lcr & LCR_DLAB; }
 
 /* What IIR says now, without the FIFO bits (datasheet, Table 4: the priorities). */
 static uint8_t identify(void)
 {
     if ((uart.ier & IER_RLSI) && uart.errors)
         return IIR_RLSI;
-    if ((uart.ier & IER_RDI) && uart.rx_count >= (uart.fifo ? uart.trigger : 1u))
+    if ((uart.ier & IER_RDI) && uart.rx_count >= uart.trigger)
         return IIR_RDI;
     if ((uart.ier & IER_RDI) && uart.timeout)
         return IIR_TIMEOUT;
@@ -105,16 +107,16 @@ static uint64_t timeout_ticks(void)
 
 static void receive_arm(void)
 {
-    bool waits = uart.fifo && uart.rx_count > 0 && !uart.timeout && (uart.ier & IER_RDI);
+    bool waits = fifo() && uart.rx_count > 0 && !uart.timeout && (uart.ier & IER_RDI);
 
     clock_timer_set(&uart.timer, waits ? env_now() + timeout_ticks() : CLOCK_NEVER);
 }
 
 static void receive(uint8_t byte)
 {
-    if (uart.rx_count == depth()) {
+    if (uart.rx_count == uart.depth) {
         uart.errors |= LSR_OE; /* the new byte is lost (in the FIFO), or takes the old one's place */
-        if (!uart.fifo)
+        if (!fifo())
             uart.rx[uart.rx_first] = byte;
         return;
     }
@@ -127,11 +129,11 @@ static void receive_poll(void)
     uint8_t byte;
 
     /* Bytes wait in the ring, not on the wire: nothing overruns. */
-    if ((uart.mcr & MCR_LOOP) || uart.rx_count >= depth() || !console_get(&byte))
+    if (!console_readable() || (uart.mcr & MCR_LOOP) || uart.rx_count >= uart.depth || !console_get(&byte))
         return;
     do
         receive(byte);
-    while (uart.rx_count < depth() && console_get(&byte));
+    while (uart.rx_count < uart.depth && console_get(&byte));
     receive_arm();
 }
 
@@ -168,7 +170,14 @@ static void uart_fire(uint64_t now)
     update_line();
 }
 
-static uint8_t read_data(void)
+/* After a read that took away what was a cause of the interrupt: the line falls before another cause comes. */
+__attribute__((noinline)) static uint32_t caused_less(uint32_t value)
+{
+    update_line();
+    return value;
+}
+
+__attribute__((noinline)) static uint32_t read_data(void)
 {
     uint8_t byte = uart.rx[uart.rx_first];
 
@@ -178,10 +187,7 @@ static uint8_t read_data(void)
     }
     uart.timeout = false;
     receive_arm();
-    /* Before more is fetched: the line must fall between two characters if the FIFO went below its trigger. */
-    update_line();
-    receive_poll();
-    return byte;
+    return caused_less(byte);
 }
 
 static void write_data(uint8_t byte)
@@ -189,7 +195,7 @@ static void write_data(uint8_t byte)
     uart.thr_empty = false;
     update_line();
     /* Only a driver that ignores THRE can find the FIFO full here. */
-    if (uart.tx_count < depth())
+    if (uart.tx_count < uart.depth)
         uart.tx[(uart.tx_first + uart.tx_count++) % FIFO_SIZE] = byte;
     transmit_poll();
 }
@@ -208,14 +214,14 @@ static void write_ier(uint8_t value)
 static void write_fcr(uint8_t value)
 {
     static const uint8_t triggers[] = {1, 4, 8, 14};
-    bool fifo = value & FCR_ENABLE;
+    bool enable = value & FCR_ENABLE;
 
-    if (fifo != uart.fifo)
+    if (enable != fifo())
         value |= FCR_CLEAR_RX | FCR_CLEAR_TX;
-    else if (!fifo)
+    else if (!enable)
         return; /* the other bits count with bit 0 only */
-    uart.fifo = fifo;
-    uart.trigger = triggers[value >> 6];
+    uart.depth = enable ? FIFO_SIZE : 1;
+    uart.trigger = enable ? triggers[value >> 6] : 1;
     if (value & FCR_CLEAR_RX) {
         uart.rx_count = 0;
         uart.timeout = false;
@@ -249,7 +255,7 @@ static void write_mcr(uint8_t value)
     set_lines(lines);
 }
 
-static uint8_t read_lsr(void)
+static uint32_t read_lsr(void)
 {
     uint8_t value = uart.errors;
 
@@ -257,36 +263,39 @@ static uint8_t read_lsr(void)
         value |= LSR_DR;
     if (uart.tx_count == 0)
         value |= LSR_THRE | LSR_TEMT;
+    if (!uart.errors)
+        return value;
     uart.errors = 0;
-    return value;
+    return caused_less(value);
 }
 
-static uint8_t read_iir(void)
+__attribute__((noinline)) static uint32_t read_iir(void)
 {
-    uint8_t value = identify();
+    uint8_t cause = identify(), value = cause | (fifo() ? IIR_FIFO : 0);
 
-    if (value == IIR_THRI)
-        uart.thr_empty = false;
-    return value | (uart.fifo ? IIR_FIFO : 0);
+    if (cause != IIR_THRI)
+        return value;
+    uart.thr_empty = false;
+    return caused_less(value);
 }
 
-static uint8_t read_msr(void)
+static uint32_t read_msr(void)
 {
     uint8_t value = uart.lines | uart.deltas;
 
+    if (!uart.deltas)
+        return value;
     uart.deltas = 0;
-    return value;
+    return caused_less(value);
 }
 
-static uint8_t read_register(uint32_t offset)
+__attribute__((noinline)) static uint32_t read_register(uint32_t offset)
 {
-    bool dlab = uart.lcr & LCR_DLAB;
-
     switch (offset) {
     case UART_DATA:
-        return dlab ? uart.dll : read_data();
+        return dlab() ? uart.dll : read_data();
     case UART_IER:
-        return dlab ? uart.dlm : uart.ier;
+        return dlab() ? uart.dlm : uart.ier;
     case UART_IIR:
         return read_iir();
     case UART_LCR:
@@ -304,17 +313,15 @@ static uint8_t read_register(uint32_t offset)
 
 static void write_register(uint32_t offset, uint8_t value)
 {
-    bool dlab = uart.lcr & LCR_DLAB;
-
     switch (offset) {
     case UART_DATA:
-        if (dlab)
+        if (dlab())
             uart.dll = value;
         else
             write_data(value);
         break;
     case UART_IER:
-        if (dlab)
+        if (dlab())
             uart.dlm = value;
         else
             write_ier(value);
@@ -334,15 +341,24 @@ static void write_register(uint32_t offset, uint8_t value)
     }
 }
 
-static uint32_t uart_read(uint32_t offset, unsigned bytes)
+/* A driver that polls LSR must see the console drain. */
+__attribute__((noinline)) static uint32_t read_and_move(uint32_t offset)
 {
     uint32_t value;
 
-    (void)bytes;
-    transmit_poll(); /* a driver that polls LSR must see the console drain */
+    transmit_poll();
     value = read_register(offset);
     uart_poll();
     return value;
+}
+
+/* Mostly no byte moves. */
+static uint32_t uart_read(uint32_t offset, unsigned bytes)
+{
+    (void)bytes;
+    if (uart.tx_count > 0 || console_readable())
+        return read_and_move(offset);
+    return read_register(offset);
 }
 
 static void uart_write(uint32_t offset, unsigned bytes, uint32_t value)
@@ -357,7 +373,7 @@ void uart_init(void)
     static const struct bus_region region = {PLATFORM_COM1, UART_PORTS, 1, uart_read, uart_write};
 
     memset(&uart, 0, sizeof(uart));
-    uart.trigger = 1;
+    uart.depth = uart.trigger = 1;
     uart.dll = 1;
     uart.lines = MSR_CTS | MSR_DSR | MSR_DCD;
     uart.timer.fire = uart_fire;

@@ -77,6 +77,8 @@ void lock_release_contended(struct lock *lock)
     slot = slot_next(lock->impatient, after);
     if (slot >= 0 && slot_clear(lock->waiters, (unsigned)slot)) {
         lock->last = (unsigned)slot;
+        /* The new owner has to look at who waits, whatever the count says. */
+        __atomic_store_n(&lock->word, LOCK_CONTENDED, __ATOMIC_RELAXED);
         __atomic_store_n(&lock->granted, (uint32_t)slot + 1, __ATOMIC_RELEASE);
         env_unpark((unsigned)slot);
         return;

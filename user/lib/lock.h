@@ -13,39 +13,40 @@
 
 #define LOCK_SLOTS ABI_SLOT_VCPU(ABI_MAX_VCPUS)
 
-/* All zero: free. */
+/* LOCK_INIT: free. */
 struct lock {
-    uint32_t word;                              /* enum lock_word */
+    int32_t word;                               /* enum lock_word */
     uint32_t granted;                           /* 1 + the slot that the lock was handed to, 0: none */
     uint64_t waiters[(LOCK_SLOTS + 63) / 64];   /* who must be woken; set by itself, cleared by the waker */
     uint64_t impatient[(LOCK_SLOTS + 63) / 64]; /* of these, who lost the race too often */
     unsigned last;                              /* the slot woken last; owner only */
 };
 
-enum lock_word { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED /* held, and perhaps there are waiters */ };
+/*
+ * Who takes the lock counts up, who releases it counts down: one instruction that changes the word and tells whether
+ * there is contention. Above LOCK_HELD it is held, and perhaps there are waiters; LOCK_CONTENDED is so far above that
+ * all slots together cannot count out of there.
+ */
+enum lock_word { LOCK_FREE = -1, LOCK_HELD = 0, LOCK_CONTENDED = 0x40000000 };
+#define LOCK_INIT                                                                                                      \
+    {                                                                                                                  \
+        .word = LOCK_FREE                                                                                              \
+    }
 
-/* Of lock_take and lock_release, where the word is not what it is without contention. */
+/* The rest of lock_take and lock_release where there is contention; the lock is still held by whoever held it. */
 void lock_take_contended(struct lock *lock, unsigned slot);
 void lock_release_contended(struct lock *lock);
 
 /* slot is the caller's own, below LOCK_SLOTS. Not recursive. */
 static inline void lock_take(struct lock *lock, unsigned slot)
 {
-    uint32_t expected = LOCK_FREE;
-
-    if (__builtin_expect(
-            !__atomic_compare_exchange_n(&lock->word, &expected, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-            false))
+    if (__builtin_expect(__atomic_add_fetch(&lock->word, 1, __ATOMIC_ACQUIRE) != LOCK_HELD, false))
         lock_take_contended(lock, slot);
 }
 
 static inline void lock_release(struct lock *lock)
 {
-    uint32_t expected = LOCK_HELD;
-
-    if (__builtin_expect(
-            !__atomic_compare_exchange_n(&lock->word, &expected, LOCK_FREE, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED),
-            false))
+    if (__builtin_expect(__atomic_sub_fetch(&lock->word, 1, __ATOMIC_RELEASE) >= LOCK_HELD, false))
         lock_release_contended(lock);
 }
 

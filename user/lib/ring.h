@@ -37,6 +37,12 @@ static inline uint32_t ring_used(const struct ring_consumer *consumer)
     return used <= ABI_RING_SIZE ? used : 0;
 }
 
+/* Is there surely nothing for ring_get? */
+static inline bool ring_is_empty(const struct ring_consumer *consumer)
+{
+    return __atomic_load_n(&consumer->ring->head, __ATOMIC_RELAXED) == consumer->tail;
+}
+
 /* Put up to n bytes: how many fitted. *peer_waits: the ring was empty before, so the consumer may be asleep. */
 uint32_t ring_put(struct ring_producer *producer, const uint8_t *bytes, uint32_t n, bool *peer_waits);
 

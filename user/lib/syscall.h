@@ -49,7 +49,13 @@ static inline int64_t syscall2(enum abi_syscall number, uint64_t a, uint64_t b) 
 
 static inline int64_t syscall1(enum abi_syscall number, uint64_t a) { return syscall3(number, a, 0, 0); }
 
-static inline int64_t syscall0(enum abi_syscall number) { return syscall3(number, 0, 0, 0); }
+static inline int64_t syscall0(enum abi_syscall number)
+{
+    int64_t result;
+
+    __asm__ volatile("syscall" : "=a"(result) : "a"((uint64_t)number) : "rcx", "r11", "memory", "cc");
+    return result;
+}
 
 /* ---- Every thread ---- */
 
