@@ -328,7 +328,7 @@ static const char *word_text(uint64_t w)
 {
     static char texts[2][160];
     static unsigned turn;
-    static const char *const where[] = {"ROOT", "GUEST", "PARKED", "?"};
+    static const char *const where[] = {"ROOT", "GUEST", "PARKED", "WAITING"};
     static const char *const mp[] = {
         "RUNNABLE", "UNINITIALIZED", "WAIT_FOR_SIPI", "HALTED", "HALTED_MASKED", "PAUSED", "?", "?"};
     static const char *const names[] = {

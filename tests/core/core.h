@@ -88,6 +88,7 @@ bool ghost_is_word(const volatile void *address);
 void ghost_enters(struct vcpu *v);
 void ghost_in_guest(struct vcpu *v);
 void ghost_leaves(struct vcpu *v);
+void ghost_released(const struct vcpu *v); /* its thread gives the CPU up */
 void ghost_kick(uint32_t cpu);
 void ghost_settled(void); /* this CPU owes nobody a kick or a wake */
 void ghost_idle(void);    /* no CPU can go on without an interrupt: nothing may be left to do */
@@ -96,6 +97,7 @@ const char *core_thread_name(const struct thread *t);
 
 /* ---- guest.c */
 void guest_upcall(struct vcpu *v);
+bool guest_interruptible(struct vcpu *v); /* its exit is HLT with interrupts on */
 uint64_t guest_interrupts(void); /* that guests have taken, in all */
 
 /* ---- actors.c */
