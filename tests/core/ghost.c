@@ -525,8 +525,8 @@ static void idle_vcpu(const struct ghost *g)
         core_fail("vCPU %u: parked in HLT with something that ends it", v->index);
     if (word_where(w) == WHERE_WAITING && cpus[word_cpu(w)].percpu.current != v->thread)
         core_fail("vCPU %u: waits on a CPU that runs another thread: 0x%lx", v->index, w);
-    if (word_where(w) == WHERE_WAITING && !vcpu_events_stand(v))
-        core_fail("vCPU %u: waits in HLT with something that may end it", v->index);
+    if (word_where(w) == WHERE_WAITING && (v->event.valid || v->nmi_pending || lapic_pending(v->lapic) != LAPIC_NONE))
+        core_fail("vCPU %u: waits in HLT with something that ends it", v->index);
     if (word_where(w) == WHERE_GUEST && vcpu_has_wakeup(v))
         core_fail("vCPU %u: in the guest, and what is on its way does not come", v->index);
 }
