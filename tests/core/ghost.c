@@ -25,7 +25,9 @@ struct ghost {
 };
 static struct ghost ghosts[GHOSTS];
 static struct thread *threads[THREADS];
-static struct spinlock lock; /* of who is in these tables */
+static uint64_t run_ticks;    /* of those that are gone */
+static const uint32_t *loads; /* as the CPUs publish them */
+static struct spinlock lock;  /* of who is in these tables */
 
 /* When a parked vCPU is woken: SDM Vol. 3, 9.4 and 11.4.7.3; Vol. 2, HLT; and what control asks. */
 static uint32_t wakes_in(enum mp_state mp)
@@ -68,6 +70,7 @@ void ghost_init(void)
 {
     memset(ghosts, 0, sizeof ghosts);
     memset(threads, 0, sizeof threads);
+    run_ticks = 0;
 }
 
 void ghost_vcpu_made(struct vcpu *v)
@@ -470,8 +473,27 @@ void __wrap_thread_destroy(struct thread *t)
     for (uint32_t i = 0; t && i < THREADS; i++)
         if (threads[i] == t)
             threads[i] = NULL;
+    run_ticks += t ? t->se.run_ticks : 0;
     spin_unlock(&lock);
     __real_thread_destroy(t);
+}
+
+uint32_t __real_sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint32_t *all, uint32_t count);
+uint32_t __wrap_sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint32_t *all, uint32_t count);
+uint32_t __wrap_sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint32_t *all, uint32_t count)
+{
+    __atomic_store_n(&loads, all, __ATOMIC_RELAXED);
+    return __real_sched_wake_cpu(se, prev, all, count);
+}
+
+/* All threads are destroyed, elapsed ticks after the CPUs began. */
+void ghost_over(uint64_t elapsed)
+{
+    uint64_t used = 0;
+    for (uint32_t i = 0; i < plan.cpus; i++)
+        used += elapsed - cpus[i].waited_ticks;
+    if (run_ticks > used)
+        core_fail("threads are charged for %lu ticks, and CPUs have not waited for %lu", run_ticks, used);
 }
 
 const char *core_thread_name(const struct thread *t)
@@ -531,6 +553,16 @@ static void idle_vcpu(const struct ghost *g)
         core_fail("vCPU %u: in the guest, and what is on its way does not come", v->index);
 }
 
+static void idle_cpu(const struct core_cpu *c)
+{
+    const struct vcpu *v = c->percpu.current->vcpu;
+    bool waits = !core_stack_of(c->percpu.current) || (v && word_where(atomic_load(&v->word)) == WHERE_WAITING);
+    if (c->in_guest && !atomic_load(&c->timer))
+        core_fail("CPU %u runs a guest, and will never look whether a device world hangs", c->percpu.index);
+    if (waits && loads && __atomic_load_n(&loads[c->percpu.index], __ATOMIC_RELAXED))
+        core_fail("CPU %u waits, and counts as one that has something to do", c->percpu.index);
+}
+
 static void idle_vm(struct vm *vm)
 {
     uint32_t odd = 0;
@@ -567,6 +599,8 @@ void ghost_idle(void)
     }
     if (some_queued)
         return;
+    for (uint32_t i = 0; i < plan.cpus; i++)
+        idle_cpu(&cpus[i]);
     for (uint32_t i = 0; i < GHOSTS; i++)
         if (ghosts[i].v)
             idle_vcpu(&ghosts[i]);
