@@ -35,8 +35,6 @@ static void publish(struct schedule *s)
     __atomic_store_n(&loads[this_cpu()->index], sched_load(&s->rq), __ATOMIC_RELAXED);
 }
 
-bool schedule_idle(uint32_t cpu) { return __atomic_load_n(&loads[cpu], __ATOMIC_RELAXED) == 0; }
-
 static void set_slice(struct schedule *s, uint64_t now)
 {
     uint64_t end = sched_slice_end(&s->rq, now);
@@ -133,11 +131,11 @@ bool schedule_wait(void)
     struct thread *nobody = NULL;
     if (!schedule_alone() || !atomic_compare_exchange_strong(&s->woken, &nobody, WAITING))
         return false;
-    uint64_t owed = sched_stop(&s->rq, tsc_now());
+    sched_stop(&s->rq, tsc_now());
     __atomic_store_n(&loads[this_cpu()->index], 0, __ATOMIC_RELAXED); /* who wakes a thread finds this CPU idle */
     irq_wait();
     uint64_t now = tsc_now();
-    sched_go_on(&s->rq, now, owed);
+    sched_go_on(&s->rq, now);
     publish(s);
     take_woken(s, now);
     if (s->lapsed)

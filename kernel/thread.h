@@ -59,8 +59,6 @@ static inline bool thread_should_yield(void) { return this_cpu()->resched; }
 /* Each CPU: a run queue; then the CPU's idle loop. */
 bool schedule_init_cpu(void) MUST_CHECK;
 _Noreturn void schedule_start(void);
-/* Stale without order: whether that CPU idles. */
-bool schedule_idle(uint32_t cpu);
 
 /* To ring 3 and back (kernel/user.asm): returns what user_leave() gives. */
 int64_t user_enter(uint64_t rip, uint64_t rsp, uint64_t arg);

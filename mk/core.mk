@@ -3,13 +3,14 @@
 core_root  := kernel/word.c kernel/inhibit.c kernel/mutex.c kernel/vcpu.c kernel/vm.c kernel/serve.c kernel/inject.c \
 	kernel/exit.c kernel/upcall.c kernel/thread.c kernel/schedule.c kernel/timer.c lapic/lapic.c lapic/access.c \
 	lapic/ipi.c lapic/timer.c sched/fair.c sched/balance.c lib/rbtree.c lib/timerq.c
-core_made  := tests/core/machine.c tests/core/memory.c tests/core/guest.c tests/core/actors.c tests/core/ghost.c
+core_made  := tests/core/machine.c tests/core/memory.c tests/core/guest.c tests/core/actors.c tests/core/ghost.c \
+	tests/core/idle.c
 core_flags := -std=gnu11 -g -O1 -Itests/core/shadow -I. $(host_warnings) -MMD -MP -fno-omit-frame-pointer -fno-pie \
 	-Wno-address-of-packed-member
 core_seen  := $(core_flags) -fsanitize=thread -fsanitize=undefined -fsanitize-undefined-trap-on-error
 comma      := ,
 core_wraps := $(foreach f,thread_wake thread_poke thread_create thread_destroy word_start word_ask word_ask_wait \
-	word_take word_take_event vm_broadcast,-Wl$(comma)--wrap=$(f))
+	word_take word_take_event vm_broadcast sched_wake_cpu,-Wl$(comma)--wrap=$(f))
 
 # Both programs take root's files with each access to memory visible; only `soak` has ThreadSanitizer behind it.
 build/core/root/%.o: %.c mk/core.mk

@@ -38,6 +38,7 @@ void sched_charge(struct sched_rq *rq, uint64_t now)
 {
     struct sched_entity *se = rq->current;
 
+    now = rq->stopped ? rq->stopped : now;
     if (!se || now <= rq->charged)
         return;
     se->run_ticks += now - rq->charged;

@@ -56,6 +56,7 @@ struct sched_rq {
     uint64_t latency;
     uint64_t floor;
     uint64_t charged; /* current has been charged up to this tick */
+    uint64_t stopped; /* since when current waits; 0: it does not */
     uint64_t arrivals;
     uint64_t turned; /* tick of the last sched_push that gave something away */
 };
@@ -87,17 +88,15 @@ void sched_put(struct sched_rq *rq, uint64_t now, bool runnable);
 /* Bring current's run_ticks up to date, if somebody is current. The other calls do so where they need it. */
 void sched_charge(struct sched_rq *rq, uint64_t now);
 
-/* Current waits and does not use the CPU: it is charged for nothing until it goes on with what sched_stop() returned.
- */
-static inline uint64_t sched_stop(struct sched_rq *rq, uint64_t now)
+/* Current waits from now on and does not use the CPU: until it goes on it is charged for what it ran before, no more.
+ * No put and no pick meanwhile. */
+static inline void sched_stop(struct sched_rq *rq, uint64_t now) { rq->stopped = now; }
+static inline bool sched_stopped(const struct sched_rq *rq) { return rq->stopped; }
+static inline void sched_go_on(struct sched_rq *rq, uint64_t now)
 {
-    uint64_t owed = now - rq->charged;
-
-    rq->charged = UINT64_MAX;
-    return owed;
+    rq->charged += now - rq->stopped;
+    rq->stopped = 0;
 }
-static inline void sched_go_on(struct sched_rq *rq, uint64_t now, uint64_t owed) { rq->charged = now - owed; }
-static inline bool sched_stopped(const struct sched_rq *rq) { return rq->charged == UINT64_MAX; }
 
 /*
  * Current can't use the CPU now (it spins on something another one holds): before sched_put(..., true), let it stand

@@ -36,6 +36,7 @@ struct core_cpu {
     struct vcpu *starts;          /* word_start() runs here */
     bool pokes;                   /* thread_poke() runs here */
     uint64_t operations;
+    uint64_t waited_ticks; /* for interrupts, in root */
 };
 
 /* What one run is made of. */
@@ -88,15 +89,25 @@ bool ghost_is_word(const volatile void *address);
 void ghost_enters(struct vcpu *v);
 void ghost_in_guest(struct vcpu *v);
 void ghost_leaves(struct vcpu *v);
+void ghost_released(const struct vcpu *v); /* its thread gives the CPU up */
 void ghost_kick(uint32_t cpu);
 void ghost_settled(void); /* this CPU owes nobody a kick or a wake */
-void ghost_idle(void);    /* no CPU can go on without an interrupt: nothing may be left to do */
 void ghost_paused(struct vm *vm, bool paused);
+
+/* Calls look for each vCPU, with what has been asked of it since it last took it. All CPUs stand still. */
+void ghost_each(void (*look)(struct vcpu *v, uint32_t asked));
+
+/* ---- idle.c: the same, of threads and of CPUs that idle */
+void ghost_threads_init(void);
+void ghost_idle(void); /* no CPU can go on without an interrupt: nothing may be left to do */
+void ghost_over(uint64_t elapsed);
+bool ghost_counts_as_idle(uint32_t cpu); /* to who wakes a thread */
 const char *core_thread_name(const struct thread *t);
 
 /* ---- guest.c */
 void guest_upcall(struct vcpu *v);
-uint64_t guest_interrupts(void); /* that guests have taken, in all */
+bool guest_interruptible(struct vcpu *v); /* its exit is HLT with interrupts on */
+uint64_t guest_interrupts(void);          /* that guests have taken, in all */
 
 /* ---- actors.c */
 void control_main(void *arg);

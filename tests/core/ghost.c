@@ -1,10 +1,7 @@
 /*
  * What must hold. The state word is checked at each of its changes, whoever makes it, against the rules of
- * kernel/word.h written down here a second time; kicks and wakes against what the change of the word calls for; and
- * when all CPUs idle, nothing may be left that should have woken somebody.
+ * kernel/word.h written down here a second time; kicks and wakes against what the change of the word calls for.
  */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "kernel/spinlock.h"
@@ -13,18 +10,17 @@
 
 #define REQUESTS_AND_ACK (WORD_REQUESTS | WORD_ACK)
 #define GHOSTS           512
-#define THREADS          256
 
 struct ghost {
     struct vcpu *v;           /* NULL: free */
     _Atomic uint32_t asked;   /* requests that have been asked since they were last taken */
     _Atomic bool paused;      /* vm_pause() has returned, vm_resume() has not been called */
+    _Atomic bool runs;        /* its guest does: not between two entries */
     _Atomic uint64_t entries; /* ROOT to GUEST */
     bool start;               /* a SIPI has been taken where it counts; own thread */
 };
 static struct ghost ghosts[GHOSTS];
-static struct thread *threads[THREADS];
-static struct spinlock lock; /* of who is in these tables */
+static struct spinlock lock; /* of who is in this table */
 
 /* When a parked vCPU is woken: SDM Vol. 3, 9.4 and 11.4.7.3; Vol. 2, HLT; and what control asks. */
 static uint32_t wakes_in(enum mp_state mp)
@@ -55,12 +51,25 @@ static struct ghost *ghost_at(const volatile void *address)
     return NULL;
 }
 
+/* GUEST or WAITING: only there the word names a CPU, and its thread does not leave it. */
+static bool on_its_cpu(uint64_t w) { return word_where(w) == WHERE_GUEST || word_where(w) == WHERE_WAITING; }
+
+/* PARKED or WAITING */
+static bool sleeps(uint64_t w) { return word_where(w) == WHERE_PARKED || word_where(w) == WHERE_WAITING; }
+
 bool ghost_is_word(const volatile void *address) { return ghost_at(address); }
+
+void ghost_each(void (*look)(struct vcpu *v, uint32_t asked))
+{
+    for (uint32_t i = 0; i < GHOSTS; i++)
+        if (ghosts[i].v)
+            look(ghosts[i].v, atomic_load(&ghosts[i].asked));
+}
 
 void ghost_init(void)
 {
     memset(ghosts, 0, sizeof ghosts);
-    memset(threads, 0, sizeof threads);
+    ghost_threads_init();
 }
 
 void ghost_vcpu_made(struct vcpu *v)
@@ -70,7 +79,7 @@ void ghost_vcpu_made(struct vcpu *v)
     while (g < ghosts + GHOSTS - 1 && g->v)
         g++;
     g->asked = 0;
-    g->paused = false;
+    g->paused = g->runs = false;
     __atomic_store_n(&g->v, v, __ATOMIC_RELEASE);
     spin_unlock(&lock);
 }
@@ -78,7 +87,7 @@ void ghost_vcpu_made(struct vcpu *v)
 void ghost_vcpu_gone(struct vcpu *v)
 {
     struct ghost *g = ghost_at(v);
-    if (word_where(atomic_load(&v->word)) == WHERE_GUEST)
+    if (on_its_cpu(atomic_load(&v->word)))
         core_fail("vCPU %u is destroyed in its guest", v->index);
     __atomic_store_n(&g->v, NULL, __ATOMIC_RELEASE);
 }
@@ -92,16 +101,18 @@ static const char *bad_state(uint64_t w)
 {
     uint64_t r = w & WORD_REQUESTS;
     enum mp_state mp = word_mp(w);
-    if (word_where(w) == WHERE_PARKED && (r & wakes_in(mp)))
+    if (sleeps(w) && (r & wakes_in(mp)))
         return "parked with a request that wakes";
     if (word_where(w) == WHERE_PARKED && mp == MP_RUNNABLE)
         return "parked although runnable";
-    if (word_where(w) == WHERE_GUEST && mp != MP_RUNNABLE)
-        return "in the guest, not runnable";
-    if (word_where(w) != WHERE_GUEST && (w & WORD_ACK || word_cpu(w)))
+    if (word_where(w) == WHERE_WAITING && mp != MP_HALTED)
+        return "it waits, and is not in HLT";
+    if (word_where(w) == WHERE_GUEST && mp != MP_RUNNABLE && (mp != MP_HALTED || !(r & wakes_in(mp))))
+        return "in the guest, not runnable, nor woken";
+    if ((word_where(w) != WHERE_GUEST && w & WORD_ACK) || (!on_its_cpu(w) && word_cpu(w)))
         return "somebody waits for a vCPU outside of the guest, or it names a CPU";
     /* In root there may be one: it came while an INIT or a SIPI was being served, and will be dropped. */
-    if ((r & BIT(REQ_SIPI)) && word_where(w) == WHERE_PARKED && mp != MP_PAUSED && mp != MP_WAIT_FOR_SIPI)
+    if ((r & BIT(REQ_SIPI)) && sleeps(w) && mp != MP_PAUSED && mp != MP_WAIT_FOR_SIPI)
         return "a SIPI for one that does not wait for it";
     if ((r & BIT(REQ_PAUSE) && mp == MP_PAUSED) || (r & BIT(REQ_RESUME) && mp != MP_PAUSED))
         return "a PAUSE of a paused one, or a RESUME of one that is not";
@@ -111,6 +122,7 @@ static const char *bad_state(uint64_t w)
 }
 
 #define WHERE_BITS (3ull << WORD_WHERE_SHIFT)
+#define MP_BITS    (7ull << WORD_MP_SHIFT)
 #define CPU_BITS   (0xfffull << WORD_CPU_SHIFT)
 #define SIPI_BITS  (0xffull << WORD_SIPI_SHIFT)
 
@@ -129,7 +141,8 @@ static void owe(struct ghost *g, enum asked what, uint32_t cpu)
 static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
 {
     uint64_t added = new & ~old &WORD_REQUESTS, removed = old & ~new &REQUESTS_AND_ACK;
-    bool parked = word_where(old) == WHERE_PARKED, wakes = parked && (added & wakes_in(word_mp(old)));
+    enum where woken = word_where(old) == WHERE_WAITING ? WHERE_GUEST : WHERE_ROOT;
+    bool wakes = sleeps(old) && (added & wakes_in(word_mp(old)));
     uint64_t may_change = REQUESTS_AND_ACK | SIPI_BITS | (wakes ? WHERE_BITS : 0);
     uint64_t may_remove = new &BIT(REQ_INIT) ? BIT(REQ_SIPI) | BIT(REQ_NMI) : 0;
     if (!added)
@@ -144,11 +157,11 @@ static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
         return "asking changes what is the vCPU's own";
     if ((new & ~old &WORD_ACK) && (word_where(old) != WHERE_GUEST || !(new &(BIT(REQ_PAUSE) | BIT(REQ_APIC)))))
         return "an acknowledgement that will not come";
-    if (wakes != (parked && word_where(new) == WHERE_ROOT))
+    if (word_where(new) != (wakes ? woken : word_where(old)))
         return "not woken by what wakes";
-    if (wakes)
+    if (wakes && woken == WHERE_ROOT)
         owe(g, ASKED_WAKE, 0);
-    else if (added && word_where(old) == WHERE_GUEST)
+    else if (wakes || (added && word_where(old) == WHERE_GUEST))
         owe(g, ASKED_KICK, word_cpu(old));
     return NULL;
 }
@@ -156,7 +169,7 @@ static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
 /* By the vCPU's own thread, the request r. */
 static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum request r)
 {
-    uint64_t may = BIT(r), mp = 7ull << WORD_MP_SHIFT | 7ull << WORD_BEHIND_SHIFT;
+    uint64_t may = BIT(r), mp = MP_BITS | 7ull << WORD_BEHIND_SHIFT;
     uint64_t allowed = word_mp(old) == MP_PAUSED ? BIT(REQ_TEARDOWN) | BIT(REQ_RESUME) : BIT(REQUESTS) - 1;
     enum mp_state after = word_mp(old);
     if (r == REQ_PAUSE || r == REQ_RESUME || r == REQ_INIT)
@@ -173,6 +186,7 @@ static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum requ
         after = MP_WAIT_FOR_SIPI;
     if (word_where(old) == WHERE_GUEST) /* between two entries: only what is an event for the guest, in any order */
         return r != REQ_TIMER && r != REQ_EVENT && r != REQ_CLOCK ? "taken outside of root"
+               : word_mp(old) != MP_RUNNABLE                      ? "taken in HLT, which has not ended"
                : (old ^ new) & ~BIT(r)                            ? "taking changes something else"
                                                                   : NULL;
     if (old & allowed & (BIT(r) - 1))
@@ -186,6 +200,20 @@ static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum requ
     return word_where(old) == WHERE_ROOT ? NULL : "taken outside of root";
 }
 
+/* In HLT between two entries, by the vCPU's own thread: into it, and out of it, woken or not. */
+static const char *waiting(const struct ghost *g, uint64_t old, uint64_t new)
+{
+    if ((old ^ new) & ~(WHERE_BITS | MP_BITS))
+        return "waiting changes something else";
+    if (word_cpu(old) != me()->percpu.index)
+        return "it waits on another CPU";
+    if (word_where(new) == WHERE_GUEST)
+        return word_mp(new) == MP_RUNNABLE ? NULL : "it waits no more, and has not ended HLT";
+    if (old & REQUESTS_AND_ACK)
+        return "it waits with a request";
+    return guest_interruptible(g->v) ? NULL : "it waits with interrupts off, or not for HLT";
+}
+
 /* By the vCPU's own thread, no request involved. */
 static const char *moving(struct ghost *g, uint64_t old, uint64_t new)
 {
@@ -196,15 +224,20 @@ static const char *moving(struct ghost *g, uint64_t old, uint64_t new)
             return "it enters with a request";
         return word_cpu(new) == me()->percpu.index ? NULL : "it enters on another CPU";
     }
+    if (from == WHERE_GUEST && to == WHERE_ROOT && word_mp(old) != MP_RUNNABLE)
+        return "it leaves for root in HLT, which has not ended";
     if (from == WHERE_GUEST && to == WHERE_ROOT)
         return (old ^ new) & ~(WHERE_BITS | CPU_BITS | WORD_ACK) ? "leaving changes something else" : NULL;
+    if ((from == WHERE_GUEST && (to == WHERE_WAITING || word_mp(old) == MP_HALTED)) ||
+        (from == WHERE_WAITING && to == WHERE_GUEST))
+        return waiting(g, old, new);
     if (from != WHERE_ROOT || to == WHERE_GUEST)
         return "it moves in a way that does not exist";
     if (word_mp(old) != word_mp(new) && word_mp(old) == MP_WAIT_FOR_SIPI && !g->start && g->v->index > 0)
         return "it starts without a SIPI";
     if (word_mp(old) != word_mp(new) && (word_mp(old) == MP_UNINITIALIZED || word_mp(old) == MP_PAUSED))
         return "it begins or goes on without being asked to";
-    return (old ^ new) & ~(WHERE_BITS | 7ull << WORD_MP_SHIFT) ? "parking changes something else" : NULL;
+    return (old ^ new) & ~(WHERE_BITS | MP_BITS) ? "parking changes something else" : NULL;
 }
 
 /* Has asking taken away what it may, without adding anything? */
@@ -348,6 +381,14 @@ void __wrap_word_take_event(vcpu_word *w, enum request r)
         atomic_fetch_and(&ghost_at(w)->asked, ~(uint32_t)BIT(r));
 }
 
+/* GUEST, and not sure to leave before it enters again. One that was asked for r while it waited, and has been woken by
+ * another request since, is: it sees r first. */
+static bool inside(struct ghost *g, enum request r)
+{
+    uint64_t w = atomic_load(&g->v->word);
+    return word_where(w) == WHERE_GUEST && (!(w & BIT(r)) || (w & WORD_ACK) || atomic_load(&g->runs));
+}
+
 /* Who is in the guest when a broadcast begins, has left it when it ends. */
 void __real_vm_broadcast(struct vm *vm, enum request r);
 void __wrap_vm_broadcast(struct vm *vm, enum request r);
@@ -356,16 +397,14 @@ void __wrap_vm_broadcast(struct vm *vm, enum request r)
     uint64_t entries[CORE_VCPUS];
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         struct ghost *g = ghost_at(vm->vcpus[i]);
-        bool inside = word_where(atomic_load(&g->v->word)) == WHERE_GUEST;
-        entries[i] = inside ? atomic_load(&g->entries) : 0;
+        entries[i] = word_where(atomic_load(&g->v->word)) == WHERE_GUEST ? atomic_load(&g->entries) : 0;
     }
     __real_vm_broadcast(vm, r);
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         struct ghost *g = ghost_at(vm->vcpus[i]);
-        bool inside = word_where(atomic_load(&g->v->word)) == WHERE_GUEST;
-        if (core_exact() && inside && entries[i] == atomic_load(&g->entries))
+        if (core_exact() && inside(g, r) && entries[i] == atomic_load(&g->entries))
             core_fail("a broadcast ends, and vCPU %u has not left its guest", i);
-        if (inside && r == REQ_APIC)
+        if (r == REQ_APIC && inside(g, r))
             core_fail("vCPU %u is in its guest before the mask is written", i);
     }
 }
@@ -374,7 +413,7 @@ void ghost_paused(struct vm *vm, bool paused)
 {
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         atomic_store(&ghost_at(vm->vcpus[i])->paused, paused);
-        if (paused && word_where(atomic_load(&vm->vcpus[i]->word)) == WHERE_GUEST)
+        if (paused && inside(ghost_at(vm->vcpus[i]), REQ_PAUSE))
             core_fail("vCPU %u is in its guest although the VM is paused", i);
     }
 }
@@ -382,8 +421,11 @@ void ghost_paused(struct vm *vm, bool paused)
 void ghost_enters(struct vcpu *v)
 {
     uint64_t w = atomic_load(&v->word);
-    if (word_where(w) != WHERE_GUEST || word_cpu(w) != me()->percpu.index)
+    if (word_where(w) != WHERE_GUEST || word_mp(w) != MP_RUNNABLE || word_cpu(w) != me()->percpu.index)
         core_fail("vCPU %u runs the guest, and its word says 0x%lx", v->index, w);
+    atomic_store(&ghost_at(v)->runs, true);
+    if (ghost_counts_as_idle(me()->percpu.index))
+        core_fail("CPU %u runs the guest of vCPU %u, and counts as idle", me()->percpu.index, v->index);
     ghost_in_guest(v);
 }
 
@@ -399,129 +441,11 @@ void ghost_leaves(struct vcpu *v)
 {
     if (word_where(atomic_load(&v->word)) != WHERE_GUEST)
         core_fail("somebody else has taken vCPU %u out of its guest", v->index);
+    atomic_store(&ghost_at(v)->runs, false);
 }
 
-/* ---- Threads */
-
-struct thread *__real_thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus);
-struct thread *__wrap_thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus);
-struct thread *__wrap_thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *allowed)
+void ghost_released(const struct vcpu *v)
 {
-    struct thread *t = __real_thread_create(main, arg, weight, allowed);
-    spin_lock(&lock);
-    uint32_t i = 0;
-    while (i < THREADS - 1 && threads[i])
-        i++;
-    threads[i] = t;
-    spin_unlock(&lock);
-    return t;
-}
-
-void __real_thread_destroy(struct thread *t);
-void __wrap_thread_destroy(struct thread *t);
-void __wrap_thread_destroy(struct thread *t)
-{
-    spin_lock(&lock);
-    for (uint32_t i = 0; t && i < THREADS; i++)
-        if (threads[i] == t)
-            threads[i] = NULL;
-    spin_unlock(&lock);
-    __real_thread_destroy(t);
-}
-
-const char *core_thread_name(const struct thread *t)
-{
-    static _Thread_local char texts[4][40];
-    static _Thread_local unsigned turn;
-    char *text = texts[turn++ % 4];
-    if (t == control_thread)
-        return "control";
-    if (!t || !t->kstack)
-        return "idle";
-    if (t->vcpu)
-        snprintf(text, sizeof texts[0], "vm %u vCPU %u", t->vcpu->vm->id, t->vcpu->index);
-    else
-        snprintf(text, sizeof texts[0], "vm %u world", t->world && t->world->vm ? t->world->vm->id : 99);
-    return text;
-}
-
-/* ---- All CPUs idle */
-
-static void idle_lapic(struct vcpu *v, uint64_t w)
-{
-    struct lapic *l = v->lapic;
-    bool pending = w & BIT(REQ_EVENT);
-    for (unsigned i = 0; i < 4; i++)
-        if (atomic_load(&l->pir[i]) && !atomic_load(&l->on))
-            core_fail("vCPU %u: something is posted, and nobody has been told", v->index);
-    if (atomic_load(&l->on) && !pending)
-        core_fail("vCPU %u: what is posted is announced, and no EVENT is pending", v->index);
-}
-
-/* word_where() is not ROOT: no CPU runs root's code. */
-static void idle_vcpu(const struct ghost *g)
-{
-    struct vcpu *v = g->v;
-    uint64_t w = atomic_load(&v->word);
-    uint32_t counted = BIT(REQ_TEARDOWN) | BIT(REQ_INIT) | BIT(REQ_APIC) | BIT(REQ_TIMER) | BIT(REQ_NMI) |
-                       BIT(REQ_EVENT) | BIT(REQ_CLOCK);
-    if (atomic_load(&v->thread->state) == THREAD_DEAD)
-        return;
-    if (atomic_load(&g->asked) & ~w & counted)
-        core_fail("vCPU %u: of requests 0x%x some are lost, 0x%lx", v->index, g->asked, w);
-    if (word_where(w) == WHERE_GUEST && (w & REQUESTS_AND_ACK))
-        core_fail("vCPU %u: in the guest with requests, and no interrupt comes: 0x%lx", v->index, w);
-    if (word_where(w) == WHERE_ROOT)
-        core_fail("vCPU %u: in root, and nobody runs it: 0x%lx", v->index, w);
-    if (v->lapic)
-        idle_lapic(v, w);
-    if (word_where(w) == WHERE_PARKED && (word_mp(w) == MP_HALTED || word_mp(w) == MP_HALTED_MASKED) &&
-        vcpu_has_wakeup(v))
-        core_fail("vCPU %u: parked in HLT with something that ends it", v->index);
-    if (word_where(w) == WHERE_GUEST && vcpu_has_wakeup(v))
-        core_fail("vCPU %u: in the guest, and what is on its way does not come", v->index);
-}
-
-static void idle_vm(struct vm *vm)
-{
-    uint32_t odd = 0;
-    for (uint32_t i = 0; i < vm->config.vcpus; i++)
-        odd += vm->vcpus[i]->odd_mode;
-    if (vm->inhibits.count[INHIBIT_MODE] != odd || !(vm->inhibits.mask >> INHIBIT_MODE & 1) != !odd)
-        core_fail("vm %u: %u LAPICs out of place, counted %u", vm->id, odd, vm->inhibits.count[INHIBIT_MODE]);
-    if (atomic_load(&vm->broadcast.owner))
-        core_fail("vm %u: the broadcast lock is held, and nobody runs", vm->id);
-    if (atomic_load(&vm->acks))
-        core_fail("vm %u: %u acknowledgements do not come", vm->id, vm->acks);
-}
-
-/* The thread is neither asleep nor on a CPU. */
-static bool queued(const struct thread *t)
-{
-    for (uint32_t c = 0; c < plan.cpus; c++)
-        if (cpus[c].percpu.current == t)
-            return false;
-    return atomic_load(&t->state) != THREAD_BLOCKED && atomic_load(&t->state) != THREAD_DEAD;
-}
-
-void ghost_idle(void)
-{
-    bool some_queued = false;
-    for (uint32_t i = 0; i < THREADS; i++) {
-        const struct thread *t = threads[i];
-        if (!t || !queued(t))
-            continue;
-        /* Behind a guest that computes, whose slice will end. */
-        if (!cpus[t->cpu].in_guest || !atomic_load(&cpus[t->cpu].timer))
-            core_fail("thread %s is runnable, and no CPU will run it", core_thread_name(t));
-        some_queued = true;
-    }
-    if (some_queued)
-        return;
-    for (uint32_t i = 0; i < GHOSTS; i++)
-        if (ghosts[i].v)
-            idle_vcpu(&ghosts[i]);
-    for (uint32_t i = 0; i < CORE_VMS; i++)
-        if (vm_find(i))
-            idle_vm(vm_find(i));
+    if (on_its_cpu(atomic_load(&v->word)))
+        core_fail("the thread of vCPU %u is switched away: 0x%lx", v->index, atomic_load(&v->word));
 }

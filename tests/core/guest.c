@@ -27,6 +27,8 @@ uint64_t guest_interrupts(void) { return atomic_load(&interrupts); }
 
 static struct guest *of(struct vcpu *v) { return v->backend; }
 
+bool guest_interruptible(struct vcpu *v) { return v->exit.kind == ABI_EXIT_HLT && (of(v)->regs.rflags & RFLAGS_IF); }
+
 static int create(struct vcpu *v)
 {
     static_assert(sizeof(struct guest) <= PAGE_SIZE, "fits a page");
@@ -255,6 +257,8 @@ static void run(struct vcpu *v)
             quick = vcpu_interrupted(v);
         } else if (!v->event.valid && v->exit.instruction_length) {
             quick = vcpu_exit_quickly(v);
+            if (quick == QUICK_AGAIN && v->exit.kind == ABI_EXIT_HLT && !v->event.valid)
+                core_fail("vCPU %u goes on behind HLT, and nothing has ended it", v->index);
         }
         v->quick = quick;
     } while (quick == QUICK_AGAIN);
@@ -265,7 +269,7 @@ void guest_upcall(struct vcpu *v)
 {
     struct abi_page *page = v->page;
     struct guest *g = of(v);
-    if (word_where(atomic_load(&v->word)) == WHERE_GUEST)
+    if (word_where(atomic_load(&v->word)) == WHERE_GUEST || word_where(atomic_load(&v->word)) == WHERE_WAITING)
         core_fail("an upcall of vCPU %u between two entries", v->index);
     core_point();
     page->reply.flags = 0;
@@ -317,11 +321,7 @@ static void set_windows(struct vcpu *v, uint8_t interrupt_class, bool nmi)
     g->nmi_window = nmi;
 }
 static void set_cr8(struct vcpu *v, uint8_t cr8) { of(v)->cr8 = cr8; }
-static void release(struct vcpu *v)
-{
-    if (me()->in_guest == v)
-        core_fail("the thread of a vCPU is switched away while it runs the guest");
-}
+static void release(struct vcpu *v) { ghost_released(v); }
 
 /* Guest memory is not looked at. */
 static const struct nested_format no_tables;

@@ -104,7 +104,9 @@ void irq_window(void)
 void irq_wait(void)
 {
     ghost_settled();
+    uint64_t since = tsc_now();
     core_wait_irq();
+    me()->waited_ticks += tsc_now() - since;
     irq_window();
 }
 

@@ -211,31 +211,64 @@ TEST(a_short_sleep_earns_nothing)
     CHECK(sched_pick(&rq, L / 2 + 10) == &a);
 }
 
-/* The floor passes through all 64 bits in the long run, and while someone sleeps. */
 /* As if the time between did not exist: no charge, not even by who asks for one, no advance of the floor, the same
- * slice. */
+ * slice. What it ran before is charged to it meanwhile as ever. */
 TEST(stopped)
 {
-    for (uint64_t wait = 1; wait < 100 * L; wait *= 3) {
-        start(100, 50, 7);
-        sched_enqueue(&rq, 0, &a, SCHED_NEW);
-        CHECK(sched_pick(&rq, 0) == &a);
-        uint64_t owed = sched_stop(&rq, 1000);
-        CHECK(sched_stopped(&rq));
-        sched_charge(&rq, 1000 + wait / 2);
-        CHECK_EQ(a.run_ticks, 0);
-        sched_enqueue(&rq, 1000 + wait / 2, &b, SCHED_NEW);
-        CHECK_EQ(b.node.key, a.node.key);
-        sched_go_on(&rq, 1000 + wait, owed);
-        CHECK(!sched_stopped(&rq));
-        CHECK(!sched_should_preempt(&rq, 1000 + wait));
-        CHECK_EQ(a.run_ticks, 1000);
-        sched_put(&rq, 1500 + wait, false);
-        CHECK_EQ(a.run_ticks, 1500);
-        CHECK_EQ(sched_load(&rq), 50);
-    }
+    for (uint64_t wait = 2; wait < 100 * L; wait *= 3)
+        for (unsigned asked = 0; asked < 2; asked++) {
+            start(100, 50, 7);
+            sched_enqueue(&rq, 0, &a, SCHED_NEW);
+            CHECK(sched_pick(&rq, 0) == &a);
+            CHECK(!sched_stopped(&rq));
+            sched_stop(&rq, 1000);
+            CHECK(sched_stopped(&rq));
+            for (uint64_t at = 1000 + wait / 2; asked && at < 1000 + wait; at += 1 + wait / 4) {
+                sched_charge(&rq, at);
+                CHECK_EQ(a.run_ticks, 1000);
+            }
+            sched_enqueue(&rq, 1000 + wait / 2, &b, SCHED_NEW);
+            CHECK_EQ(b.node.key, a.node.key);
+            sched_go_on(&rq, 1000 + wait);
+            CHECK(!sched_stopped(&rq));
+            CHECK(!sched_should_preempt(&rq, 1000 + wait));
+            CHECK_EQ(a.run_ticks, 1000);
+            sched_put(&rq, 1500 + wait, false);
+            CHECK_EQ(a.run_ticks, 1500);
+            CHECK_EQ(sched_load(&rq), 50);
+        }
 }
 
+/* It waits whenever the scheduler looks, and is charged for what it ran all the same: else it would pay for all of it
+ * once another one comes, who would run alone for as long. */
+TEST(stopped_at_every_tick)
+{
+    uint64_t now = 0, run = 0;
+
+    start(100, 100, 100);
+    sched_enqueue(&rq, 0, &a, SCHED_NEW);
+    CHECK(sched_pick(&rq, 0) == &a);
+    for (unsigned tick = 0; tick < 1000; tick++) {
+        now += L / 3;
+        run += L / 3;
+        sched_stop(&rq, now);
+        sched_charge(&rq, now += 77);
+        CHECK_EQ(a.run_ticks, run);
+        sched_go_on(&rq, now += L);
+    }
+    sched_stop(&rq, now += 10);
+    sched_enqueue(&rq, now, &b, SCHED_NEW);
+    sched_go_on(&rq, now += L);
+    CHECK_EQ(b.node.key, a.node.key);
+    CHECK(sched_slice_end(&rq, now) > now + L / 4);
+    sched_put(&rq, now, false);
+    CHECK(sched_pick(&rq, now) == &b);
+    sched_enqueue(&rq, now, &a, SCHED_WAKE);
+    CHECK(sched_slice_end(&rq, now) <= now + L);
+    CHECK(sched_should_preempt(&rq, now + L));
+}
+
+/* The floor passes through all 64 bits in the long run, and while someone sleeps. */
 TEST(sleeps_of_every_length)
 {
     /* With weight 1, a tick is 10000 units of virtual time, so one step moves the floor by more than 2^49. */

@@ -118,6 +118,86 @@ TEST(entering)
             }
 }
 
+/* HLT between two entries: from the guest, unless somebody has asked for anything or waits until it has left. */
+TEST(beginning_to_wait)
+{
+    for (uint64_t pending = 0; pending < BIT(REQUESTS); pending++)
+        for (unsigned ack = 0; ack < 2; ack++) {
+            uint64_t before = make(WHERE_GUEST, MP_RUNNABLE) | pending | (ack ? WORD_ACK : 0);
+            vcpu_word w = before;
+            bool waits = !pending && !ack;
+
+            CHECK_EQ(word_wait(&w), waits);
+            CHECK_EQ(w, waits ? make(WHERE_WAITING, MP_HALTED) : before);
+        }
+}
+
+/* Each request, asked either way of one that waits: what wakes from HLT makes it GUEST, in HLT still, and the CPU it
+ * waits on is kicked; the rest leaves its bit, and nobody waits for anything. What follows is a matter of the guest's.
+ */
+TEST(asking_one_that_waits)
+{
+    for (unsigned r = 0; r < REQUESTS; r++)
+        for (unsigned waited = 0; waited < 2; waited++) {
+            vcpu_word w = make(WHERE_WAITING, MP_HALTED);
+            bool wake = wakes((enum request)r, MP_HALTED), set = counts((enum request)r, MP_HALTED), must_wait = true;
+            uint64_t expected = make(wake ? WHERE_GUEST : WHERE_WAITING, MP_HALTED) | (set ? BIT(r) : 0);
+            struct told told =
+                waited ? word_ask_wait(&w, (enum request)r, &must_wait) : word_ask(&w, (enum request)r, 0x9a);
+
+            CHECK_EQ(told.asked, wake ? ASKED_KICK : ASKED_NOTHING);
+            CHECK(!wake || told.cpu == CPU);
+            CHECK(!waited || !must_wait);
+            CHECK_EQ(w, expected);
+            CHECK_EQ(ask(&w, (enum request)r), ASKED_NOTHING); /* latched once */
+            CHECK_EQ(w, expected);
+            CHECK(!word_start(&w));
+            CHECK(!word_enter(&w, CPU));
+
+            CHECK_EQ(word_go_on(&w), wake);
+            CHECK_EQ(w, make(WHERE_GUEST, MP_RUNNABLE) | (set ? BIT(r) : 0));
+        }
+}
+
+/* With whatever is pending, woken or not: nothing of it is lost, nor an acknowledgement. */
+TEST(going_on)
+{
+    for (uint64_t pending = 0; pending < BIT(REQUESTS); pending++)
+        for (unsigned ack = 0; ack < 2; ack++)
+            for (unsigned woken = ack; woken < 2; woken++) {
+                uint64_t more = pending | (ack ? WORD_ACK : 0);
+                vcpu_word w = make(woken ? WHERE_GUEST : WHERE_WAITING, MP_HALTED) | more;
+
+                CHECK_EQ(word_go_on(&w), woken);
+                CHECK_EQ(w, make(WHERE_GUEST, MP_RUNNABLE) | more);
+                CHECK_EQ(word_leave(&w), ack);
+                CHECK_EQ(w, word_make(WHERE_ROOT, MP_RUNNABLE) | pending);
+            }
+}
+
+/* One that waits is paused without a word; once it is woken, the pause is still there, and a second one is waited for
+ * as in the guest. What is taken back wakes nobody. */
+TEST(pausing_one_that_waits)
+{
+    vcpu_word w = make(WHERE_WAITING, MP_HALTED);
+    bool must_wait = true;
+
+    CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait).asked, ASKED_NOTHING);
+    CHECK(!must_wait);
+    CHECK_EQ(ask(&w, REQ_RESUME), ASKED_NOTHING);
+    CHECK_EQ(w, make(WHERE_WAITING, MP_HALTED));
+    CHECK_EQ(word_ask_wait(&w, REQ_PAUSE, &must_wait).asked, ASKED_NOTHING);
+    CHECK_EQ(ask(&w, REQ_TIMER), ASKED_KICK);
+    CHECK_EQ(w, make(WHERE_GUEST, MP_HALTED) | BIT(REQ_PAUSE) | BIT(REQ_TIMER));
+    CHECK_EQ(word_ask_wait(&w, REQ_APIC, &must_wait).asked, ASKED_KICK);
+    CHECK(must_wait);
+    CHECK(word_go_on(&w));
+    CHECK(!word_wait(&w));
+    CHECK(word_leave(&w));
+    CHECK_EQ(take(&w), REQ_PAUSE);
+    CHECK_EQ(word_mp_behind(w), MP_RUNNABLE);
+}
+
 TEST(leaving)
 {
     vcpu_word w = word_make(WHERE_ROOT, MP_RUNNABLE);

@@ -20,7 +20,7 @@
 static vcpu_word word;
 static sem_t wake, acknowledged; /* thread_wake of the vCPU's thread, and of the one that pauses */
 static atomic_bool kicked, in_guest, done, ended;
-static atomic_uint parks, wakes, served[REQUESTS];
+static atomic_uint parks, wakes, waits, served[REQUESTS];
 static atomic_uint start_vector; /* of the SIPI that started it; 0: it has not been started since INIT */
 
 static _Noreturn void stuck(const char *what)
@@ -78,6 +78,34 @@ static void park(enum mp_state mp)
     CHECK_EQ(wakes, parks);
 }
 
+/* HLT between two entries, as kernel/exit.c: only a kick ends that, or, now and then, another thread on its CPU. If
+ * somebody has woken it, its requests are there; an EVENT alone may be served without leaving. */
+static void wait_between(uint64_t n)
+{
+    if (!word_wait(&word))
+        return;
+    atomic_fetch_add(&waits, 1);
+    if (n % 8) {
+        while (word_where(atomic_load(&word)) == WHERE_WAITING)
+            WAIT_UNTIL(atomic_exchange(&kicked, false), "nobody kicked the vCPU that waits");
+    } else {
+        for (uint64_t i = n >> 3 & 31; i > 0; i--)
+            sched_yield();
+    }
+    uint64_t before = atomic_load(&word);
+    bool woken = word_go_on(&word);
+
+    CHECK(woken || n % 8 == 0);
+    if (woken && word_where(before) == WHERE_GUEST)
+        CHECK(before & word_wakes(MP_HALTED));
+    CHECK_EQ(word_where(atomic_load(&word)), WHERE_GUEST);
+    CHECK_EQ(word_mp(atomic_load(&word)), MP_RUNNABLE);
+    if ((atomic_load(&word) & WORD_REQUESTS) == BIT(REQ_EVENT)) {
+        word_take_event(&word, REQ_EVENT);
+        atomic_fetch_add(&served[REQ_EVENT], 1);
+    }
+}
+
 /* Odd times the guest would run for ever; only a kick ends that. */
 static void run_guest(uint64_t n)
 {
@@ -92,6 +120,8 @@ static void run_guest(uint64_t n)
             sched_yield();
     }
     atomic_store(&in_guest, false);
+    if (n >> 16 & 1)
+        wait_between(n >> 17);
     if (word_leave(&word))
         sem_post(&acknowledged);
     if ((n >> 8) % 4 == 0)
@@ -157,7 +187,8 @@ static void *asker(void *arg)
     return NULL;
 }
 
-/* While it is paused nothing is served and the guest does not run. */
+/* While it is paused nothing is served and the guest does not run. One that waits may be woken meanwhile, and leaves.
+ */
 static void pause_and_resume(uint64_t random)
 {
     bool must_wait;
@@ -168,11 +199,12 @@ static void pause_and_resume(uint64_t random)
         wait_for(&acknowledged, "the vCPU did not say that it has left");
     for (uint64_t i = random % 8; i > 0; i--) {
         CHECK(!in_guest);
-        CHECK(word_where(atomic_load(&word)) != WHERE_GUEST);
+        uint64_t w = atomic_load(&word);
+        CHECK(word_where(w) != WHERE_GUEST || (w & BIT(REQ_PAUSE)));
         sched_yield();
     }
     if (random & 8)
-        WAIT_UNTIL(word_where(atomic_load(&word)) == WHERE_PARKED, "the paused vCPU did not park");
+        WAIT_UNTIL(atomic_load(&word) & WORD_PARKED, "the paused vCPU neither parks nor waits");
     if (random & 16)
         ask(REQ_PAUSE, 0); /* once more is no more */
     ask(REQ_RESUME, 0);
@@ -207,7 +239,7 @@ static void begin(uint64_t first, pthread_t *thread)
     sem_init(&wake, 0, 0);
     sem_init(&acknowledged, 0, 0);
     kicked = in_guest = done = ended = false;
-    wakes = start_vector = 0;
+    wakes = waits = start_vector = 0;
     memset(served, 0, sizeof(served));
     pthread_create(thread, NULL, vcpu, (void *)17);
 }
@@ -222,6 +254,7 @@ static void end(pthread_t thread)
     pthread_join(thread, NULL);
     CHECK_EQ(wakes, parks);
     CHECK(parks > 0);
+    CHECK(waits > 0);
     CHECK(sem_getvalue(&wake, &left) == 0 && left == 0);
     CHECK(sem_getvalue(&acknowledged, &left) == 0 && left == 0);
 }
