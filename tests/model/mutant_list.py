@@ -47,11 +47,6 @@ MUTANTS = [
      "what wakes is not pending while it is parked"),
     ("the wake table is not asked", ALL, [(W, ":: h_edge && w[v].where == PARKED && WAKES(r, w[v].mp) ->", ":: h_edge && w[v].where == PARKED ->")], None),
     ("wakes from anywhere", ALL, [(W, ":: h_edge && w[v].where == PARKED && WAKES(r, w[v].mp) ->", ":: h_edge && w[v].where != GUEST && WAKES(r, w[v].mp) ->")], None),
-    ("no kick for one that waits in HLT", ALL, [(W, "w[v].where=GUEST; asked=KICK", "w[v].where=GUEST")], None),
-    ("who kicks one that waits in HLT leaves it there", ALL, [(W, "w[v].where=GUEST; asked=KICK", "asked=KICK")], None),
-    ("what wakes from HLT does not end waiting in it", ALL, [(W, "w[v].where == WAITING && WAKES(r, w[v].mp)", "w[v].where == WAITING && false")], None),
-    ("waits in HLT with requests pending", ALL, [(W, "waits = EMPTY(v);", "waits = true;")], None),
-    ("goes on after it has waited in HLT, and is HALTED", ALL, [(W, "w[v].where = GUEST; w[v].mp = RUNNABLE }", "w[v].where = GUEST }")], None),
     ("asking is no single step", ALL, [(W, "        if\n        :: h_edge && w[v].where == PARKED", "        if\n        :: false\n        :: else\n        fi };\n    true;\n    atomic {\n        if\n        :: h_edge && w[v].where == PARKED")], None),
     # ---- kernel/word.c: starting, entering, leaving, parking
     ("start of a vCPU that has been woken", ALL, [(W, "woken = w[v].where == PARKED && w[v].mp == UNINITIALIZED;", "woken = w[v].mp == UNINITIALIZED;")], None),

@@ -176,30 +176,8 @@ guest:
     :: true                       /* any other exit */
     :: true -> mp = HALTED        /* HLT */
     :: true -> mp = HALTED_MASKED
-    :: !nmi && !irr -> goto wait  /* HLT, and no other thread wants the CPU */
     fi;
     goto leave;
-wait:
-    /* hlt_quickly() */
-    atomic { mp = HALTED; if_set = 1; word_wait(0, flag) };
-    if
-    :: !flag -> goto leave
-    :: else -> flag = 0
-    fi;
-    do
-    :: w[0].where == WAITING ->
-        if
-        :: atomic { kick[cpu] -> kick[cpu] = 0 }
-        :: atomic { left > 0 && (CONTROL & B(R_TIMER)) -> left--; r = R_TIMER }; ask_itself()
-        fi
-    :: w[0].where == WAITING -> break /* another thread is runnable here */
-    :: w[0].where != WAITING -> break
-    od;
-    word_go_on(0, flag);
-    if
-    :: !flag -> goto leave
-    :: else -> flag = 0
-    fi;
 quick:
     /* serve_quickly(), vcpu_serve_events(). Exits that ask for nothing do not come here, and change nothing. */
     seen = w[0].req;
@@ -224,10 +202,6 @@ quick:
     :: !seen -> break
     :: !seen -> goto leave /* QUICK_DONE: for an 8259 cycle */
     od;
-    if
-    :: mp == HALTED && !irr -> goto leave /* nothing for the guest */
-    :: else -> mp = RUNNABLE
-    fi;
     atomic { /* vcpu_prepare_events() */
         nmi = 0;
         irr = irr && !if_set;
@@ -313,13 +287,13 @@ proctype peer()
 }
 
 inline look() {
-    assert(w[0].where == GUEST || w[0].where == WAITING || (w[0].where == PARKED && thread[0] == BLOCKED));
-    assert(w[0].where != WAITING || (w[0].mp == HALTED && !w[0].ack && !(w[0].req & MAY_WAKE(HALTED))));
+    assert(thread[0] == BLOCKED || w[0].where == GUEST);
+    assert(w[0].where == GUEST || w[0].where == PARKED);
     assert(w[0].where != GUEST || (w[0].mp == RUNNABLE && EMPTY(0)));
     assert(w[0].where != PARKED || (unwoken && !(w[0].req & MAY_WAKE(w[0].mp))));
     assert(!(fresh & ~w[0].req));
     assert(w[0].mp == PAUSED || !(w[0].req & B(R_SIPI))); /* one that does not count is not kept */
-    assert((w[0].mp == PAUSED || (w[0].where != GUEST && (w[0].req & B(R_PAUSE)))) == i_stop);
+    assert((w[0].mp == PAUSED || (w[0].where == PARKED && (w[0].req & B(R_PAUSE)))) == i_stop);
     assert(w[0].mp == PAUSED || started == i_start);
     assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
     assert(w[0].mp == PAUSED || i_mp == w[0].mp || (i_mp == RUNNABLE && (w[0].mp == HALTED || w[0].mp == HALTED_MASKED)));
