@@ -133,7 +133,7 @@ static void enter_guest(struct vcpu *v)
         return;
     /* No vCPU enters the guest with an acceleration that the mask does not allow: kernel/inhibit.c. */
     ASSERT(v->accelerated == !atomic_load_explicit(&v->vm->inhibits.mask, memory_order_relaxed));
-    v->entries++; /* all_halted(); not those behind quick exits */
+    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted(); not those behind quick exits */
     backend->run(v);
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {
         struct thread *waiter = atomic_load(&v->vm->waiter);

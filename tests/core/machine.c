@@ -149,6 +149,7 @@ void machine_init(void)
     schedule_set_online(plan.cpus);
     for (uint32_t i = 0; i < plan.cpus; i++) {
         core_be(&cpus[i]);
+        cpus[i].percpu.self = &cpus[i].percpu;
         cpus[i].percpu.index = i;
         percpu_areas[i] = &cpus[i].percpu;
         cpus[i].random = plan.seed * CORE_CPUS + i;
