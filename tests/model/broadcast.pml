@@ -18,6 +18,8 @@ bool in_since[VCPUS]; /* in the guest since the broadcast asked it */
 #define ON_ASK(v, r, start_page, asked) in_since[v] = waits && w[v].where == GUEST
 #define ON_START(v, woken) skip
 #define ON_PARK(v, parked) skip
+#define ON_WAIT(v, waits) skip
+#define ON_GO_ON(v, woken) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
 #define ON_TAKE_EVENT(v, r) skip

@@ -19,6 +19,8 @@
 #define ON_ASK(v, r, start_page, asked) assert(!freed && (asked != KICK || (in_guest && cpu[VCPU] == w[v].cpu)))
 #define ON_START(v, woken) skip
 #define ON_PARK(v, parked) skip
+#define ON_WAIT(v, waits) skip
+#define ON_GO_ON(v, woken) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
 #define ON_TAKE_EVENT(v, r) skip
