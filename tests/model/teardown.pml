@@ -375,6 +375,9 @@ proctype timer()
     fi
 }
 
+/* Nobody is left in a queue, and no request behind who sleeps or runs. */
+#define look() assert(ending -> !alive : (!queued[VCPU] && !queued[WORKER] && w[0].where != ROOT && !w[0].req))
+
 proctype control()
 {
     bool must;
@@ -382,8 +385,11 @@ proctype control()
 
     if
     :: true
-    :: true -> timeout; /* nobody is left in a queue, and no request behind who sleeps or runs */
-        assert(ending -> !alive : (!queued[VCPU] && !queued[WORKER] && w[0].where != ROOT && !w[0].req))
+    :: true -> timeout; look();
+        if
+        :: DOES == 1 -> wake(WORKER, NONE, choice); timeout; look()
+        :: DOES != 1
+        fi
     fi;
     vm_end(NONE);
     do
