@@ -204,6 +204,11 @@ MUTANTS = [
     ("a vCPU outside of the guest gets the notification", "posted-pi", [(P, ":: atomic { PI && !was && w[0].where == GUEST -> to", ":: atomic { PI && !was -> to"), (P, ":: !was && (!PI || w[0].where != GUEST) ->", ":: !was && !PI ->")], None),
     ("a vCPU in the guest gets nothing", "posted-pi", [(P, "}; notify[to] = 1", "}")], None),
     ("the notification goes to another CPU", "posted-pi", [(P, "}; notify[to] = 1", "}; notify[1 - to] = 1")], None),
+    ("halts over what was posted", "posted-pi", [(P, "    :: atomic { !LOAD_ON(VCPU) -> mp = HALTED }; /* hlt", "    :: atomic { true -> mp = HALTED }; /* hlt"), (P, "    :: w[0].where == WAITING && !(PI && LOAD_ON(VCPU)) ->", "    :: w[0].where == WAITING ->")], None),
+    ("who waits does not look at what was posted", "posted-pi", [(P, "    :: w[0].where == WAITING && !(PI && LOAD_ON(VCPU)) ->", "    :: w[0].where == WAITING ->")], None),
+    ("halts without a look at what was posted, which is asked for", "posted", [(P, "    :: atomic { !LOAD_ON(VCPU) -> mp = HALTED }; /* hlt", "    :: atomic { true -> mp = HALTED }; /* hlt")],
+     "EVENT is pending then, or will be: without posted-interrupt processing the word is enough"),
+    ("woken, it enters without draining", "posted posted-pi", [(P, "        drain();\n        if\n        :: atomic { irr -> irr = 0; mp = RUNNABLE; goto guest }", "        if\n        :: atomic { true -> irr = 0; mp = RUNNABLE; goto guest }")], None),
     # ---- kernel/schedule.c, kernel/thread.c
     ("a thread on its stack may be queued anywhere", TEARDOWN, [(T, "        :: ON_CPU(t) -> choice = cpu[t]\n        :: else ->", "        :: true ->")], None),
     ("a thread on its stack is pushed away", TEARDOWN, [(T, ":: ON_CPU(t) -> rq[c]!t; t = 0; goto pick", ":: false -> rq[c]!t; t = 0; goto pick")], None),
