@@ -112,11 +112,11 @@ bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? What ends it may
 /* In that mp_state and off every run queue, until the asker whose request wakes makes it ROOT again. */
 void vcpu_park(struct vcpu *v, enum mp_state mp);
 /*
- * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no sleep. For all
- * others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for something sends
- * the kick too; it pends while interrupts are off, and ends the entry that follows. Needs exit.kind and exit.u of an
- * instruction whose length is known, no v->event, and neither TF nor RF in RFLAGS: else vcpu_skip() has to see to it.
- * kernel/exit.c
+ * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no switch of threads.
+ * For all others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for
+ * something sends the kick too; it pends while interrupts are off, and ends the entry that follows. In HLT it may
+ * be WAITING for a while, with interrupts served. Needs exit.kind and exit.u of an instruction whose length is known,
+ * no v->event, and neither TF nor RF in RFLAGS: else vcpu_skip() has to see to it. kernel/exit.c
  */
 enum quick vcpu_exit_quickly(struct vcpu *v);
 /* The same for INTERRUPT, once the host has had its interrupts: DONE or AGAIN. */

@@ -5,8 +5,8 @@
  *   57-59 mp_state behind PAUSED
  *
  * Only the vCPU's own thread changes mp_state, and `where` except PARKED to ROOT and WAITING to GUEST: that is done by
- * the asker whose request wakes, in the same compare-and-swap that sets the request. So one park has exactly one waker.
- * (word_start is the exception to both: the thread has not run yet.)
+ * the asker whose request wakes, in the same compare-and-swap that sets the request. So one park, one wait, has exactly
+ * one waker. (word_start is the exception to both: the thread has not run yet.)
  *
  * PAUSE, RESUME and INIT change mp_state in the same compare-and-swap that takes them: what an asker may do depends on
  * the pending ones and on mp_state, and there must be no moment when neither shows them. A SIPI would be lost in it.
@@ -21,7 +21,8 @@
 
 typedef _Atomic uint64_t vcpu_word;
 
-/* WAITING is PARKED on a CPU that its thread has not left: who wakes it makes it GUEST, and kicks that CPU. */
+/* WAITING is PARKED on a CPU that its thread has not left, and which is in the word: who wakes it makes it GUEST, and
+ * kicks that CPU. It is HALTED until its own thread goes on; of who is GUEST no asker looks at that. */
 enum where { WHERE_ROOT, WHERE_GUEST, WHERE_PARKED, WHERE_WAITING };
 enum asked { ASKED_NOTHING, ASKED_KICK, ASKED_WAKE };
 struct told {

@@ -1,9 +1,9 @@
 /*
  * Broadcasts that wait: vm_broadcast(), vm_pause(), vm_resume(), vm_end() of kernel/vm.c, kernel/inhibit.c and
  * kernel/mutex.c. Two vCPUs, each on its own CPU, run the guest and switch their LAPIC's mode (TOGGLES, OTHERS times), which
- * changes the mask that says whether acceleration is allowed; control pauses and resumes ROUNDS times and ends the guest
- * at any moment of that. A kick does not yet make a vCPU leave: it looks at its word and goes on, GUEST all the time, if it
- * came too late.
+ * changes the mask that says whether acceleration is allowed; the second one waits in HLT (WAITS times), which its timer may
+ * end; control pauses and resumes ROUNDS times and ends the guest at any moment of that. A kick does not yet make a vCPU
+ * leave: it looks at its word and goes on, GUEST all the time, if it came too late.
  *
  * Nobody enters the guest with an acceleration that the mask does not allow, nor while it is paused; who waited for a
  * broadcast finds that each vCPU has been outside of the guest since; and all of it comes to an end.
@@ -14,10 +14,15 @@
 #define CONTROL 2
 #define NOBODY  3
 
-bool in_since[VCPUS]; /* in the guest since the broadcast asked it */
-#define ON_ASK(v, r, start_page, asked) in_since[v] = waits && w[v].where == GUEST
+bool in_since[VCPUS]; /* GUEST since the broadcast asked it */
+bool inside[VCPUS];   /* it executes the guest */
+#define ON_ASK(v, r, start_page, asked) \
+    assert(asked != KICK || h_where == GUEST || r == R_TEARDOWN || r == R_TIMER); \
+    in_since[v] = (waits -> h_where == GUEST : in_since[v])
 #define ON_START(v, woken) skip
 #define ON_PARK(v, parked) skip
+#define ON_WAIT(v, waits) skip
+#define ON_GO_ON(v, woken) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
 #define ON_TAKE_EVENT(v, r) skip
@@ -110,6 +115,7 @@ proctype vcpu(byte v)
     byte cpu = v;
     byte r, start, asked, to, i, next, by, woken;
     byte left = (v == 0 -> TOGGLES : OTHERS);
+    byte halts = (v == 0 -> 0 : WAITS);
 
 serve:
     atomic {
@@ -117,7 +123,7 @@ serve:
         if
         :: r == R_TEARDOWN -> goto out
         :: r == R_APIC
-        :: r == R_PAUSE || r == R_RESUME || r == R_CLOCK -> goto serve
+        :: r == R_PAUSE || r == R_RESUME || r == R_TIMER -> goto serve
         :: r == REQUESTS -> goto served
         fi
     };
@@ -137,13 +143,13 @@ served:
         goto serve
     :: else
     fi;
-    word_enter(v, cpu, flag);
+    atomic { word_enter(v, cpu, flag); inside[v] = flag };
     if
     :: !flag -> goto serve
     :: else
     fi;
 guest:
-    assert(w[v].where == GUEST && accelerated[v] == !mask); /* the first time, enter_guest() does so too */
+    assert(w[v].where == GUEST && inside[v] && accelerated[v] == !mask); /* the first time, enter_guest() does so too */
     assert(!paused);
     if
     :: true -> atomic { kick[v] -> kick[v] = 0 };
@@ -152,8 +158,14 @@ guest:
         :: true
         fi
     :: left > 0 -> left--; i = 1
+    :: atomic { halts > 0 -> halts--; inside[v] = 0; word_wait(v, flag); /* hlt_quickly() */
+        if
+        :: flag -> flag = 0; goto wait
+        :: else
+        fi }
     fi;
-    atomic { word_leave(v, flag); in_since[v] = 0 };
+leave:
+    atomic { word_leave(v, flag); in_since[v] = 0; inside[v] = 0 };
     if
     :: flag -> atomic { acks--; flag = acks == 0 };
         if
@@ -175,6 +187,22 @@ guest:
     :: else
     fi;
     goto serve;
+wait:
+    if
+    :: w[v].where == WAITING ->
+        if
+        :: true -> atomic { kick[v] -> kick[v] = 0 }
+        :: true -> /* its own timer: no IPI */
+            atomic { word_ask(v, R_TIMER, 0, false, asked, must, to); asked = 0; to = 0 }
+        fi;
+        goto wait
+    :: else
+    fi;
+    word_go_on(v, flag);
+    if
+    :: flag && !(w[v].req & ~B(R_TIMER)) -> flag = 0; atomic { word_take_event(v, R_TIMER); inside[v] = 1; goto guest }
+    :: !flag || (w[v].req & ~B(R_TIMER)) -> goto leave /* do_hlt() looks again: word.pml */
+    fi;
 out:
     thread[v] = DEAD
 }
@@ -198,7 +226,7 @@ proctype control()
         mutex_lock(CONTROL); /* vm_pause() */
         vm_broadcast(CONTROL, R_PAUSE);
         mutex_unlock();
-        atomic { paused = 1; assert(w[0].where != GUEST && w[1].where != GUEST) };
+        atomic { paused = 1; assert(!inside[0] && !inside[1]) };
         paused = 0; /* vm_resume() */
         i = 0;
         do

@@ -13,7 +13,8 @@ int main(void)
     printf("#define UNINITIALIZED %d\n#define RUNNABLE %d\n#define WAIT_FOR_SIPI %d\n", MP_UNINITIALIZED, MP_RUNNABLE,
            MP_WAIT_FOR_SIPI);
     printf("#define HALTED %d\n#define HALTED_MASKED %d\n#define PAUSED %d\n", MP_HALTED, MP_HALTED_MASKED, MP_PAUSED);
-    printf("#define ROOT %d\n#define GUEST %d\n#define PARKED %d\n", WHERE_ROOT, WHERE_GUEST, WHERE_PARKED);
+    printf("#define ROOT %d\n#define GUEST %d\n#define PARKED %d\n#define WAITING %d\n", WHERE_ROOT, WHERE_GUEST,
+           WHERE_PARKED, WHERE_WAITING);
     printf("#define NOTHING %d\n#define KICK %d\n#define WAKE %d\n", ASKED_NOTHING, ASKED_KICK, ASKED_WAKE);
 #define X(name, wakes, waited) printf("#define WAKES_" #name " %u\n#define WAITED_" #name " %d\n", wakes, waited);
     REQUEST_TABLE(X)

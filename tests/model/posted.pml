@@ -1,11 +1,12 @@
 /*
  * Posted interrupts under x86-TSO: lapic_post() and lapic_drain() (lapic/ipi.c, lapic/lapic.c) are two locations, PIR and
  * ON, beside the state word. Each process has a store buffer; a locked instruction waits until it is empty, a plain load
- * sees the process's own stores. Two posters, POSTS posts each; the vCPU enters on alternating CPUs, halts, parks, and
- * may be reset once (RESET).
+ * sees the process's own stores. Two posters, POSTS posts each; the vCPU enters on alternating CPUs, halts, waits, parks,
+ * and may be reset once (RESET).
  *
  * PI 0: the code as it is. PI 1: posted-interrupt processing by the CPU (SDM Vol. 3, 30.6): a vCPU seen in the guest gets
- * the notification vector, which is only an interrupt to ignore where it comes to root.
+ * the notification vector, which is only an interrupt to ignore where it comes to root. So who waits looks at ON, too: the
+ * poster may have seen it in the guest.
  *
  * Whatever is posted reaches the guest, and nobody signals twice for one ON.
  */
@@ -15,6 +16,8 @@
 #define ON_ASK(v, r, start_page, asked) skip
 #define ON_START(v, woken) skip
 #define ON_PARK(v, parked) skip
+#define ON_WAIT(v, waits) skip
+#define ON_GO_ON(v, woken) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
 #define ON_TAKE_EVENT(v, r) skip
@@ -134,8 +137,16 @@ guest:
         :: kick[cpu]
         fi
     :: true -> mp = HALTED
+    :: atomic { !LOAD_ON(VCPU) -> mp = HALTED }; /* hlt_quickly() */
+        atomic { LOCKED(VCPU);
+            word_wait(0, flag);
+            if
+            :: flag -> flag = 0; goto wait
+            :: else
+            fi }
     :: true /* any exit */
     fi;
+leave:
     LOCKED(VCPU);
     word_leave(0, flag);
     if
@@ -148,6 +159,23 @@ guest:
     fi;
     atomic { kick[cpu] = 0; notify[cpu] = 0; cpu = 1 - cpu; kick[cpu] = 0; notify[cpu] = 0 }; /* irq_window(), moved */
     goto serve;
+wait:
+    if
+    :: w[0].where == WAITING && !(PI && LOAD_ON(VCPU)) ->
+        atomic { kick[cpu] || notify[cpu] -> kick[cpu] = 0; notify[cpu] = 0; goto wait }
+    :: else
+    fi;
+    atomic { LOCKED(VCPU); word_go_on(0, flag) };
+    if
+    :: flag && w[0].req == B(R_EVENT) -> /* vcpu_serve_events() */
+        atomic { flag = 0; LOCKED(VCPU); r = R_EVENT; word_take_event(0, r); r = 0 };
+        drain();
+        if
+        :: atomic { irr -> irr = 0; mp = RUNNABLE; goto guest }
+        :: else -> goto leave
+        fi
+    :: !flag || w[0].req != B(R_EVENT) -> flag = 0; goto leave
+    fi;
 out:
     thread[0] = DEAD
 }
@@ -158,7 +186,7 @@ proctype monitor()
     bool must;
     timeout;
     assert(!due && !irr);
-    assert(w[0].where == GUEST || (w[0].where == PARKED && w[0].mp == HALTED && thread[0] == BLOCKED));
+    assert(w[0].where == GUEST || (w[0].mp == HALTED && (w[0].where == WAITING || (w[0].where == PARKED && thread[0] == BLOCKED))));
     word_ask(0, r, 0, false, asked, must, to);
     if
     :: asked == KICK -> kick[to] = 1

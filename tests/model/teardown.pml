@@ -1,6 +1,6 @@
 /*
  * A guest's two threads on two CPUs, and their end: kernel/schedule.c, kernel/thread.c, vm_end(), vm_destroy(), under
- * x86-TSO as far as on_cpu is concerned. Thread VCPU enters the guest, halts and parks; thread WORKER asks for it, sleeps,
+ * x86-TSO as far as on_cpu is concerned. Thread VCPU enters the guest, halts, waits and parks; thread WORKER asks for it, sleeps,
  * is in ring 3, and once asks (DOES 0), sleeps (1) or ends the guest itself (2); with DOES 3 it is the timer that asks.
  * VCPU begins on CPU 0, WORKER on CPU START: from the same one, one of them is pushed away. Control, on a CPU of its own,
  * ends and frees the guest.
@@ -19,6 +19,8 @@
 #define ON_ASK(v, r, start_page, asked) assert(!freed && (asked != KICK || (in_guest && cpu[VCPU] == w[v].cpu)))
 #define ON_START(v, woken) skip
 #define ON_PARK(v, parked) skip
+#define ON_WAIT(v, waits) skip
+#define ON_GO_ON(v, woken) skip
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) skip
 #define ON_TAKE_EVENT(v, r) skip
@@ -166,19 +168,6 @@ runs:
         fi
     };
     take_woken(c, t);
-    /* wait_in_place(): on its stack still, and on_cpu */
-    if
-    :: empty(rq[c]) && thread[before] != DEAD ->
-        do
-        :: nempty(rq[c]) -> break
-        :: empty(rq[c]) && nempty(woken[c]) -> take_woken(c, t)
-        :: empty(rq[c]) && empty(woken[c]) -> kick[c] = 0;
-            reschedule[c] || kick[c]; /* irq_wait() */
-            reschedule[c] = 0;
-            take_woken(c, t)
-        od
-    :: nempty(rq[c]) || thread[before] == DEAD
-    fi;
     /* push_surplus() */
     if
     :: nempty(rq[c]) ->
@@ -305,8 +294,17 @@ guest:
         :: w[0].req == 0 && empty(rq[here]) -> goto guest
         :: true
         fi
-    :: true -> mp = HALTED
+    :: true -> mp = HALTED /* hlt_quickly() */
     fi;
+    if
+    :: mp == HALTED && empty(rq[here]) -> atomic { LOCKED(here); word_wait(0, flag) };
+        if
+        :: flag -> flag = 0; goto wait
+        :: else
+        fi
+    :: mp != HALTED || nempty(rq[here])
+    fi;
+leave:
     atomic { LOCKED(here); in_guest = 0; word_leave(0, flag) };
     if
     :: mp == HALTED -> word_set_mp(0, HALTED)
@@ -314,6 +312,22 @@ guest:
     fi;
     here = 0;
     goto serve;
+wait:
+    assert(thread[VCPU] != BLOCKED && current[here] == VCPU && cpu[VCPU] == here && on_cpu[VCPU]);
+    if
+    :: w[0].where == WAITING && empty(rq[here]) && empty(woken[here]) -> /* schedule_wait() */
+        kick[here] || reschedule[here];
+        irq_window(here, choice);
+        goto wait
+    :: w[0].where != WAITING || nempty(rq[here]) || nempty(woken[here])
+    fi;
+    atomic { LOCKED(here); word_go_on(0, flag) };
+    if
+    :: flag && empty(rq[here]) && !(w[0].req & B(R_TEARDOWN)) -> flag = 0; /* vcpu_serve_events() */
+        r = (w[0].req & B(R_EVENT) -> R_EVENT : R_TIMER);
+        atomic { LOCKED(here); word_take_event(0, r); r = 0; mp = 0; goto guest }
+    :: !flag || nempty(rq[here]) || (w[0].req & B(R_TEARDOWN)) -> flag = 0; goto leave
+    fi;
 out:
     armed = 0; /* timer_cancel() */
     !fired_busy;
@@ -361,11 +375,22 @@ proctype timer()
     fi
 }
 
+/* Nobody is left in a queue, and no request behind who sleeps or runs. */
+#define look() assert(ending -> !alive : (!queued[VCPU] && !queued[WORKER] && w[0].where != ROOT && !w[0].req))
+
 proctype control()
 {
     bool must;
     byte asked, to, choice, what;
 
+    if
+    :: true
+    :: true -> timeout; look();
+        if
+        :: DOES == 1 -> wake(WORKER, NONE, choice); timeout; look()
+        :: DOES != 1
+        fi
+    fi;
     vm_end(NONE);
     do
     :: alive > 0 ->

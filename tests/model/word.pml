@@ -1,10 +1,13 @@
 /*
  * One vCPU thread (vcpu_main(), vcpu_park(), enter_guest() of kernel/vcpu.c, vcpu_serve() and, between an exit and the next
- * entry, vcpu_serve_events() of kernel/serve.c) between two CPUs; what it asks of itself by an exit or its own timer; control, which pauses, resumes, starts and ends it; and its peers: another vCPU's INIT, SIPI, NMI and interrupts, its
- * device world, its timer. Each asks for anything of its own, in any order, at any time, BUDGET times together.
+ * entry, vcpu_serve_events() of kernel/serve.c, hlt_quickly() of kernel/exit.c) between two CPUs; what it asks of itself by
+ * an exit or its own timer; control, which pauses, resumes, starts and ends it; and its peers: another vCPU's INIT, SIPI, NMI
+ * and interrupts, its device world, its timer. Each asks for anything of its own, in any order, at any time, BUDGET times
+ * together.
  *
  * Beside it runs an ideal CPU (i_*) that obeys at once. When nothing moves any more, both are in the same state, nothing
- * that was asked is forgotten, and nobody sleeps who has cause to run; then it is resumed, looked at again, and ended.
+ * that was asked is forgotten, and nobody sleeps who has cause to run; then it is resumed, looked at again, and ended. No
+ * guest is behind a HLT that nothing has ended.
  *
  * Instances: BSP 0 an application processor, 1 the one that vm_boot() starts; CONTROL, PEER: what the two may ask.
  */
@@ -24,16 +27,17 @@
 short fresh;      /* asked for, not served */
 short kicked;     /* pending, and somebody has sent an IPI for it */
 short silent;     /* pending, and it was in GUEST, but asked itself, without an IPI */
-bool unwoken = 1; /* a park that nobody has ended */
-byte runs_on = NEVER;
+bool unwoken = 1; /* a park, or a wait, that nobody has ended */
+byte runs_on = NEVER; /* in the guest, or waiting */
 byte i_mp = UNINITIALIZED; /* or WAIT_FOR_SIPI, RUNNABLE */
 byte i_start;
 bool i_stop, i_nmi;
 
 #define ON_ASK(v, r, start_page, asked) \
-    assert(asked != WAKE || (unwoken && (MAY_WAKE(w[v].mp) & B(r)))); \
+    assert(asked == NOTHING || h_where == GUEST || (unwoken && (MAY_WAKE(w[v].mp) & B(r)))); \
     assert(asked != KICK || (runs_on == w[v].cpu && !((kicked | silent) & B(r)))); \
-    unwoken = unwoken && asked != WAKE; \
+    assert(w[v].where != WAITING || !(w[v].req & MAY_WAKE(w[v].mp))); \
+    unwoken = unwoken && (asked == NOTHING || h_where == GUEST); \
     kicked = (asked == KICK && !ITSELF -> kicked | B(r) : kicked) & w[v].req; \
     silent = (asked == KICK && ITSELF -> silent | B(r) : silent) & w[v].req; \
     if \
@@ -52,6 +56,12 @@ bool i_stop, i_nmi;
     assert(!unwoken && state != RUNNABLE); \
     assert(parked || (w[v].req & MAY_WAKE(state))); \
     unwoken = parked
+#define ON_WAIT(v, waits) \
+    assert(!unwoken && w[v].cpu == runs_on && !(waits && (w[v].req & MAY_WAKE(HALTED)))); \
+    unwoken = waits
+#define ON_GO_ON(v, woken) \
+    assert(unwoken != woken && w[v].where == GUEST); \
+    unwoken = 0
 #define ON_SET_MP(v) skip
 #define ON_TAKE(v, r) \
     if \
@@ -78,6 +88,7 @@ bool resetting; /* vm_boot() writes the vCPU's registers */
 bool nmi, irr; /* nmi_pending; something in the LAPIC's IRR */
 bool if_set;   /* the guest's */
 bool got_nmi;  /* since the last INIT */
+bool hlt;      /* the guest stands behind HLT, and nothing has ended that */
 bool gone;
 byte started; /* the last SIPI's page */
 
@@ -92,6 +103,13 @@ inline ask_itself() {
         assert(asked != WAKE && (asked != KICK || to == cpu));
         asked = 0; to = 0; r = 0
     }
+}
+
+/* vcpu_prepare_events(): what the next entry brings into the guest. That is what ends HLT. */
+inline prepare_events() {
+    hlt = hlt && !HAS_WAKEUP;
+    nmi = 0;
+    irr = irr && !if_set
 }
 
 proctype vcpu()
@@ -110,7 +128,7 @@ serve:
         :: r == R_TEARDOWN -> goto out
         :: r == R_INIT ->
             assert(!resetting);
-            nmi = 0; got_nmi = 0; irr = 0; if_set = 0; started = 0;
+            nmi = 0; got_nmi = 0; irr = 0; if_set = 0; started = 0; hlt = 0;
             if
             :: BSP -> goto set_runnable
             :: !BSP -> goto serve
@@ -129,13 +147,7 @@ serve:
     };
     if
     :: atomic { (mp == HALTED || mp == HALTED_MASKED) && HAS_WAKEUP -> word_set_mp(0, RUNNABLE) }
-    :: atomic { mp != RUNNABLE && !((mp == HALTED || mp == HALTED_MASKED) && HAS_WAKEUP) ->
-        word_park(0, mp, flag) };
-        if
-        :: flag -> flag = 0; WAIT_UNTIL_WOKEN(0)
-        :: else
-        fi;
-        goto serve
+    :: mp != RUNNABLE && !((mp == HALTED || mp == HALTED_MASKED) && HAS_WAKEUP) -> goto park
     :: mp == RUNNABLE -> atomic { /* preempted, perhaps moved; interrupts are on meanwhile, on both CPUs */
         kick[cpu] = 0;
         cpu = 1 - cpu;
@@ -146,8 +158,7 @@ serve:
     /* enter_guest() */
     atomic {
         assert(!resetting);
-        nmi = 0;
-        irr = irr && !if_set;
+        prepare_events();
         word_enter(0, cpu, flag);
         if
         :: !flag -> goto serve
@@ -155,7 +166,7 @@ serve:
         fi
     };
 guest:
-    assert(w[0].mp == RUNNABLE && w[0].where == GUEST && w[0].cpu == cpu && runs_on == cpu && !silent);
+    assert(w[0].mp == RUNNABLE && w[0].where == GUEST && w[0].cpu == cpu && runs_on == cpu && !silent && !hlt);
     if
     :: true -> /* a guest that never leaves by itself */
         atomic { kick[cpu] -> kick[cpu] = 0 }; /* the host's interrupts are let in, among them its own timer's */
@@ -174,10 +185,38 @@ guest:
         ask_itself();
         goto quick
     :: true                       /* any other exit */
-    :: true -> mp = HALTED        /* HLT */
-    :: true -> mp = HALTED_MASKED
+    :: atomic { mp = HALTED_MASKED; hlt = 1; if_set = 0 } /* HLT */
+    :: atomic { mp = HALTED; hlt = 1; if_set = 1 }        /* and another thread is runnable here */
+    :: atomic { mp = HALTED; hlt = 1; if_set = 1;         /* hlt_quickly() */
+        if
+        :: HAS_WAKEUP
+        :: !HAS_WAKEUP -> word_wait(0, flag)
+        fi;
+        if
+        :: flag -> flag = 0; goto wait
+        :: else
+        fi }
     fi;
     goto leave;
+wait:
+    if
+    :: w[0].where == WAITING ->
+        if
+        :: true -> /* irq_wait(), until a kick comes */
+            atomic { kick[cpu] -> kick[cpu] = 0 }
+        :: true    /* until any other interrupt of the host's does */
+        :: atomic { left > 0 && (CONTROL & B(R_TIMER)) -> left--; r = R_TIMER }; ask_itself()
+        :: true -> goto go_on /* it has made another thread runnable here */
+        fi;
+        goto wait
+    :: else
+    fi;
+go_on:
+    word_go_on(0, flag);
+    if
+    :: !flag -> goto leave
+    :: else -> flag = 0
+    fi;
 quick:
     /* serve_quickly(), vcpu_serve_events(). Exits that ask for nothing do not come here, and change nothing. */
     seen = w[0].req;
@@ -195,28 +234,38 @@ quick:
         word_take_event(0, r);
         atomic {
             fresh = fresh & ~B(r);
-            irr = irr || r != R_CLOCK;
+            if
+            :: r != R_CLOCK -> irr = 1
+            :: true /* TPR holds it back, or it is masked */
+            fi;
             seen = seen & ~B(r);
             r = 0
         }
     :: !seen -> break
     :: !seen -> goto leave /* QUICK_DONE: for an 8259 cycle */
     od;
-    atomic { /* vcpu_prepare_events() */
-        nmi = 0;
-        irr = irr && !if_set;
-        goto guest
+    atomic {
+        prepare_events();
+        if
+        :: mp == RUNNABLE || !hlt -> mp = RUNNABLE; goto guest
+        :: else /* no event: QUICK_SKIP */
+        fi
     };
 leave:
     atomic { runs_on = NEVER; word_leave(0, flag); assert(!flag) };
     atomic {
         if_set = mp != HALTED_MASKED;
         if
-        :: mp == RUNNABLE || HAS_WAKEUP -> goto serve
+        :: mp == RUNNABLE || HAS_WAKEUP -> goto serve /* do_hlt(): what is due is chosen for the entry */
         :: else
         fi
     };
-    word_set_mp(0, mp); /* do_hlt() */
+park:
+    word_park(0, mp, flag);
+    if
+    :: flag -> flag = 0; WAIT_UNTIL_WOKEN(0)
+    :: else
+    fi;
     goto serve;
 set_runnable:
     word_set_mp(0, RUNNABLE);
@@ -287,13 +336,14 @@ proctype peer()
 }
 
 inline look() {
-    assert(thread[0] == BLOCKED || w[0].where == GUEST);
-    assert(w[0].where == GUEST || w[0].where == PARKED);
+    assert((thread[0] == BLOCKED) == (w[0].where == PARKED));
+    assert(w[0].where != ROOT);
     assert(w[0].where != GUEST || (w[0].mp == RUNNABLE && EMPTY(0)));
-    assert(w[0].where != PARKED || (unwoken && !(w[0].req & MAY_WAKE(w[0].mp))));
+    assert(w[0].where != WAITING || (w[0].mp == HALTED && runs_on == w[0].cpu));
+    assert(w[0].where == GUEST || (unwoken && !(w[0].req & MAY_WAKE(w[0].mp))));
     assert(!(fresh & ~w[0].req));
     assert(w[0].mp == PAUSED || !(w[0].req & B(R_SIPI))); /* one that does not count is not kept */
-    assert((w[0].mp == PAUSED || (w[0].where == PARKED && (w[0].req & B(R_PAUSE)))) == i_stop);
+    assert((w[0].mp == PAUSED || (w[0].where != GUEST && (w[0].req & B(R_PAUSE)))) == i_stop);
     assert(w[0].mp == PAUSED || started == i_start);
     assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
     assert(w[0].mp == PAUSED || i_mp == w[0].mp || (i_mp == RUNNABLE && (w[0].mp == HALTED || w[0].mp == HALTED_MASKED)));
