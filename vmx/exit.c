@@ -252,13 +252,16 @@ static enum quick handle_quickly(struct vcpu *v)
     e->info[0] = 0;
     if (e->code == IO_INSTRUCTION)
         io(e);
-    bool halts = e->code == HLT; /* that ends its shadow before it waits */
-    if ((s->rflags & (RFLAGS_TF | RFLAGS_RF)) || ((s->interruptibility & IN_SHADOW) && !halts))
+    if (s->rflags & (RFLAGS_TF | RFLAGS_RF))
         return QUICK_NOT;
-    if (halts)
+    if (e->code == HLT) { /* which is done, and ends its shadow, before it waits */
         vmx_set_rip(v, s->rip + e->instruction_length);
+        return vcpu_exit_quickly(v);
+    }
+    if (s->interruptibility & IN_SHADOW)
+        return QUICK_NOT;
     enum quick quick = vcpu_exit_quickly(v);
-    if (quick != QUICK_NOT && !halts)
+    if (quick != QUICK_NOT)
         vmx_set_rip(v, s->rip + e->instruction_length);
     return quick;
 }

@@ -56,16 +56,17 @@ FUNCTIONS = {
     "word_ask": HANDLER, "vcpu_ask": HANDLER, "vcpu_deliver": HANDLER, "word_park": SCHEDULING, "word_set_mp": SCHEDULING,
     "vcpu_has_wakeup": SCHEDULING, "vcpu_park": SCHEDULING, "apic_timer_set": SCHEDULING, "svm_exited": DISPATCH,
     "cpuid_quickly": HANDLER, "rdmsr_quickly": HANDLER, "wrmsr_quickly": HANDLER, "write_lapic": HANDLER,
-    "io_quickly": HANDLER, "hypercall_quickly": HANDLER, "do_io": HANDLER, "serve_quickly": CHECKS, "make_ready": SCHEDULING,
+    "io_quickly": HANDLER, "hypercall_quickly": HANDLER, "hlt_quickly": SCHEDULING, "serve_quickly": CHECKS, "make_ready": SCHEDULING,
+    "leave": DISPATCH,
     # kernel/user.asm, kernel/trap.asm, kernel/thread.c's switch
     "user_enter": CROSSING, "user_leave": CROSSING, "syscall_entry": CROSSING, "enter": INTERRUPT, "enter_irq": INTERRUPT,
     "kick_in_root": INTERRUPT, "thread_switch": SCHEDULING,
 }
 PATTERNS = [(re.compile(r"stub_\d+"), INTERRUPT)]  # kernel/trap.asm
 
-# Functions that enter the guest and come back, the symbol and the instruction that does: what lies up to it is the entry, what lies
-# behind the exit.
-TURNS = {"svm_run": ("svm_run.again", r"\bvmrun\b"), "run": ("run", r"\bcall\b.*<svm_run>")}
+# Who enters the guest and comes back, the symbol and the instruction that does: what lies up to it is the entry, what lies behind
+# the exit.
+TURNS = {"svm_run": ("svm_run.again", r"\bvmrun\b")}
 
 
 def turning_points():
