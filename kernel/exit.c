@@ -33,7 +33,7 @@ static void finish_eoi(struct vcpu *v)
     (void)!vcpu_upcall(v, ABI_UPCALL_EOI); /* should the VM be ending, the next serving sees it */
 }
 
-static void do_mmio(struct vcpu *v)
+static void do_MMIO(struct vcpu *v)
 {
     const struct exit *e = &v->exit;
     if (v->event.valid) { /* the access is not the instruction's at RIP, which is all that can be emulated */
@@ -73,7 +73,7 @@ static void do_msr(struct vcpu *v, bool write)
 }
 
 /* SDM Vol. 1, 13.3, and Vol. 2, XSETBV. */
-static void do_xsetbv(struct vcpu *v)
+static void do_XSETBV(struct vcpu *v)
 {
     enum { X87 = 1, SSE = 2, AVX = 4, AVX512 = 0xe0 };
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
@@ -92,7 +92,7 @@ static void do_xsetbv(struct vcpu *v)
 
 /* MOV to CR8, while an interrupt waits behind it or without acceleration. Only the instruction says from which register
  * (SDM Vol. 2, MOV). */
-static void do_cr8(struct vcpu *v)
+static void do_CR8(struct vcpu *v)
 {
     v->exit.instruction_length = 0;
     if (!vcpu_skip(v))
@@ -113,14 +113,14 @@ static void do_cr8(struct vcpu *v)
 }
 
 /* What was being delivered, the new task gets: the switch is the delivery. */
-static void do_task_switch(struct vcpu *v)
+static void do_TASK_SWITCH(struct vcpu *v)
 {
     v->page->upcall.u.task = v->exit.u.task;
     v->event.valid = false;
     (void)!vcpu_upcall(v, ABI_UPCALL_TASK_SWITCH);
 }
 
-static void do_hlt(struct vcpu *v)
+static void do_HLT(struct vcpu *v)
 {
     if (vcpu_skip(v) && !vcpu_has_wakeup(v))
         vcpu_park(v, backend->get_rflags(v) & RFLAGS_IF ? MP_HALTED : MP_HALTED_MASKED);
@@ -191,7 +191,7 @@ static enum quick wrmsr_quickly(struct vcpu *v)
 }
 
 /* With interrupts on, and while no other thread wants the CPU, the vCPU sleeps where it is. If what wakes it is nothing
- * for the guest, or more than that, do_hlt() has to see to it. */
+ * for the guest, or more than that, do_HLT() has to see to it. */
 static enum quick hlt_quickly(struct vcpu *v)
 {
     follow_cr8(v);
@@ -205,6 +205,8 @@ static enum quick hlt_quickly(struct vcpu *v)
         return QUICK_SKIP;
     }
     __atomic_fetch_add(&v->wakes, 1, __ATOMIC_RELAXED);
+    if (this_cpu()->unwatched)
+        schedule_watch();
     return vcpu_serve_events(v) == QUICK_AGAIN && v->event.valid ? QUICK_AGAIN : QUICK_SKIP;
 }
 
@@ -237,66 +239,53 @@ enum quick vcpu_exit_quickly(struct vcpu *v)
     return handler ? handler(v) : QUICK_NOT;
 }
 
-/* ---- All exits */
+/* ---- All exits: a function do_NAME for each of EXIT_TABLE */
 
-static void do_nothing(UNUSED struct vcpu *v) {} /* the back end has seen to it */
-static void do_interrupt(UNUSED struct vcpu *v) { irq_window(); }
-static void do_rdmsr(struct vcpu *v) { do_msr(v, false); }
-static void do_wrmsr(struct vcpu *v) { do_msr(v, true); }
-/* Memory is coherent: there is nothing to write back for. */
-static void do_cache(struct vcpu *v) { (void)!vcpu_skip(v); }
-static void do_shutdown(struct vcpu *v) { end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault"); }
+static void do_INTERRUPT(UNUSED struct vcpu *v) { irq_window(); }
+static void do_NMI(UNUSED struct vcpu *v) { irq_window(); }
+static void do_WINDOW(UNUSED struct vcpu *v) {} /* the back end has seen to it, as the next */
+static void do_CR(UNUSED struct vcpu *v) {}
+static void do_IO(struct vcpu *v) { vcpu_do_io(v); }
+static void do_RDMSR(struct vcpu *v) { do_msr(v, false); }
+static void do_WRMSR(struct vcpu *v) { do_msr(v, true); }
+static void do_CACHE(struct vcpu *v) { (void)!vcpu_skip(v); } /* memory is coherent: nothing is to be written back */
+static void do_SHUTDOWN(struct vcpu *v) { end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault"); }
 
-/* CPUID and a hypercall, quick ones but for their length. */
-static void do_usual(struct vcpu *v)
+/* A quick one, but for its length. */
+static void do_CPUID(struct vcpu *v)
 {
     if (vcpu_skip(v))
         (void)vcpu_exit_quickly(v);
 }
 
-static void do_pause(struct vcpu *v)
+static void do_HYPERCALL(struct vcpu *v) { do_CPUID(v); }
+
+static void do_PAUSE(struct vcpu *v)
 {
     if (vcpu_skip(v))
         thread_yield();
 }
 
-static void do_exception(struct vcpu *v)
+static void do_EXCEPTION(struct vcpu *v)
 {
     uint8_t vector = v->exit.u.exception.vector;
     vcpu_inject_exception(v, vector, vector == VECTOR_GP || vector == VECTOR_AC, 0);
 }
 
-static void do_other(struct vcpu *v) { end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses"); }
+static void do_OTHER(struct vcpu *v) { end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses"); }
 
 /* The device world says why; the guest ends, whatever it answers. */
-static void do_refused(struct vcpu *v)
+static void do_REFUSED(struct vcpu *v)
 {
     v->page->upcall.u.refused.count = v->exit.u.fields;
     (void)!vcpu_upcall(v, ABI_UPCALL_REFUSED);
-    do_other(v);
+    do_OTHER(v);
 }
 
 static void (*const handlers[ABI_EXITS])(struct vcpu *) = {
-    [ABI_EXIT_INTERRUPT] = do_interrupt,
-    [ABI_EXIT_NMI] = do_interrupt,
-    [ABI_EXIT_WINDOW] = do_nothing,
-    [ABI_EXIT_CR] = do_nothing,
-    [ABI_EXIT_HLT] = do_hlt,
-    [ABI_EXIT_CPUID] = do_usual,
-    [ABI_EXIT_HYPERCALL] = do_usual,
-    [ABI_EXIT_RDMSR] = do_rdmsr,
-    [ABI_EXIT_WRMSR] = do_wrmsr,
-    [ABI_EXIT_IO] = vcpu_do_io,
-    [ABI_EXIT_MMIO] = do_mmio,
-    [ABI_EXIT_XSETBV] = do_xsetbv,
-    [ABI_EXIT_CR8] = do_cr8,
-    [ABI_EXIT_TASK_SWITCH] = do_task_switch,
-    [ABI_EXIT_PAUSE] = do_pause,
-    [ABI_EXIT_EXCEPTION] = do_exception,
-    [ABI_EXIT_SHUTDOWN] = do_shutdown,
-    [ABI_EXIT_CACHE] = do_cache,
-    [ABI_EXIT_REFUSED] = do_refused,
-    [ABI_EXIT_OTHER] = do_other,
+#define X(name, text) [ABI_EXIT_##name] = do_##name,
+    EXIT_TABLE(X)
+#undef X
 };
 
 void vcpu_exit(struct vcpu *v)

@@ -35,7 +35,8 @@ struct percpu {
     void *backend; /* the back end's own */
     struct tss tss;
     uint64_t gdt[8];
-    bool resched; /* somebody has a better claim to this CPU than the current thread */
+    bool resched;   /* somebody has a better claim to this CPU than the current thread */
+    bool unwatched; /* no tick is set for the current thread: the last one came while it waited */
 };
 
 /* Each access is one instruction. The address is an offset in GS, 0 by linker.ld: who needs one that is good without

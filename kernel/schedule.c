@@ -17,7 +17,6 @@ struct schedule {
     struct sched_rq rq;
     struct thread idle;
     uint64_t watch; /* WATCH_US in ticks */
-    bool lapsed;    /* its tick has come while nobody could hang */
     /* By other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look. */
     struct thread *_Atomic woken;
 };
@@ -38,8 +37,8 @@ static void publish(struct schedule *s)
 static void set_slice(struct schedule *s, uint64_t now)
 {
     uint64_t end = sched_slice_end(&s->rq, now);
-    s->lapsed = !end && sched_stopped(&s->rq);
-    if (!end && s->rq.current && !s->lapsed)
+    this_cpu()->unwatched = !end && sched_stopped(&s->rq);
+    if (!end && s->rq.current && !sched_stopped(&s->rq))
         end = now + s->watch;
     timer_set_slice(end);
 }
@@ -138,10 +137,10 @@ bool schedule_wait(void)
     sched_go_on(&s->rq, now);
     publish(s);
     take_woken(s, now);
-    if (s->lapsed)
-        set_slice(s, now);
     return true;
 }
+
+void schedule_watch(void) { set_slice(mine(), tsc_now()); }
 
 static struct thread *switched_from[ABI_MAX_CPUS];
 

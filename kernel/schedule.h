@@ -9,8 +9,10 @@ void schedule(bool runnable);
 /* Is no other thread runnable here? */
 bool schedule_alone(void);
 /* If so, the current thread stays where it is until an interrupt has come, and is charged for nothing meanwhile:
- * interrupts off, but served. False, at once: one is. */
+ * interrupts off, but served. False, at once: one is. Before it goes on for good it asks for its tick, if it is
+ * unwatched. */
 bool schedule_wait(void);
+void schedule_watch(void);
 /* A thread that was blocked or is new becomes runnable somewhere. */
 void schedule_wake(struct thread *t);
 /* From the timer's interrupt, at the end of a slice. */

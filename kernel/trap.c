@@ -7,7 +7,7 @@
 #include "kernel/percpu.h"
 #include "kernel/smp.h"
 
-enum { VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18, FIRST_IRQ = 32 };
+enum { VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18, FIRST_IRQ = 32, HLT = 0xf4 };
 
 struct gate { /* SDM Vol. 3, 7.14.1 */
     uint16_t offset_0, selector;
@@ -63,7 +63,10 @@ void trap_dispatch(struct trap_frame *f)
 {
     if (f->vector == VECTOR_NMI) {
         smp_stop_check();
-        return; /* nobody else sends one: a hardware NMI that means nothing to us */
+        /* Nobody else sends one: it means nothing. But between STI and HLT it has ended STI's shadow, and what the CPU
+         * was to wait for may be served before HLT. */
+        f->rip += !trap_from_user(f) && *(const uint8_t *)f->rip == HLT;
+        return;
     }
     if (trap_from_user(f) && f->vector != VECTOR_DF && f->vector != VECTOR_MC) {
         trap_user_fault(f);

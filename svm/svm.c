@@ -146,6 +146,7 @@ static enum quick interrupted(struct vcpu *v, struct vmcb *c)
 static enum quick halted(struct vcpu *v, struct vmcb *c)
 {
     c->interrupt_shadow = 0;
+    v->exit_rip = c->next_rip;
     __asm__ volatile("cli; stgi" ::: "memory");
     enum quick quick = vcpu_exit_quickly(v);
     __asm__ volatile("clgi; sti" ::: "memory");

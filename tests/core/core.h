@@ -35,6 +35,7 @@ struct core_cpu {
     uint32_t owed_cpu;            /* KICK: where */
     struct vcpu *starts;          /* word_start() runs here */
     bool pokes;                   /* thread_poke() runs here */
+    bool ticked;                  /* since it entered a guest, while that vCPU waited */
     uint64_t operations;
     uint64_t waited_ticks; /* for interrupts, in root */
 };

@@ -218,6 +218,7 @@ static void enter(struct vcpu *v)
     check_windows(v);
     ghost_settled();
     me()->in_guest = v;
+    me()->ticked = false;
     ghost_enters(v);
     v->exit = (struct exit){.kind = ABI_EXIT_INTERRUPT};
     if (!irq_pending(me()) && v->event.valid) { /* an interrupt that is pending keeps the event from being delivered */

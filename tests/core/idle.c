@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/schedule.h"
 #include "kernel/spinlock.h"
 #include "lapic/internal.h"
 #include "tests/core/core.h"
@@ -52,6 +53,21 @@ uint32_t __wrap_sched_wake_cpu(const struct sched_entity *se, uint32_t prev, con
 {
     __atomic_store_n(&loads, all, __ATOMIC_RELAXED);
     return __real_sched_wake_cpu(se, prev, all, count);
+}
+
+/* The one that was set before it waited may come, and no other: waiting costs nothing. */
+void __real_schedule_tick(uint64_t now);
+void __wrap_schedule_tick(uint64_t now);
+void __wrap_schedule_tick(uint64_t now)
+{
+    const struct vcpu *v = current_thread()->vcpu;
+    struct core_cpu *c = me();
+    if (v && word_where(atomic_load(&v->word)) == WHERE_WAITING && schedule_alone()) {
+        if (c->ticked)
+            core_fail("CPU %u has a tick again while vCPU %u waits", c->percpu.index, v->index);
+        c->ticked = true;
+    }
+    __real_schedule_tick(now);
 }
 
 bool ghost_counts_as_idle(uint32_t cpu)

@@ -201,7 +201,7 @@ wait:
     word_go_on(v, flag);
     if
     :: flag && !(w[v].req & ~B(R_TIMER)) -> flag = 0; atomic { word_take_event(v, R_TIMER); inside[v] = 1; goto guest }
-    :: !flag || (w[v].req & ~B(R_TIMER)) -> goto leave /* do_hlt() looks again: word.pml */
+    :: !flag || (w[v].req & ~B(R_TIMER)) -> goto leave /* do_HLT() looks again: word.pml */
     fi;
 out:
     thread[v] = DEAD

@@ -134,7 +134,7 @@ MUTANTS = [
     ("waits over an event that is due", ALL, [(V, "        :: HAS_WAKEUP\n        :: !HAS_WAKEUP -> word_wait(0, flag)", "        :: true -> word_wait(0, flag)")], None),
     ("interrupts are on before it waits for one", ALL, [(V, "            atomic { kick[cpu] -> kick[cpu] = 0 }\n", "            kick[cpu] = 0; atomic { kick[cpu] -> kick[cpu] = 0 }\n")], None),
     ("waits for the next interrupt without a look", ALL, [(V, "    :: w[0].where == WAITING ->\n        if\n", "    :: w[0].where == WAITING ->\nblind:  if\n"), (V, "        fi;\n        goto wait\n", "        fi;\n        goto blind\n")], None),
-    ("waits for one interrupt only", "word-2", [(V, "        fi;\n        goto wait\n", "        fi;\n        goto go_on\n")], "it gives up then, and do_hlt() parks it"),
+    ("waits for one interrupt only", "word-2", [(V, "        fi;\n        goto wait\n", "        fi;\n        goto go_on\n")], "it gives up then, and do_HLT() parks it"),
     ("it changes its CPU while it waits", ALL, [(V, "        :: true    /* until any", "        :: true -> cpu = 1 - cpu /* until any")], None),
     ("going on drops requests", ALL, [(W, "        w[v].mp = RUNNABLE;\n        ON_GO_ON", "        w[v].mp = RUNNABLE;\n        w[v].req = 0;\n        ON_GO_ON")], None),
     ("going on leaves it HALTED", ALL, [(W, "        w[v].mp = RUNNABLE;\n        ON_GO_ON", "        ON_GO_ON")], None),

@@ -256,7 +256,7 @@ leave:
     atomic {
         if_set = mp != HALTED_MASKED;
         if
-        :: mp == RUNNABLE || HAS_WAKEUP -> goto serve /* do_hlt(): what is due is chosen for the entry */
+        :: mp == RUNNABLE || HAS_WAKEUP -> goto serve /* do_HLT(): what is due is chosen for the entry */
         :: else
         fi
     };
