@@ -391,7 +391,7 @@ enum abi_vm_state { ABI_VM_LOADING, ABI_VM_RUNNING, ABI_VM_ENDED };
 struct abi_vcpu_info {
     uint64_t word;     /* the state word, raw */
     uint32_t mp_state; /* enum abi_mp_state */
-    uint32_t where;    /* 0 root, 1 guest, 2 parked */
+    uint32_t where;    /* 0 root, 1 guest, 2 parked, or waiting for an interrupt on its CPU */
     uint32_t cpu;      /* where it runs or ran last */
     uint32_t apic_id;
     uint64_t run_ticks; /* TSC ticks on a CPU */

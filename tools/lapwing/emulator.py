@@ -1,8 +1,10 @@
 """A running emulator and its serial port."""
 
+import errno
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -57,10 +59,13 @@ class Emulator:
         self.input = self.output = ours
 
     def _spawn(self, command, stdin, stdout, environment=None):
-        # A session of its own: a Ctrl-C in our terminal is ours to handle.
+        if not shutil.which(command[0]):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+        # A session of its own: a Ctrl-C in our terminal is ours to handle. And an end with ours, however that comes: an emulator
+        # that nobody reads from would spin for ever.
         with open(self._path("errors"), "wb") as errors:
-            return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, env=environment,
-                                    start_new_session=True)
+            return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdin=stdin, stdout=stdout, stderr=errors,
+                                    env=environment, start_new_session=True)
 
     def _path(self, name):
         return os.path.join(self._folder.name, name)

@@ -20,19 +20,8 @@ static unsigned page_count, port_count;
 
 bool bus_due;
 
-static uint32_t nobody_read(uint32_t offset, unsigned bytes)
-{
-    (void)offset;
-    (void)bytes;
-    return UINT32_MAX;
-}
-
-static void nobody_write(uint32_t offset, unsigned bytes, uint32_t value)
-{
-    (void)offset;
-    (void)bytes;
-    (void)value;
-}
+static uint32_t nobody_read(UNUSED uint32_t offset, UNUSED unsigned bytes) { return UINT32_MAX; }
+static void nobody_write(UNUSED uint32_t offset, UNUSED unsigned bytes, UNUSED uint32_t value) {}
 
 /* Where no device is. Bytes one by one, as the next may be a device's. */
 static const struct bus_region nobody = {.width = 1, .read = nobody_read, .write = nobody_write};
