@@ -242,8 +242,8 @@ struct abi_reply {
  * that the calling thread may not make answers E_PERM, an unknown one E_NOSYS.
  *
  * Every thread:
- *   PARK(deadline)     sleep until an UNPARK or NOTIFY for this thread, or until the host TSC reaches deadline (0:
- * never): OK, E_TIMEDOUT, E_INTR. An unpark that came first ends it at once. UNPARK(slot)       of a thread of this
+ *   PARK(deadline)     sleep until an UNPARK or NOTIFY for this thread, or until the host TSC reaches deadline (or
+ * NEVER): OK, E_TIMEDOUT, E_INTR. An unpark that came first ends it at once. UNPARK(slot)       of a thread of this
  * world: OK, E_RANGE. LOG(length)        append buffer[0..length) to the hypervisor log, as one line of this world's.
  * Device worlds:
  *   REPLY()            vCPU threads: ends an upcall; does not return.

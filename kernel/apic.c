@@ -141,10 +141,11 @@ void apic_send_nmi_to_others(void) { send(0, DELIVER_NMI | ICR_ASSERT | ICR_OTHE
 void apic_timer_set(uint64_t deadline)
 {
     if (tsc_deadline) {
-        wrmsr(IA32_TSC_DEADLINE, deadline);
+        /* 0 would switch it off (SDM Vol. 3, 11.5.4.1): every deadline is one tick late, and of NEVER that makes 0. */
+        wrmsr(IA32_TSC_DEADLINE, deadline + 1);
         return;
     }
-    if (!deadline) {
+    if (deadline == NEVER) {
         set(INITIAL, 0);
         return;
     }

@@ -18,7 +18,7 @@ void apic_send_init(uint32_t apic_id);
 void apic_send_startup(uint32_t apic_id, uint8_t page);
 void apic_send_nmi_to_others(void);
 /* VECTOR_TIMER on this CPU at that TSC tick, or soon after; it may come early, never much too late. In the past: at
- * once. 0: off. TSC-deadline mode where the CPU has it, else the counter. */
+ * once. NEVER: off. TSC-deadline mode where the CPU has it, else the counter. */
 void apic_timer_set(uint64_t deadline);
 
 #endif

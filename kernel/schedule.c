@@ -37,8 +37,8 @@ static void publish(struct schedule *s)
 static void set_slice(struct schedule *s, uint64_t now)
 {
     uint64_t end = sched_slice_end(&s->rq, now);
-    this_cpu()->unwatched = !end && sched_stopped(&s->rq);
-    if (!end && s->rq.current && !sched_stopped(&s->rq))
+    this_cpu()->unwatched = end == NEVER && sched_stopped(&s->rq);
+    if (end == NEVER && s->rq.current && !sched_stopped(&s->rq))
         end = now + s->watch;
     timer_set_slice(end);
 }

@@ -98,11 +98,12 @@ void thread_park(void)
 int thread_park_until(uint64_t deadline)
 {
     struct thread *t = current_thread();
-    if (deadline)
-        timer_set(&t->deadline, deadline);
-    thread_park();
-    if (!deadline)
+    if (deadline == NEVER) {
+        thread_park();
         return OK;
+    }
+    timer_set(&t->deadline, deadline);
+    thread_park();
     timer_cancel(&t->deadline);
     return tsc_now() >= deadline ? E_TIMEDOUT : OK;
 }

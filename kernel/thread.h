@@ -45,7 +45,7 @@ void thread_wake(struct thread *t);
 void thread_poke(struct thread *t);
 /* The calling thread sleeps until woken. */
 void thread_park(void);
-/* The same, at most until that TSC tick (0: no limit): OK or E_TIMEDOUT. */
+/* The same, at most until that TSC tick (NEVER: no limit): OK or E_TIMEDOUT. */
 int thread_park_until(uint64_t deadline);
 _Noreturn void thread_exit(void);
 /* A point where long work in root lets interrupts and other threads in. */

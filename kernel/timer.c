@@ -12,7 +12,7 @@ struct cpu_timers {
     struct spinlock lock;
     struct timerq queue;
     uint64_t slice; /* this CPU's only, as the next */
-    uint64_t armed; /* not after the slice or any deadline */
+    uint64_t armed; /* not after the slice or any deadline; 0: its time has passed, whatever it was */
 };
 static struct cpu_timers *timers[ABI_MAX_CPUS];
 
@@ -20,9 +20,8 @@ static struct cpu_timers *timers[ABI_MAX_CPUS];
 static void arm(struct cpu_timers *t)
 {
     struct timer_node *first = timerq_first(&t->queue);
-    uint64_t next = first ? first->deadline : 0;
-    if (t->slice && (!next || t->slice < next))
-        next = t->slice;
+    uint64_t next = first ? first->deadline : NEVER;
+    next = MIN(next, t->slice);
     if (next == t->armed)
         return;
     t->armed = next;
@@ -42,12 +41,12 @@ static struct timer *expired(struct cpu_timers *t, uint64_t now)
 static void interrupt(void)
 {
     struct cpu_timers *t = timers[this_cpu()->index];
-    t->armed = 1; /* has passed: nobody sets the hardware timer before all is served */
+    t->armed = 0; /* nobody sets the hardware timer before all is served */
     uint64_t now = tsc_now();
     /* schedule_tick() sets the next one or sees to it that schedule() does. In the past it would interrupt at once,
      * again and again. */
-    if (t->slice && t->slice <= now) {
-        t->slice = 0;
+    if (t->slice <= now) {
+        t->slice = NEVER;
         schedule_tick(now);
     }
     thread_watch(current_thread());
@@ -67,8 +66,12 @@ void timer_init(void) { irq_register(VECTOR_TIMER, interrupt); }
 bool timer_init_cpu(void)
 {
     static_assert(sizeof(struct cpu_timers) <= PAGE_SIZE, "fits a page");
-    timers[this_cpu()->index] = page_alloc(0);
-    return timers[this_cpu()->index];
+    struct cpu_timers *t = page_alloc(0);
+    if (!t)
+        return false;
+    t->slice = t->armed = NEVER;
+    timers[this_cpu()->index] = t;
+    return true;
 }
 
 static void take_out(struct timer *timer)
@@ -104,7 +107,7 @@ void timer_set_slice(uint64_t deadline)
     struct cpu_timers *t = timers[this_cpu()->index];
     t->slice = deadline;
     /* The hardware timer stays where it is if it comes early enough, for slices change all the time and seldom end. */
-    if (!deadline || (t->armed && t->armed <= deadline))
+    if (t->armed <= deadline)
         return;
     t->armed = deadline;
     apic_timer_set(deadline);

@@ -14,12 +14,13 @@ struct timer {
     _Atomic uint32_t busy; /* fired() is running so many times: set anew meanwhile, it may fire on another CPU too */
 };
 
-/* One owner sets and cancels a timer; both work from any CPU. timer_set moves one that is set already. */
+/* One owner sets and cancels a timer; both work from any CPU. timer_set moves one that is set already. Every deadline
+ * is allowed: one in the past, 0 too, fires at once; NEVER does not fire. */
 void timer_set(struct timer *t, uint64_t deadline);
 /* When it returns, fired() is not running and will not run. */
 void timer_cancel(struct timer *t);
 
-/* The scheduler's share of this CPU's hardware timer: it wants to be asked at that tick, 0: never. */
+/* The scheduler's share of this CPU's hardware timer: it wants to be asked at that tick, or NEVER. */
 void timer_set_slice(uint64_t deadline);
 bool timer_init_cpu(void) MUST_CHECK;
 void timer_init(void);

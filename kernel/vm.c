@@ -45,9 +45,11 @@ static void timer_changed(void *ctx, uint32_t index)
 {
     const struct vm *vm = ctx;
     struct vcpu *v = vm->vcpus[index];
-    uint64_t deadline = lapic_timer_deadline(v->lapic);
-    if (deadline)
-        timer_set(&v->timer, deadline - vm->tsc_offset);
+    uint64_t now = tsc_now();
+    /* Host time is made of what is left: a guest's clock may be anywhere. */
+    uint64_t left = lapic_timer_left(v->lapic, now + vm->tsc_offset);
+    if (left < NEVER - now)
+        timer_set(&v->timer, now + left);
     else
         timer_cancel(&v->timer);
 }

@@ -59,7 +59,7 @@ void lapic_reset(struct lapic *l)
     l->error_sent = false;
     l->timer_initial = 0;
     l->timer_dcr = 0;
-    l->timer_next = 0;
+    l->timer_armed = false;
 }
 
 bool lapic_in_place(const struct lapic *l)

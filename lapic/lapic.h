@@ -96,7 +96,8 @@ struct lapic {
     uint64_t tmr[4];        /* as words of struct lapic_vectors */
     uint32_t timer_initial; /* initial count */
     uint32_t timer_dcr;     /* divide configuration */
-    uint64_t timer_next;    /* when it expires next, 0: not armed; in TSC-deadline mode that MSR */
+    bool timer_armed;
+    uint64_t timer_next; /* when it expires next, if armed; in TSC-deadline mode that MSR */
 
     _Alignas(64) _Atomic uint64_t pir[4]; /* posted vectors */
     _Atomic uint64_t pir_level[4];        /* the last post of this vector was level-triggered */
@@ -228,8 +229,11 @@ static inline uint8_t lapic_ppr(const struct lapic *l)
 
 /* ---- Timer (timer.c) ------------------------------------------------------------------------------------------ */
 
-/* When lapic_timer_expire() must be called, absolute; 0: never, as things stand (not armed, or masked). */
+/* When lapic_timer_expire() must be called, absolute, in guest TSC ticks, which may be beyond the TSC's end and
+ * so small again; NEVER, as things stand: not armed, or masked. */
 uint64_t lapic_timer_deadline(const struct lapic *l);
+/* The same, in ticks from now on; 0: it is due. */
+uint64_t lapic_timer_left(const struct lapic *l, uint64_t now);
 
 /* Raises what is due at now; harmless when nothing is. Periods that were missed become one interrupt, and the next is
  * on the grid of the first, not nearer to the last than LAPIC_TIMER_MIN_GAP. */

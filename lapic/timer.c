@@ -17,7 +17,28 @@ static uint64_t period(const struct lapic *l) { return (uint64_t)l->timer_initia
 
 uint64_t lapic_timer_deadline(const struct lapic *l)
 {
-    return l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED ? 0 : l->timer_next;
+    return !l->timer_armed || l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED ? NEVER : l->timer_next;
+}
+
+/* TSC-deadline mode compares as the manual says (11.5.4.1). A count ends so many ticks from where it began, 2^39 at
+ * most, even if the TSC begins again meanwhile. */
+static bool due(const struct lapic *l, uint64_t now)
+{
+    return mode(l) == LVT_TIMER_TSC_DEADLINE ? l->timer_next <= now : (int64_t)(l->timer_next - now) <= 0;
+}
+
+uint64_t lapic_timer_left(const struct lapic *l, uint64_t now)
+{
+    if (lapic_timer_deadline(l) == NEVER)
+        return NEVER;
+    return due(l, now) ? 0 : l->timer_next - now;
+}
+
+/* A count: its end is not NEVER. */
+static void arm(struct lapic *l, uint64_t end)
+{
+    l->timer_armed = true;
+    l->timer_next = end == NEVER ? 0 : end;
 }
 
 void timer_notify(struct lapic *l, uint64_t before)
@@ -34,14 +55,15 @@ static uint64_t next_on_grid(const struct lapic *l, uint64_t due, uint64_t now)
 
 static void expire(struct lapic *l, uint64_t now)
 {
-    if (l->timer_next == 0 || l->timer_next > now)
+    if (!l->timer_armed || !due(l, now))
         return;
     if (mode(l) == LVT_TIMER_PERIODIC) {
-        l->timer_next = next_on_grid(l, l->timer_next, now);
+        uint64_t next = next_on_grid(l, l->timer_next, now);
         if (period(l) < LAPIC_TIMER_MIN_GAP)
-            l->timer_next += (LAPIC_TIMER_MIN_GAP + period(l) - 1) / period(l) * period(l);
+            next += (LAPIC_TIMER_MIN_GAP + period(l) - 1) / period(l) * period(l);
+        arm(l, next);
     } else {
-        l->timer_next = 0;
+        l->timer_armed = false;
     }
     lapic_lvt_raise(l, LAPIC_LVT_TIMER, true);
 }
@@ -62,7 +84,7 @@ void timer_write_lvt(struct lapic *l, uint32_t value, uint64_t now)
     bool was_deadline = mode(l) == LVT_TIMER_TSC_DEADLINE;
     l->lvt[LAPIC_LVT_TIMER] = value;
     if (was_deadline != (mode(l) == LVT_TIMER_TSC_DEADLINE)) {
-        l->timer_next = 0;
+        l->timer_armed = false;
         l->timer_initial = 0;
     }
     timer_notify(l, before);
@@ -75,7 +97,10 @@ void timer_write_initial(struct lapic *l, uint32_t value, uint64_t now)
     uint64_t before = lapic_timer_deadline(l);
     expire(l, now);
     l->timer_initial = value;
-    l->timer_next = value ? now + period(l) : 0;
+    if (value)
+        arm(l, now + period(l));
+    else
+        l->timer_armed = false;
     timer_notify(l, before);
 }
 
@@ -89,16 +114,16 @@ void timer_write_dcr(struct lapic *l, uint32_t value, uint64_t now)
     uint64_t count = timer_current(l, now);
     l->timer_dcr = value;
     if (count)
-        l->timer_next = now + (count << divide_shift(l));
+        arm(l, now + (count << divide_shift(l)));
     timer_notify(l, before);
 }
 
 uint32_t timer_current(const struct lapic *l, uint64_t now)
 {
     uint64_t next = l->timer_next;
-    if (next == 0 || mode(l) == LVT_TIMER_TSC_DEADLINE)
+    if (!l->timer_armed || mode(l) == LVT_TIMER_TSC_DEADLINE)
         return 0;
-    if (next <= now) {
+    if (due(l, now)) {
         if (mode(l) != LVT_TIMER_PERIODIC)
             return 0;
         next = next_on_grid(l, next, now);
@@ -109,7 +134,7 @@ uint32_t timer_current(const struct lapic *l, uint64_t now)
 
 uint64_t timer_read_deadline(const struct lapic *l, uint64_t now)
 {
-    return mode(l) == LVT_TIMER_TSC_DEADLINE && l->timer_next > now ? l->timer_next : 0;
+    return mode(l) == LVT_TIMER_TSC_DEADLINE && l->timer_armed && !due(l, now) ? l->timer_next : 0;
 }
 
 void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)
@@ -119,6 +144,7 @@ void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)
     uint64_t before = lapic_timer_deadline(l);
     expire(l, now);
     l->timer_next = value;
-    expire(l, now); /* a deadline in the past fires at once */
+    l->timer_armed = value; /* 0 disarms */
+    expire(l, now);         /* a deadline in the past fires at once */
     timer_notify(l, before);
 }

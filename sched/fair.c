@@ -169,7 +169,7 @@ uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
     int64_t left;
 
     if (!first)
-        return 0;
+        return NEVER;
     if (!se)
         return now;
     sched_charge(rq, now);

@@ -112,8 +112,8 @@ bool sched_should_preempt(struct sched_rq *rq, uint64_t now);
 
 /*
  * The tick at which the scheduler wants to be asked again (sched_put, sched_push, sched_pick) because others wait: the
- * end of current's slice or, so that an idle CPU elsewhere is seen in time, now + latency if that comes first. 0:
- * nobody waits, and no tick is needed until the next enqueue. Ask again after each enqueue.
+ * end of current's slice or, so that an idle CPU elsewhere is seen in time, now + latency if that comes first.
+ * NEVER: nobody waits, and no tick is needed until the next enqueue. Ask again after each enqueue.
  */
 uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now);
 

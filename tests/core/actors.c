@@ -39,7 +39,7 @@ void device_world(struct vm *vm)
             vm_end(vm, ABI_END_POWEROFF, 0);
         thread_preempt_point();
         if (one_in(3))
-            (void)thread_park_until(tsc_now() + 1 + core_random() % 6000);
+            (void)thread_park_until(one_in(20) ? core_random() % 2 : tsc_now() + 1 + core_random() % 6000);
     }
 }
 
@@ -120,7 +120,7 @@ void control_main(void *arg)
         control_turns++;
         thread_preempt_point();
         if (one_in(2))
-            (void)thread_park_until(tsc_now() + 1 + core_random() % 10000);
+            (void)thread_park_until(one_in(20) ? core_random() % 2 : tsc_now() + 1 + core_random() % 10000);
     }
     for (unsigned i = 0; i < CORE_VMS; i++)
         if (vms[i])

@@ -181,6 +181,8 @@ BREAKS = [
      "    if (!head || head == WAITING)\n", "    if (!head)\n"),
     ("handing over is a store", False, "kernel/schedule.c",
      "    while (!atomic_compare_exchange_weak(&s->woken, &head, t));", "    while (false);\n    atomic_store(&s->woken, t);"),
+    ("a deadline of 0 is none", True, "kernel/timer.c",
+     "    next = MIN(next, t->slice);\n", "    next = next ? MIN(next, t->slice) : NEVER;\n"),
     ("a timer may fire while it is cancelled", False, "kernel/timer.c",
      "        take_out(timer);\n    while (atomic_load_explicit(&timer->busy, memory_order_acquire))\n        cpu_pause();",
      "        take_out(timer);"),

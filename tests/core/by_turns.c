@@ -92,15 +92,14 @@ static struct core_cpu *candidate(bool held)
 /* Nobody can go on: the clock moves to the first timer. False: there is none. */
 static bool jump(void)
 {
-    uint64_t first = 0;
-    for (uint32_t i = 0; i < plan.cpus; i++) {
-        uint64_t timer = atomic_load(&cpus[i].timer);
-        if (timer && (!first || timer < first))
-            first = timer;
-    }
+    uint64_t first = NEVER;
+    for (uint32_t i = 0; i < plan.cpus; i++)
+        first = MIN(first, atomic_load(&cpus[i].timer));
+    if (first == NEVER)
+        return false;
     if (first > rdtsc())
         jumped += first - rdtsc();
-    return first;
+    return true;
 }
 
 static void change_cpu(void)

@@ -24,7 +24,7 @@ struct core_cpu {
     struct percpu percpu;
     uint64_t random;
     _Atomic uint32_t irqs;        /* pending: bits of IRQ_* */
-    _Atomic uint64_t timer;       /* when this CPU's timer interrupts; 0: never */
+    _Atomic uint64_t timer;       /* when this CPU's timer interrupts, or NEVER */
     struct thread *switched_from; /* its context is not saved before the next one runs */
     bool waits;                   /* for an interrupt */
     uint64_t held_until;          /* core: this CPU does not run before that step */

@@ -118,6 +118,8 @@ static void lapic_op(struct vcpu *v)
     case 3:
         if (one_in(2))
             lapic_exit(v, APIC_INITIAL, (uint32_t)(core_random() % 4000));
+        else if (one_in(8)) /* about where the host's clock is 0, and where it ends */
+            wrmsr_exit(v, MSR_IA32_TSC_DEADLINE, v->vm->tsc_offset + core_random() % 4 - 2);
         else
             wrmsr_exit(v, MSR_IA32_TSC_DEADLINE, tsc_now() + v->vm->tsc_offset + core_random() % 8000);
         break;

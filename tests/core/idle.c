@@ -146,7 +146,7 @@ static void idle_cpu(const struct core_cpu *c)
 {
     const struct vcpu *v = c->percpu.current->vcpu;
     bool waits = !core_stack_of(c->percpu.current) || (v && word_where(atomic_load(&v->word)) == WHERE_WAITING);
-    if (c->in_guest && !atomic_load(&c->timer))
+    if (c->in_guest && atomic_load(&c->timer) == NEVER)
         core_fail("CPU %u runs a guest, and will never look whether a device world hangs", c->percpu.index);
     if (waits && loads && !ghost_counts_as_idle(c->percpu.index))
         core_fail("CPU %u waits, and counts as one that has something to do", c->percpu.index);
@@ -182,7 +182,7 @@ void ghost_idle(void)
         if (!t || !queued(t))
             continue;
         /* Behind a guest that computes, whose slice will end. */
-        if (!cpus[t->cpu].in_guest || !atomic_load(&cpus[t->cpu].timer))
+        if (!cpus[t->cpu].in_guest || atomic_load(&cpus[t->cpu].timer) == NEVER)
             core_fail("thread %s is runnable, and no CPU will run it", core_thread_name(t));
         some_queued = true;
     }

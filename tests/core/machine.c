@@ -81,8 +81,8 @@ void apic_timer_set(uint64_t deadline) { atomic_store(&me()->timer, deadline); }
 bool irq_pending(struct core_cpu *c)
 {
     uint64_t timer = atomic_load(&c->timer);
-    if (timer && timer <= tsc_now()) {
-        atomic_store(&c->timer, 0);
+    if (timer <= tsc_now()) {
+        atomic_store(&c->timer, NEVER);
         atomic_fetch_or(&c->irqs, 1u << IRQ_TIMER);
     }
     return atomic_load(&c->irqs);
@@ -152,6 +152,7 @@ void machine_init(void)
         cpus[i].percpu.self = &cpus[i].percpu;
         cpus[i].percpu.index = i;
         percpu_areas[i] = &cpus[i].percpu;
+        atomic_store(&cpus[i].timer, NEVER);
         cpus[i].random = plan.seed * CORE_CPUS + i;
         if (!schedule_init_cpu())
             core_fail("no memory for a CPU");

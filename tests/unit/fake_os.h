@@ -257,8 +257,8 @@ int64_t os_call(enum abi_syscall number, uint64_t a, uint64_t b, uint64_t c)
             fake.at_park();
             fake.at_park = NULL;
         }
-        if (a > fake.now)
-            fake.now = a;
+        if (a != NEVER)
+            fake.now = MAX(fake.now, a);
         return OK;
     case SYS_CONSOLE_WRITE:
         return fake_console_write(a);

@@ -39,7 +39,7 @@ struct sim {
     struct sim_thread thread[SIM_THREADS];
     struct sched_rq rq[SIM_CPUS];
     uint32_t loads[SIM_CPUS];
-    uint64_t tick[SIM_CPUS]; /* 0: none */
+    uint64_t tick[SIM_CPUS]; /* NEVER: none */
     bool resched[SIM_CPUS];
     uint64_t waste_since; /* a CPU idles while a thread waits that it could run; 0: no */
     uint64_t max_waste;
@@ -57,8 +57,10 @@ static inline void sim_init(struct sim *sim, uint32_t cpus, uint64_t seed)
     sim->cpus = cpus;
     sim->seed = seed;
     sim->now = 1000 * S;
-    for (uint32_t cpu = 0; cpu < cpus; cpu++)
+    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
         sched_rq_init(&sim->rq[cpu], LATENCY);
+        sim->tick[cpu] = NEVER;
+    }
 }
 
 static inline struct sim_thread *sim_of(struct sched_entity *se) { return CONTAINER_OF(se, struct sim_thread, se); }
@@ -80,8 +82,8 @@ static inline void sim_set_tick(struct sim *sim, uint32_t cpu)
 {
     uint64_t end = sched_slice_end(&sim->rq[cpu], sim->now);
 
-    CHECK(end == 0 || (end >= sim->now && end <= sim->now + LATENCY));
-    sim->tick[cpu] = end ? MAX(end, sim->now + 1) + sim_between(sim, 0, sim->lateness) : 0;
+    CHECK(end == NEVER || (end >= sim->now && end <= sim->now + LATENCY));
+    sim->tick[cpu] = end == NEVER ? NEVER : MAX(end, sim->now + 1) + sim_between(sim, 0, sim->lateness);
 }
 
 static inline void sim_enqueue(struct sim *sim, struct sim_thread *t, uint32_t cpu, enum sched_why why)
@@ -211,7 +213,7 @@ static inline uint64_t sim_next_event(const struct sim *sim, uint64_t until)
     for (uint32_t cpu = 0; cpu < sim->cpus; cpu++) {
         if (sim->resched[cpu])
             next = sim->now;
-        else if (sim->tick[cpu])
+        else
             next = MIN(next, sim->tick[cpu]);
     }
     return MAX(next, sim->now);
@@ -236,7 +238,7 @@ static inline void sim_run(struct sim *sim, uint64_t ticks)
             }
         }
         for (uint32_t cpu = 0; cpu < sim->cpus; cpu++) {
-            if (sim->resched[cpu] || (sim->tick[cpu] && sim->tick[cpu] <= sim->now))
+            if (sim->resched[cpu] || sim->tick[cpu] <= sim->now)
                 sim_switch(sim, cpu);
         }
         /* A CPU that got a thread from a later one is about to switch at this same tick. */

@@ -47,7 +47,7 @@ static uint64_t deadline;
 static const char *turns(void)
 {
     do {
-        deadline = 0;
+        deadline = NEVER;
     } while (mux_turn(&mux, fake.now, &deadline));
     mux_flush(&mux);
     return fake_console();
@@ -59,7 +59,7 @@ TEST(lines_get_prefixes)
     print(1, "one\r\ntwo\n\n");
     print(2, "three\n");
     CHECK_STR(turns(), "a| one\r\na| two\r\na| \r\nbb| three\r\n");
-    CHECK_EQ(deadline, 0);
+    CHECK_EQ(deadline, NEVER);
 }
 
 TEST(unfinished_line_waits_for_quiet)
@@ -72,7 +72,7 @@ TEST(unfinished_line_waits_for_quiet)
     CHECK_STR(turns(), "");
     fake.now += 1;
     CHECK_STR(turns(), "a| / # ");
-    CHECK_EQ(deadline, 0);
+    CHECK_EQ(deadline, NEVER);
     print(1, "l"); /* the line is open: at once */
     CHECK_STR(turns(), "l");
     print(1, "s\r\n");

@@ -57,7 +57,7 @@ TEST(starts_the_guests_of_the_file)
     CHECK_EQ(fake.vms[0].config.image, 1);
     CHECK_EQ(fake.vms[1].config.memory, 32 << 20);
     CHECK(said("lapwing| keyboard: web (Ctrl-] and then"));
-    CHECK_EQ(deadline, 0);
+    CHECK_EQ(deadline, NEVER);
     CHECK_EQ(control.quit, CONTROL_RUN);
 }
 
@@ -430,7 +430,7 @@ TEST(idle_costs_nothing)
 {
     boot(two_guests);
     turn();
-    CHECK_EQ(deadline, 0);
+    CHECK_EQ(deadline, NEVER);
     CHECK_EQ(fake.parks, 0);
 }
 

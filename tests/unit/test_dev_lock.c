@@ -314,7 +314,7 @@ static void *produce(void *arg)
         if (waits)
             env_unpark(2);
         if (n == 0)
-            env_park(0);
+            env_park(NEVER);
     }
     return NULL;
 }
@@ -344,7 +344,7 @@ TEST(ring_between_threads_loses_no_wake_up)
         if (waits)
             env_unpark(1);
         if (n == 0)
-            env_park(0);
+            env_park(NEVER);
     }
     pthread_join(thread, NULL);
     CHECK_EQ(wrong, 0);

@@ -384,7 +384,7 @@ TEST(the_worker_is_woken_only_for_earlier_deadlines)
     uint64_t deadline;
 
     setup();
-    CHECK_EQ(machine_work(), 0);
+    CHECK_EQ(machine_work(), NEVER);
     CHECK_EQ(fake.unparks, 0);
     io(0x43, 1, true, 0x34);
     io(0x40, 1, true, 0x00);
@@ -417,6 +417,6 @@ TEST(console_output_without_a_newline_wakes_the_worker_once)
     CHECK_EQ(fake.notifies, 0);
     deadline = machine_work();
     fake.now = deadline;
-    CHECK_EQ(machine_work(), 0);
+    CHECK_EQ(machine_work(), NEVER);
     CHECK_EQ(fake.notifies, 1);
 }

@@ -18,7 +18,7 @@ static void check_reset(uint32_t i)
         CHECK_EQ(rig_read(i, offset), 0);
     CHECK_EQ(rig_read(i, APIC_ID), i << 24);
     CHECK_EQ(lapic_pending(&rig_lapic[i]), LAPIC_NONE);
-    CHECK_EQ(lapic_timer_deadline(&rig_lapic[i]), 0);
+    CHECK_EQ(lapic_timer_deadline(&rig_lapic[i]), NEVER);
 }
 
 /* Everything that software can change, and something in IRR, ISR, TMR, ESR and posted. */
@@ -253,9 +253,9 @@ TEST(software_disable)
     for (uint32_t offset = 0x320; offset <= 0x370; offset += 16)
         rig_write(0, offset, 0x60);
     rig_write(0, APIC_INITIAL, 1000);
-    CHECK(lapic_timer_deadline(&rig_lapic[0]) != 0);
+    CHECK(lapic_timer_deadline(&rig_lapic[0]) != NEVER);
     rig_write(0, APIC_SVR, 0xff);
-    CHECK_EQ(lapic_timer_deadline(&rig_lapic[0]), 0);
+    CHECK_EQ(lapic_timer_deadline(&rig_lapic[0]), NEVER);
     for (uint32_t offset = 0x320; offset <= 0x370; offset += 16) {
         CHECK_EQ(rig_read(0, offset), 0x10060);
         rig_write(0, offset, 0x61); /* the mask cannot be removed */

@@ -86,7 +86,7 @@ void machine_wait(uint64_t ticks)
         uint64_t next = end;
         for (unsigned cpu = 0; cpu < CPUS; cpu++) {
             uint64_t deadline = lapic_timer_deadline(&lapics[cpu]);
-            next = deadline && deadline < next ? deadline : next;
+            next = MIN(next, deadline);
         }
         now = next > now ? next : now;
         for (unsigned cpu = 0; cpu < CPUS; cpu++)

@@ -66,7 +66,7 @@ TEST(one_shot)
                 start(times[t], ONE_SHOT);
                 set(APIC_DCR, dividers[d].dcr);
                 CHECK_EQ(get(APIC_DCR), dividers[d].dcr);
-                CHECK_EQ(lapic_timer_deadline(l), 0);
+                CHECK_EQ(lapic_timer_deadline(l), NEVER);
                 set(APIC_INITIAL, counts[c]);
                 CHECK_EQ(rig_log[0].timer_changes, 1);
                 CHECK_EQ(lapic_timer_deadline(l), end);
@@ -83,7 +83,7 @@ TEST(one_shot)
                 CHECK_EQ(get(APIC_CURRENT), 0);
                 lapic_timer_expire(l, now);
                 CHECK_EQ(fired(), 1);
-                CHECK_EQ(lapic_timer_deadline(l), 0);
+                CHECK_EQ(lapic_timer_deadline(l), NEVER);
                 CHECK_EQ(rig_log[0].timer_changes, 2);
                 CHECK_EQ(get(APIC_CURRENT), 0);
                 CHECK_EQ(get(APIC_INITIAL), counts[c]);
@@ -101,7 +101,7 @@ TEST(stop_and_restart)
     set(APIC_INITIAL, 700);
     CHECK_EQ(lapic_timer_deadline(l), 1800);
     set(APIC_INITIAL, 0);
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
     CHECK_EQ(get(APIC_CURRENT), 0);
     now += 10000;
     lapic_timer_expire(l, now);
@@ -176,7 +176,7 @@ TEST(masked)
 {
     start(0x1000, PERIODIC | MASKED);
     set(APIC_INITIAL, 100000);
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
     CHECK_EQ(rig_log[0].timer_changes, 0);
     now += 250000;
     CHECK_EQ(get(APIC_CURRENT), 50000);
@@ -194,7 +194,7 @@ TEST(masked)
     now += 1000;
     set(APIC_LVT_TIMER, ONE_SHOT);
     CHECK_EQ(fired(), 0);
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
 
     start(0x1000, ONE_SHOT); /* masked when it was due already, and nobody had looked: it came before the mask */
     set(APIC_INITIAL, 1000);
@@ -209,7 +209,7 @@ TEST(masked)
     CHECK_EQ(get_deadline(), 0);
     set(APIC_LVT_TIMER, TSC_DEADLINE);
     CHECK_EQ(fired(), 0);
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
     set(APIC_LVT_TIMER, TSC_DEADLINE | MASKED);
     set_deadline(0x3000);
     set(APIC_LVT_TIMER, TSC_DEADLINE);
@@ -249,7 +249,7 @@ TEST(tsc_deadline)
     start(5000, ONE_SHOT);
     set_deadline(9000); /* another mode: ignored, reads 0 */
     CHECK_EQ(get_deadline(), 0);
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
     set(APIC_LVT_TIMER, TSC_DEADLINE);
     set_deadline(9000);
     CHECK_EQ(get_deadline(), 9000);
@@ -267,12 +267,12 @@ TEST(tsc_deadline)
     lapic_timer_expire(l, now);
     CHECK_EQ(fired(), 1);
     CHECK_EQ(get_deadline(), 0);
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
     set_deadline(10000);
     set_deadline(12000); /* a new one replaces the old */
     CHECK_EQ(lapic_timer_deadline(l), 12000);
     set_deadline(0); /* disarms */
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
     now = 20000;
     lapic_timer_expire(l, now);
     CHECK_EQ(fired(), 0);
@@ -286,6 +286,7 @@ TEST(tsc_deadline)
     }
     set_deadline(~0ull);
     CHECK_EQ(lapic_timer_deadline(l), ~0ull);
+    CHECK_EQ(get_deadline(), ~0ull);
     CHECK_EQ(fired(), 0);
 }
 
@@ -303,20 +304,20 @@ TEST(mode_switch)
             CHECK_EQ(lapic_timer_deadline(l), 51000);
             set(APIC_LVT_TIMER, modes[to]);
             bool disarmed = (modes[from] == TSC_DEADLINE) != (modes[to] == TSC_DEADLINE);
-            CHECK_EQ(lapic_timer_deadline(l), disarmed ? 0 : 51000);
+            CHECK_EQ(lapic_timer_deadline(l), disarmed ? NEVER : 51000);
             CHECK_EQ(rig_log[0].timer_changes, disarmed ? 2 : 1);
             CHECK_EQ(get_deadline(), !disarmed && modes[to] == TSC_DEADLINE ? 51000 : 0);
             CHECK_EQ(get(APIC_CURRENT), disarmed || modes[to] == TSC_DEADLINE ? 0 : 50000);
             now = 51000;
             lapic_timer_expire(l, now);
             CHECK_EQ(fired(), !disarmed);
-            CHECK_EQ(lapic_timer_deadline(l), !disarmed && modes[to] == PERIODIC ? 101000 : 0);
+            CHECK_EQ(lapic_timer_deadline(l), !disarmed && modes[to] == PERIODIC ? 101000 : NEVER);
         }
     start(1000, 0x60000 | VECTOR); /* the reserved mode, in xAPIC mode */
     set(APIC_INITIAL, 5);
     lapic_timer_expire(l, 1005);
     CHECK_EQ(fired(), 1);
-    CHECK_EQ(lapic_timer_deadline(l), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
 }
 
 /* Through the x2APIC MSRs it is the same timer. */
@@ -331,4 +332,45 @@ TEST(x2apic)
     CHECK_EQ(lapic_msr_read(l, 0x839, now + 1, &value), OK);
     CHECK_EQ(value, 49999);
     CHECK_EQ(lapic_timer_deadline(l), 50100);
+}
+
+/* A count of the guest's clock that ends behind that clock's end, at each tick around it: 0 is a time like any other.
+ */
+TEST(counts_across_the_end_of_the_clock)
+{
+    for (uint64_t before = 0; before < 200; before++)
+        for (unsigned int periodic = 0; periodic < 2; periodic++) {
+            start(0 - before, periodic ? PERIODIC : ONE_SHOT);
+            uint64_t period = periodic ? LAPIC_TIMER_MIN_GAP : 100;
+            set(APIC_INITIAL, (uint32_t)period);
+            CHECK(lapic_timer_deadline(l) != NEVER);
+            uint64_t late = now + period == NEVER; /* that is no time: a tick later */
+            CHECK_EQ(lapic_timer_left(l, now), period + late);
+            CHECK_EQ(get(APIC_CURRENT), late ? 1 : period);
+            now += period - 1;
+            CHECK_EQ(lapic_timer_left(l, now), 1 + late);
+            lapic_timer_expire(l, now);
+            CHECK_EQ(fired(), 0);
+            now += 1 + late;
+            CHECK_EQ(lapic_timer_left(l, now), 0);
+            lapic_timer_expire(l, now);
+            CHECK_EQ(fired(), 1);
+            CHECK_EQ(lapic_timer_left(l, now), periodic ? period : NEVER);
+        }
+}
+
+/* How long it is to a deadline, by a clock that compares as it counts. */
+TEST(time_left)
+{
+    start(1000, TSC_DEADLINE);
+    CHECK_EQ(lapic_timer_left(l, now), NEVER);
+    set_deadline(1500);
+    CHECK_EQ(lapic_timer_left(l, now), 500);
+    CHECK_EQ(lapic_timer_left(l, 1500), 0);
+    CHECK_EQ(lapic_timer_left(l, UINT64_MAX), 0);
+    CHECK_EQ(lapic_timer_left(l, 0), 1500);
+    set_deadline(NEVER - 1);
+    CHECK_EQ(lapic_timer_left(l, now), NEVER - 1001);
+    set(APIC_LVT_TIMER, TSC_DEADLINE | MASKED);
+    CHECK_EQ(lapic_timer_left(l, now), NEVER);
 }

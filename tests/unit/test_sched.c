@@ -24,7 +24,7 @@ TEST(empty_queue_idles)
     CHECK_EQ(sched_load(&rq), 0);
     CHECK_EQ(rq.queued, 0);
     CHECK(!sched_should_preempt(&rq, 5));
-    CHECK_EQ(sched_slice_end(&rq, 5), 0);
+    CHECK_EQ(sched_slice_end(&rq, 5), NEVER);
 }
 
 TEST(counts_and_loads)
@@ -43,7 +43,7 @@ TEST(counts_and_loads)
     sched_dequeue(&rq, 0, &b);
     CHECK_EQ(rq.queued, 0);
     CHECK_EQ(sched_load(&rq), 100);
-    CHECK_EQ(sched_slice_end(&rq, 10), 0); /* alone: no tick */
+    CHECK_EQ(sched_slice_end(&rq, 10), NEVER); /* alone: no tick */
     sched_put(&rq, 1000, true);
     CHECK_EQ(rq.queued, 1);
     CHECK_EQ(sched_load(&rq), 100);

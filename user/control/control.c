@@ -77,7 +77,7 @@ enum control_quit control_turn(struct control *control, uint64_t *deadline)
     while (more && control->quit == CONTROL_RUN) {
         uint64_t now = os_now();
 
-        *deadline = 0;
+        *deadline = NEVER;
         destroyed = guests_check(&control->guests, now, deadline);
         check_all_ended(control);
         if (control->quit != CONTROL_RUN)

@@ -26,7 +26,7 @@ void control_start(struct control *control);
 
 /*
  * Do all that is to be done now, until the machine is to be switched off or reset or nothing is left but to wait: then
- * *deadline is the host TSC until which, 0: for ever. Returns control->quit.
+ * *deadline is the host TSC until which, NEVER: for ever. Returns control->quit.
  */
 enum control_quit control_turn(struct control *control, uint64_t *deadline);
 

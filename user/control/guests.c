@@ -156,8 +156,7 @@ static bool check_ended(struct guests *guests, struct guest *guest, uint64_t now
 static void check_restart(struct guests *guests, struct guest *guest, uint64_t now, uint64_t *deadline)
 {
     if (now < guest->restart_at) {
-        if (*deadline == 0 || guest->restart_at < *deadline)
-            *deadline = guest->restart_at;
+        *deadline = MIN(*deadline, guest->restart_at);
         return;
     }
     guest->state = GUEST_ENDED;

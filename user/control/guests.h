@@ -47,7 +47,7 @@ void guests_start(struct guests *guests, struct mux *mux, const struct config *c
 
 /*
  * Look after those that ended or are due to start again at host TSC now; each is one line. *deadline becomes the host
- * TSC of the next start if that is sooner (0: no deadline). True: it has waited for one's threads, and what woke
+ * TSC of the next start if that is sooner (NEVER: no deadline). True: it has waited for one's threads, and what woke
  * control meanwhile is lost: look at everything again.
  */
 bool guests_check(struct guests *guests, uint64_t now, uint64_t *deadline);

@@ -132,8 +132,7 @@ static uint32_t wanted(struct keyboard *keyboard, uint64_t now, uint64_t *deadli
     until = keyboard->full_since + os_ticks(KEYBOARD_STUCK_MS);
     if (now >= until)
         return CHUNK;
-    if (*deadline == 0 || until < *deadline)
-        *deadline = until;
+    *deadline = MIN(*deadline, until);
     return 0;
 }
 

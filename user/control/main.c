@@ -8,7 +8,7 @@ static struct control control;
 __attribute__((noreturn)) void world_main(unsigned slot);
 __attribute__((noreturn)) void world_main(unsigned slot)
 {
-    uint64_t deadline = 0;
+    uint64_t deadline = NEVER;
 
     (void)slot; /* this world has one thread */
     control_start(&control);

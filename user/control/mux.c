@@ -137,8 +137,7 @@ bool mux_turn(struct mux *mux, uint64_t now, uint64_t *deadline)
         if (source->used > 0) {
             uint64_t at = source->last + os_ticks(MUX_QUIET_MS);
 
-            if (*deadline == 0 || at < *deadline)
-                *deadline = at;
+            *deadline = MIN(*deadline, at);
         }
     }
     return more;

@@ -50,7 +50,7 @@ void mux_drain(struct mux *mux, unsigned source);
 
 /*
  * One turn for each source, at host TSC now. True: there is more to do at once. Otherwise *deadline is set to the host
- * TSC at which an unfinished line is due, if that is sooner (0: no deadline).
+ * TSC at which an unfinished line is due, if that is sooner (NEVER: no deadline).
  */
 bool mux_turn(struct mux *mux, uint64_t now, uint64_t *deadline);
 

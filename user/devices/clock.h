@@ -9,7 +9,7 @@
 #include "lib/timerq.h"
 
 /* A deadline that never comes. */
-#define CLOCK_NEVER UINT64_MAX
+#define CLOCK_NEVER NEVER
 
 struct clock_timer {
     struct timer_node node;

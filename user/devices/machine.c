@@ -14,6 +14,7 @@
 #include "user/devices/vga.h"
 #include "user/lib/env.h"
 
+/* No deadline is earlier. */
 #define WORKER_AWAKE 0
 
 struct lock machine_lock = LOCK_INIT;
@@ -68,5 +69,5 @@ uint64_t machine_work(void)
     deadline = clock_next_deadline();
     worker_deadline = deadline;
     machine_leave();
-    return deadline == CLOCK_NEVER ? 0 : deadline;
+    return deadline;
 }

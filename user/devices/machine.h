@@ -29,7 +29,7 @@ static inline void machine_leave(void)
 
 /*
  * For the worker, without the lock: run the timers that are due and move the console's bytes. Returns the host TSC
- * until which it may park (0: for ever); it will be unparked for anything that comes earlier.
+ * until which it may park (NEVER: for ever); it will be unparked for anything that comes earlier.
  */
 uint64_t machine_work(void);
 

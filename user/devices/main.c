@@ -14,7 +14,7 @@ __attribute__((noreturn)) static void worker_end(enum abi_end reason)
 {
     sys_vm_end(reason, 0);
     for (;;)
-        sys_park(0);
+        sys_park(NEVER);
 }
 
 static void worker_boot(const struct abi_info *info)

@@ -10,7 +10,7 @@
 /* The host TSC. */
 uint64_t env_now(void);
 
-/* Sleep until env_unpark of this slot or until the host TSC reaches deadline (0: never); may return for no reason. */
+/* Sleep until env_unpark of this slot or until the host TSC reaches deadline (or NEVER); may return for no reason. */
 void env_park(uint64_t deadline);
 void env_unpark(unsigned slot);
 

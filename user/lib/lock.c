@@ -59,7 +59,7 @@ void lock_take_contended(struct lock *lock, unsigned slot)
          * for at every turn: a sleep that ends early may have set the bit again in between.
          */
         do
-            env_park(0);
+            env_park(NEVER);
         while (!is_granted(lock, slot) && slot_test(lock->waiters, slot));
         if (is_granted(lock, slot))
             break;
