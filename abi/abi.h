@@ -360,6 +360,7 @@ enum abi_mp_state {
     X(CR, "cr")                                                                                                        \
     X(CR8, "cr8")                                                                                                      \
     X(CACHE, "cache")                                                                                                  \
+    X(RDPMC, "rdpmc")                                                                                                  \
     X(TASK_SWITCH, "task switch")                                                                                      \
     X(REFUSED, "refused entry")                                                                                        \
     X(OTHER, "other")

@@ -72,6 +72,21 @@ static void do_msr(struct vcpu *v, bool write)
     finish_eoi(v);
 }
 
+static void do_RDPMC(struct vcpu *v)
+{
+    enum { CR4_PCE = 1 << 8 };
+    bool allowed = backend->get_cpl(v) == 0 || (backend->get_cr4(v) & CR4_PCE);
+    uint64_t value;
+    if (!allowed || msr_read_counter(v, (uint32_t)v->gpr[ABI_RCX], &value)) {
+        vcpu_inject_exception(v, VECTOR_GP, true, 0);
+        return;
+    }
+    if (!vcpu_skip(v))
+        return;
+    v->gpr[ABI_RAX] = (uint32_t)value;
+    v->gpr[ABI_RDX] = value >> 32;
+}
+
 /* SDM Vol. 1, 13.3, and Vol. 2, XSETBV. */
 static void do_XSETBV(struct vcpu *v)
 {

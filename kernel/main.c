@@ -7,6 +7,7 @@
 #include "kernel/fpu.h"
 #include "kernel/ioapic.h"
 #include "kernel/log.h"
+#include "kernel/msr.h"
 #include "kernel/paging.h"
 #include "kernel/percpu.h"
 #include "kernel/schedule.h"
@@ -200,6 +201,7 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
     key_init();
     irq_register(VECTOR_SERIAL, serial_irq);
     find_backend();
+    msr_setup();
     expected = UINT32_MAX;
     expected = smp_start(&acpi, &boot);
     pt_check_wx(NULL, "root");

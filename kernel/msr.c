@@ -2,44 +2,31 @@
 
 #include "kernel/asm.h"
 #include "kernel/cpuid.h"
+#include "kernel/msr_table.h"
 #include "kernel/pvclock.h"
 #include "kernel/time.h"
 #include "kernel/vcpu.h"
-#include "lib/string.h"
 
 enum {
     IA32_TSC = 0x10,
     IA32_APIC_BASE = 0x1b,
     IA32_TSC_ADJUST = 0x3b,
-    IA32_BIOS_SIGN_ID = 0x8b,
-    IA32_MTRRCAP = 0xfe,
-    IA32_MCG_CAP = 0x179,
-    IA32_MCG_STATUS = 0x17a,
-    IA32_MISC_ENABLE = 0x1a0,
-    MTRR_PHYSBASE0 = 0x200,
-    MTRR_PHYSMASK7 = 0x20f,
-    MTRR_FIX64K = 0x250,
-    MTRR_FIX16K_0 = 0x258,
-    MTRR_FIX16K_1 = 0x259,
-    MTRR_FIX4K_0 = 0x268,
-    MTRR_FIX4K_7 = 0x26f,
-    MTRR_DEF_TYPE = 0x2ff,
     IA32_TSC_DEADLINE = 0x6e0,
     X2APIC_FIRST = 0x800,
     X2APIC_LAST = 0x8ff,
     EFER = 0xc0000080,
-    SYSCFG = 0xc0010010,
-    HWCR = 0xc0010015
 };
 enum { EFER_SCE = 1, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_FFXSR = 1 << 14 };
 #define CR0_PG BIT(31)
 
-/* Registers that only hold what was written: their effect on memory types is the host's affair with nested paging. */
-struct guest_msrs {
-    uint64_t variable[16], fixed[11];
-    uint64_t mtrr_def_type, misc_enable, syscfg, hwcr;
-};
-static_assert(sizeof(struct guest_msrs) <= PAGE_SIZE, "a page");
+static struct msr_cpu cpu;
+
+void msr_setup(void)
+{
+    enum { SVM = 1 << 2 }; /* in 80000001 ECX, which Intel reserves */
+    cpu.vendor = cpuid(0x80000001, 0).ecx & SVM ? MSR_AMD : MSR_INTEL;
+    cpu.physical_bits = cpuid(0x80000008, 0).eax & 0xff;
+}
 
 void msr_init(struct vcpu *v)
 {
@@ -49,38 +36,8 @@ void msr_init(struct vcpu *v)
 
 void msr_reset(struct vcpu *v)
 {
-    memset(v->msrs, 0, sizeof *v->msrs);
-    v->msrs->mtrr_def_type = 0xc06; /* on, fixed ranges on, write-back: as firmware leaves it */
-    for (unsigned i = 0; i < ARRAY_SIZE(v->msrs->fixed); i++)
-        v->msrs->fixed[i] = 0x0606060606060606;
-    v->msrs->misc_enable = 1; /* fast strings */
+    msr_store_reset(v->msrs, &cpu, v->vm->ram_low, v->vm->ram_high);
     msr_init(v);
-}
-
-/* Where a storage MSR lives; NULL: it is none. */
-static uint64_t *storage(struct vcpu *v, uint32_t msr)
-{
-    struct guest_msrs *m = v->msrs;
-    if (msr >= MTRR_PHYSBASE0 && msr <= MTRR_PHYSMASK7)
-        return &m->variable[msr - MTRR_PHYSBASE0];
-    if (msr == MTRR_FIX64K)
-        return &m->fixed[0];
-    if (msr == MTRR_FIX16K_0 || msr == MTRR_FIX16K_1)
-        return &m->fixed[1 + msr - MTRR_FIX16K_0];
-    if (msr >= MTRR_FIX4K_0 && msr <= MTRR_FIX4K_7)
-        return &m->fixed[3 + msr - MTRR_FIX4K_0];
-    switch (msr) {
-    case MTRR_DEF_TYPE:
-        return &m->mtrr_def_type;
-    case IA32_MISC_ENABLE:
-        return &m->misc_enable;
-    case SYSCFG:
-        return &m->syscfg;
-    case HWCR:
-        return &m->hwcr;
-    default:
-        return NULL;
-    }
 }
 
 static bool is_lapic(uint32_t msr)
@@ -101,11 +58,6 @@ static int write_efer(struct vcpu *v, uint64_t value)
 
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
-    const uint64_t *stored = storage(v, msr);
-    if (stored) {
-        *value = *stored;
-        return OK;
-    }
     if (is_lapic(msr))
         return vcpu_has_lapic(v) ? lapic_msr_read(v->lapic, msr, tsc_now() + v->vm->tsc_offset, value) : E_INVAL;
     switch (msr) {
@@ -115,12 +67,6 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     case EFER:
         *value = backend->get_efer(v);
         return OK;
-    case IA32_MTRRCAP: /* eight variable ranges, fixed ranges, write-combining */
-        *value = 0x508;
-        return OK;
-    case IA32_MCG_CAP:
-    case IA32_MCG_STATUS:
-    case IA32_BIOS_SIGN_ID:
     case IA32_TSC_ADJUST:
         *value = 0;
         return OK;
@@ -136,8 +82,13 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
         *value = v->msr_steal_time;
         return OK;
     default:
-        return backend->get_msr(v, msr, value);
+        return msr_store_read(v->msrs, &cpu, msr, value) == OK ? OK : backend->get_msr(v, msr, value);
     }
+}
+
+int msr_read_counter(const struct vcpu *v, uint32_t counter, uint64_t *value)
+{
+    return msr_store_counter(v->msrs, &cpu, counter, value);
 }
 
 /* Each byte of the PAT is one of the defined types (APM Vol. 2, 7.8.1). */
@@ -159,19 +110,11 @@ static bool is_address(uint32_t msr)
 
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    uint64_t *stored = storage(v, msr);
-    if (stored) {
-        *stored = value;
-        return OK;
-    }
     if (is_lapic(msr))
         return vcpu_has_lapic(v) ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset) : E_INVAL;
     switch (msr) {
     case EFER:
         return write_efer(v, value);
-    case IA32_BIOS_SIGN_ID: /* software clears it before it reads the microcode's revision */
-    case IA32_MCG_STATUS:
-        return value ? E_INVAL : OK;
     case MSR_KVM_SYSTEM_TIME:
     case MSR_KVM_SYSTEM_TIME_OLD:
     case MSR_KVM_WALL_CLOCK:
@@ -179,8 +122,12 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     case MSR_KVM_STEAL_TIME:
         return pvclock_msr_write(v, msr, value);
     default:
-        if ((msr == MSR_PAT && !pat_valid(value)) || (is_address(msr) && !canonical(value)))
-            return E_INVAL;
-        return backend->set_msr(v, msr, value);
+        break;
     }
+    int err = msr_store_write(v->msrs, &cpu, msr, value);
+    if (err != E_NOENT)
+        return err;
+    if ((msr == MSR_PAT && !pat_valid(value)) || (is_address(msr) && !canonical(value)))
+        return E_INVAL;
+    return backend->set_msr(v, msr, value);
 }

@@ -21,9 +21,15 @@ enum {
     MSR_KERNEL_GS_BASE
 };
 
+/* Once, on the BSP: what kind of CPU this is. */
+void msr_setup(void);
+
 /* Own thread: OK, or negative: #GP(0). */
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+/* RDPMC, whose privilege has been checked: the same. */
+int msr_read_counter(const struct vcpu *v, uint32_t counter, uint64_t *value);
+
 /* Power-up values; what INIT resets. */
 void msr_reset(struct vcpu *v);
 void msr_init(struct vcpu *v);

@@ -69,7 +69,7 @@ struct vcpu {
     uint64_t msr_system_time, msr_wall_clock, msr_steal_time; /* KVM's paravirtual clock: as the guest wrote them */
     uint32_t clock_version;
     uint64_t stolen;
-    struct guest_msrs *msrs; /* kernel/msr.c */
+    struct msr_store *msrs; /* kernel/msr_table.h */
 
     struct cpuid_entry { /* kernel/cpuid.c: answers that do not change */
         uint64_t key, rax, rbx, rcx, rdx;

@@ -104,7 +104,7 @@ void svm_decode_exit(struct vcpu *v)
         e->kind = ABI_EXIT_SHUTDOWN;
         return;
     case EXIT_RDPMC:
-        exception(e, VECTOR_GP);
+        e->kind = ABI_EXIT_RDPMC;
         return;
     case EXIT_INVLPGA:
     case EXIT_VMRUN:

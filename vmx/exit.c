@@ -183,6 +183,8 @@ static enum abi_exit kind_of(enum reason reason)
     case INVD:
     case WBINVD:
         return ABI_EXIT_CACHE;
+    case RDPMC:
+        return ABI_EXIT_RDPMC;
     default:
         return reason < ARRAY_SIZE(plain) && plain[reason] ? (enum abi_exit)plain[reason] : ABI_EXIT_OTHER;
     }
@@ -227,8 +229,6 @@ static void decode_fully(struct vcpu *v)
         vmx_cr_access(v);
     } else if (reason == TASK_SWITCH)
         task_switch(v);
-    else if (reason == RDPMC)
-        exception(e, VECTOR_GP);
     else if (reason == GETSEC || (reason >= VMCLEAR && reason <= VMXON) || reason == MWAIT || reason == MONITOR ||
              reason == INVEPT || reason == INVVPID)
         exception(e, VECTOR_UD);

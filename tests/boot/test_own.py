@@ -7,6 +7,7 @@ from test_linux import guest
 OWN = [
     ("badstate", 1, {"svm": "quirks=1", "vmx": ""}, ("EXIT", 0)),  # what QEMU gets wrong is left out there
     ("cpuidmsr", 1, "step=3", ("EXIT", 0)),
+    ("cpustate", 1, "", ("EXIT", 0)),
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
     ("halt", 2, "nmi=1", ("EXIT", 0)),
     ("hammer", 1, "step=5", ("EXIT", 0)),
