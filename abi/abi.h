@@ -11,6 +11,7 @@
 #define ABI_ABI_H
 
 #include "abi/err.h"
+#include "abi/features.h"
 #include "abi/regs.h"
 #include "abi/types.h"
 
@@ -95,6 +96,7 @@ struct abi_info {
     uint64_t boot_wall_s;      /* seconds since 1970-01-01 UTC, from the RTC */
     uint64_t guest_tsc_offset; /* guest TSC = host TSC + this (mod 2^64) */
     uint64_t ram_low, ram_high;
+    uint32_t features[ABI_FEATURE_WORDS]; /* device worlds only */
     uint32_t vm_id;
     uint32_t cpu_count; /* physical CPUs */
     uint64_t rsdp;      /* control only: physical address of the host's RSDP, 0: none */

@@ -64,6 +64,31 @@ bool guest_has(uint32_t leaf, unsigned reg, unsigned bit)
     return *reg_of(&r, (enum reg)reg) >> bit & 1;
 }
 
+void guest_features(uint32_t words[ABI_FEATURE_WORDS])
+{
+    static const struct {
+        uint32_t leaf, subleaf;
+        enum reg reg;
+    } where[ABI_FEATURE_WORDS] = {
+        [ABI_FEATURES_1_ECX] = {1, 0, ECX},
+        [ABI_FEATURES_1_EDX] = {1, 0, EDX},
+        [ABI_FEATURES_7_EBX] = {7, 0, EBX},
+        [ABI_FEATURES_7_ECX] = {7, 0, ECX},
+        [ABI_FEATURES_13_1_EAX] = {13, 1, EAX},
+        [ABI_FEATURES_80000001_ECX] = {0x80000001, 0, ECX},
+        [ABI_FEATURES_80000008_EBX] = {0x80000008, 0, EBX},
+    };
+
+    for (unsigned i = 0; i < ABI_FEATURE_WORDS; i++) {
+        struct cpuid r = {0, 0, 0, 0};
+
+        if (where[i].leaf <= cpuid(where[i].leaf & 0x80000000, 0).eax)
+            r = cpuid(where[i].leaf, where[i].subleaf);
+        filter(&r, where[i].leaf, where[i].subleaf);
+        words[i] = *reg_of(&r, where[i].reg);
+    }
+}
+
 static unsigned bits_for(uint32_t n)
 {
     unsigned bits = 0;

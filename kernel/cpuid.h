@@ -2,6 +2,7 @@
 #ifndef KERNEL_CPUID_H
 #define KERNEL_CPUID_H
 
+#include "abi/abi.h"
 #include "kernel/asm.h"
 
 struct vcpu;
@@ -11,5 +12,8 @@ struct cpuid_entry;
 const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf);
 /* Is feature bit (0..31) of that leaf's register (0 EAX .. 3 EDX) offered to guests? */
 bool guest_has(uint32_t leaf, unsigned reg, unsigned bit);
+
+/* What guests see of the registers of enum abi_features. */
+void guest_features(uint32_t words[ABI_FEATURE_WORDS]);
 
 #endif

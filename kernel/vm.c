@@ -1,4 +1,5 @@
 #include "kernel/asm.h"
+#include "kernel/cpuid.h"
 #include "kernel/log.h"
 #include "kernel/nested.h"
 #include "kernel/percpu.h"
@@ -146,6 +147,7 @@ static void fill_info(struct vm *vm)
     info->ram_low = vm->ram_low;
     info->ram_high = vm->ram_high;
     info->vm_id = vm->id;
+    guest_features(info->features);
     info->config = vm->config;
 }
 

@@ -4,6 +4,7 @@
  */
 // links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
 // links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
+// links: user/emul/coverage.c user/emul/bits.c user/emul/frame.c
 // links: user/emul/string.c user/emul/io.c user/emul/step.c lib/format.c
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,8 @@ static void *ram(void *ctx, uint64_t gpa)
     return gpa < sizeof(memory) ? memory + (gpa & ~4095ull) : NULL;
 }
 
-static const struct emul_ops ops = {phys_read, phys_write, port_in, port_out, ram, 40};
+static const struct emul_ops ops = {
+    phys_read, phys_write, port_in, port_out, ram, 40, {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u}};
 
 static void check_result(const struct emul_result *result, const struct abi_regs *before, const struct abi_regs *after)
 {

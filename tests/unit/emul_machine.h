@@ -76,7 +76,8 @@ static void *machine_page(void *ctx, uint64_t gpa)
     return gpa < sizeof(machine_ram) ? machine_ram + (gpa & ~4095ull) : NULL;
 }
 
-static const struct emul_ops machine_ops = {machine_read, machine_write, machine_in, machine_out, machine_page, 40};
+static const struct emul_ops machine_ops = {
+    machine_read, machine_write, machine_in, machine_out, machine_page, 40, {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u}};
 
 static inline void poke(uint64_t address, uint64_t value, unsigned size)
 {

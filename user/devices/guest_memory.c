@@ -129,6 +129,7 @@ void guest_memory_init(const struct abi_info *info, uint8_t *ram_base)
     ram_low = info->ram_low;
     ram_high = info->ram_high;
     ops.maxphyaddr_bits = env_physical_bits();
+    memcpy(ops.features, info->features, sizeof(ops.features));
 }
 
 const struct emul_ops *guest_memory_ops(void) { return &ops; }

@@ -11,23 +11,21 @@ int64_t alu_signed(uint64_t value, unsigned size)
 
 static bool sign_of(uint64_t value, unsigned size) { return (value >> (8 * size - 1)) & 1; }
 
-static void set_flag(uint64_t *rflags, uint64_t flag, bool on) { *rflags = on ? *rflags | flag : *rflags & ~flag; }
-
 /* SF, ZF and PF of a result; PF looks at its low byte only. */
 static void set_result_flags(uint64_t *rflags, uint64_t result, unsigned size)
 {
-    set_flag(rflags, RFLAGS_SF, sign_of(result, size));
-    set_flag(rflags, RFLAGS_ZF, result == 0);
-    set_flag(rflags, RFLAGS_PF, !__builtin_parity((unsigned)result & 0xff));
+    alu_set_flag(rflags, RFLAGS_SF, sign_of(result, size));
+    alu_set_flag(rflags, RFLAGS_ZF, result == 0);
+    alu_set_flag(rflags, RFLAGS_PF, !__builtin_parity((unsigned)result & 0xff));
 }
 
 static uint64_t add(uint64_t a, uint64_t b, bool carry, unsigned size, uint64_t *rflags)
 {
     uint64_t result = (a + b + carry) & alu_mask(size);
 
-    set_flag(rflags, RFLAGS_CF, carry ? result <= a : result < a);
-    set_flag(rflags, RFLAGS_AF, (a ^ b ^ result) & 0x10);
-    set_flag(rflags, RFLAGS_OF, sign_of((a ^ result) & (b ^ result), size));
+    alu_set_flag(rflags, RFLAGS_CF, carry ? result <= a : result < a);
+    alu_set_flag(rflags, RFLAGS_AF, (a ^ b ^ result) & 0x10);
+    alu_set_flag(rflags, RFLAGS_OF, sign_of((a ^ result) & (b ^ result), size));
     set_result_flags(rflags, result, size);
     return result;
 }
@@ -36,9 +34,9 @@ static uint64_t subtract(uint64_t a, uint64_t b, bool borrow, unsigned size, uin
 {
     uint64_t result = (a - b - borrow) & alu_mask(size);
 
-    set_flag(rflags, RFLAGS_CF, borrow ? a <= b : a < b);
-    set_flag(rflags, RFLAGS_AF, (a ^ b ^ result) & 0x10);
-    set_flag(rflags, RFLAGS_OF, sign_of((a ^ b) & (a ^ result), size));
+    alu_set_flag(rflags, RFLAGS_CF, borrow ? a <= b : a < b);
+    alu_set_flag(rflags, RFLAGS_AF, (a ^ b ^ result) & 0x10);
+    alu_set_flag(rflags, RFLAGS_OF, sign_of((a ^ b) & (a ^ result), size));
     set_result_flags(rflags, result, size);
     return result;
 }
@@ -79,7 +77,7 @@ uint64_t alu_inc(uint64_t a, unsigned size, uint64_t *rflags)
     bool carry = *rflags & RFLAGS_CF;
     uint64_t result = alu_binary(ALU_ADD, a, 1, size, rflags);
 
-    set_flag(rflags, RFLAGS_CF, carry);
+    alu_set_flag(rflags, RFLAGS_CF, carry);
     return result;
 }
 
@@ -88,7 +86,7 @@ uint64_t alu_dec(uint64_t a, unsigned size, uint64_t *rflags)
     bool carry = *rflags & RFLAGS_CF;
     uint64_t result = alu_binary(ALU_SUB, a, 1, size, rflags);
 
-    set_flag(rflags, RFLAGS_CF, carry);
+    alu_set_flag(rflags, RFLAGS_CF, carry);
     return result;
 }
 
@@ -102,11 +100,11 @@ static uint64_t rotate(bool left, uint64_t a, unsigned count, unsigned size, uin
     if (n)
         a = ((a << n) | (a >> (bits - n))) & alu_mask(size);
     if (left) {
-        set_flag(rflags, RFLAGS_CF, a & 1);
-        set_flag(rflags, RFLAGS_OF, sign_of(a, size) != (a & 1));
+        alu_set_flag(rflags, RFLAGS_CF, a & 1);
+        alu_set_flag(rflags, RFLAGS_OF, sign_of(a, size) != (a & 1));
     } else {
-        set_flag(rflags, RFLAGS_CF, sign_of(a, size));
-        set_flag(rflags, RFLAGS_OF, sign_of(a ^ (a << 1), size));
+        alu_set_flag(rflags, RFLAGS_CF, sign_of(a, size));
+        alu_set_flag(rflags, RFLAGS_OF, sign_of(a ^ (a << 1), size));
     }
     return a;
 }
@@ -122,8 +120,8 @@ static uint64_t rotate_carry(bool left, uint64_t a, unsigned count, unsigned siz
         a &= alu_mask(size);
         carry = out;
     }
-    set_flag(rflags, RFLAGS_CF, carry);
-    set_flag(rflags, RFLAGS_OF, left ? sign_of(a, size) != carry : sign_of(a ^ (a << 1), size));
+    alu_set_flag(rflags, RFLAGS_CF, carry);
+    alu_set_flag(rflags, RFLAGS_OF, left ? sign_of(a, size) != carry : sign_of(a ^ (a << 1), size));
     return a;
 }
 
@@ -162,9 +160,9 @@ uint64_t alu_shift(enum alu_shift op, uint64_t a, unsigned count, unsigned size,
         overflow = sign_of(result, size) != carry;
         break;
     }
-    set_flag(rflags, RFLAGS_CF, carry);
-    set_flag(rflags, RFLAGS_OF, overflow);
-    set_flag(rflags, RFLAGS_AF, false);
+    alu_set_flag(rflags, RFLAGS_CF, carry);
+    alu_set_flag(rflags, RFLAGS_OF, overflow);
+    alu_set_flag(rflags, RFLAGS_AF, false);
     set_result_flags(rflags, result, size);
     return result;
 }
@@ -187,8 +185,90 @@ uint64_t alu_multiply(uint64_t a, uint64_t b, bool is_signed, unsigned size, uin
         *high = (uint64_t)(product >> (8 * size)) & mask;
         overflow = *high != 0;
     }
-    set_flag(rflags, RFLAGS_CF | RFLAGS_OF, overflow);
+    alu_set_flag(rflags, RFLAGS_CF | RFLAGS_OF, overflow);
     return low;
+}
+
+uint64_t alu_double_shift(bool left, uint64_t a, uint64_t filler, unsigned count, unsigned size, uint64_t *rflags)
+{
+    unsigned bits = 8 * size;
+    uint64_t old = a &= alu_mask(size), result;
+    bool carry;
+
+    filler &= alu_mask(size);
+    count &= size == 8 ? 63 : 31;
+    if (count == 0)
+        return a;
+    if (count > bits) { /* of 16 bits, by more than 16: undefined; on CPUs at hand the filler follows itself */
+        count -= bits;
+        a = filler;
+    }
+    if (left) {
+        result = (count == bits ? 0 : a << count) | filler >> (bits - count);
+        carry = (a >> (bits - count)) & 1;
+    } else {
+        result = (count == bits ? 0 : a >> count) | filler << (bits - count);
+        carry = (a >> (count - 1)) & 1;
+    }
+    result &= alu_mask(size);
+    alu_set_flag(rflags, RFLAGS_CF, carry);
+    alu_set_flag(rflags, RFLAGS_OF, sign_of(old ^ result, size));
+    alu_set_flag(rflags, RFLAGS_AF, false);
+    set_result_flags(rflags, result, size);
+    return result;
+}
+
+/* high < divisor, so that the quotient fits. */
+static void divide_unsigned(uint64_t high, uint64_t low, uint64_t divisor, unsigned size, uint64_t *quotient,
+                            uint64_t *remainder)
+{
+    if (size == 8) { /* C has 128-bit division in a library only */
+        __asm__("divq %4" : "=a"(*quotient), "=d"(*remainder) : "a"(low), "d"(high), "r"(divisor) : "cc");
+        return;
+    }
+    low |= high << (8 * size);
+    *quotient = low / divisor;
+    *remainder = low % divisor;
+}
+
+bool alu_divide(uint64_t high, uint64_t low, uint64_t divisor, bool is_signed, unsigned size, uint64_t *quotient,
+                uint64_t *remainder)
+{
+    uint64_t mask = alu_mask(size);
+    bool minus = is_signed && sign_of(high, size), divisor_minus = is_signed && sign_of(divisor, size);
+
+    if (minus) {
+        low = -low & mask;
+        high = ~high + (low == 0);
+    }
+    divisor = (divisor_minus ? -divisor : divisor) & mask;
+    high &= mask;
+    low &= mask;
+    if (high >= divisor)
+        return false;
+    divide_unsigned(high, low, divisor, size, quotient, remainder);
+    if (is_signed && *quotient > (mask >> 1) + (minus != divisor_minus))
+        return false;
+    *quotient = (minus != divisor_minus ? -*quotient : *quotient) & mask;
+    *remainder = (minus ? -*remainder : *remainder) & mask;
+    return true;
+}
+
+void alu_bit_flags(uint64_t result, bool carry, unsigned size, uint64_t *rflags)
+{
+    alu_set_flag(rflags, RFLAGS_CF, carry);
+    alu_set_flag(rflags, RFLAGS_OF, false);
+    alu_set_flag(rflags, RFLAGS_SF, sign_of(result, size));
+    alu_set_flag(rflags, RFLAGS_ZF, result == 0);
+}
+
+uint64_t alu_add_with(uint64_t flag, uint64_t a, uint64_t b, unsigned size, uint64_t *rflags)
+{
+    uint64_t flags = *rflags & flag ? RFLAGS_CF : 0;
+    uint64_t result = add(a & alu_mask(size), b & alu_mask(size), flags, size, &flags);
+
+    alu_set_flag(rflags, flag, flags & RFLAGS_CF);
+    return result;
 }
 
 bool alu_condition(unsigned condition, uint64_t rflags)

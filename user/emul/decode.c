@@ -107,6 +107,16 @@ static uint8_t decode_prefixes(struct stream *s, struct insn *insn)
     return byte;
 }
 
+/* VEX.vvvv, L and pp: the low bits of its last byte (SDM Vol. 2, 2.3.6). */
+static void decode_vex(struct insn *insn, uint8_t byte)
+{
+    static const uint8_t prefixes[4] = {0, 0x66, 0xf3, 0xf2};
+
+    insn->vvvv = (uint8_t)((~byte >> 3) & (insn->mode == 8 ? 15 : 7));
+    insn->vector_256 = byte & 4;
+    insn->vector_prefix = prefixes[byte & 3];
+}
+
 /* VEX (C4, C5), EVEX (62) and XOP (8F): from their payload up to the opcode. False: undefined. */
 static bool decode_vector_prefix(struct stream *s, struct insn *insn, uint8_t first)
 {
@@ -124,6 +134,8 @@ static bool decode_vector_prefix(struct stream *s, struct insn *insn, uint8_t fi
         insn->map = p0 & 0x1f;
         insn->encoding = first == 0x8f ? ENCODING_XOP : ENCODING_VEX;
     }
+    if (insn->encoding == ENCODING_VEX)
+        decode_vex(insn, first == 0xc5 ? p0 : p1);
     if (first == 0x62) {
         insn->encoding = ENCODING_EVEX;
         insn->map = p0 & 7;

@@ -34,6 +34,8 @@ struct emul_ops {
      */
     void *(*ram)(void *ctx, uint64_t gpa);
     uint32_t maxphyaddr_bits; /* the guest's CPUID 80000008h EAX[7:0]: 32..52 */
+    /* What the guest's CPUID shows: instructions that it does not are #UD, as if the CPU had none. */
+    uint32_t features[ABI_FEATURE_WORDS];
 };
 
 enum emul_status {
@@ -75,10 +77,7 @@ struct emul_result {
  * bytes_count 0 if it said nothing; what is missing is fetched from guest memory. Every field of regs must be valid;
  * gpr, rip, rflags and cr2 are changed. *out is filled in any case.
  *
- * Emulated: MOV (all but to segment, control and debug registers), MOVZX, MOVSX, MOVSXD, MOVBE, MOVNTI, CMOVcc, SETcc,
- * the ALU operations, TEST, INC, DEC, NEG, NOT, shifts, rotates, MUL, IMUL, XCHG, XADD, CMPXCHG, CMPXCHG8B, BT, BTS,
- * BTR, BTC, LEA, XLAT, PUSH, POP, near CALL, JMP and RET, MOVS, STOS, LODS, CMPS, SCAS, INS, OUTS. There are no vector
- * registers here: MMX, SSE, AVX and x87 instructions are EMUL_UNHANDLED.
+ * What is emulated, and why something is not: user/emul/coverage.c.
  *
  * A REP is executed in pieces of at most EMUL_STRING_PIECE elements: EMUL_AGAIN between them. #GP, #SS, #PF, #AC, #UD
  * are found as the manuals say; breakpoints of DR0-DR3 are not.

@@ -64,6 +64,27 @@ static void multiply_accumulator(struct emul *e, uint64_t value, unsigned size)
     register_write(e, ABI_RDX, size, high);
 }
 
+/* DIV (/6), IDIV (/7) of the accumulator: AX by a byte, else rDX:rAX. */
+static enum emul_status execute_divide(struct emul *e)
+{
+    unsigned size = operand_size_of(e);
+    uint64_t low = register_read(e, ABI_RAX, size), high, divisor, quotient, remainder;
+    enum emul_status status = operand_read(e, size, &divisor);
+
+    if (status != EMUL_DONE)
+        return status;
+    high = size == 1 ? e->gpr[ABI_RAX] >> 8 & 0xff : register_read(e, ABI_RDX, size);
+    if (!alu_divide(high, low, divisor, (e->insn.reg & 7) == 7, size, &quotient, &remainder))
+        return emul_fault(e, VECTOR_DE);
+    if (size == 1) {
+        register_write(e, ABI_RAX, 2, remainder << 8 | quotient);
+        return EMUL_DONE;
+    }
+    register_write(e, ABI_RAX, size, quotient);
+    register_write(e, ABI_RDX, size, remainder);
+    return EMUL_DONE;
+}
+
 static enum emul_status execute_group_3(struct emul *e)
 {
     struct operand rm;
@@ -76,7 +97,7 @@ static enum emul_status execute_group_3(struct emul *e)
         return modify_rm(e, compute_neg, 0);
     case 6:
     case 7:
-        return emul_unhandled(e, "division");
+        return execute_divide(e);
     }
     status = operand_open(e, operand_size_of(e), 0, &rm);
     if (status != EMUL_DONE)
@@ -104,7 +125,7 @@ static enum emul_status execute_group_45(struct emul *e)
     case 6:
         return execute_push_rm(e);
     }
-    return emul_unhandled(e, "far branch");
+    return execute_listed(e);
 }
 
 enum emul_status execute_group(struct emul *e)

@@ -25,6 +25,10 @@ struct insn {
     uint8_t encoding; /* enum insn_encoding */
     uint8_t opcode;
 
+    uint8_t vvvv;          /* VEX: the register that it names beside ModRM: 0..15 */
+    uint8_t vector_prefix; /* VEX: 66, F2, F3, which it stands for; 0: none */
+    bool vector_256;       /* VEX.L */
+
     bool lock;
     bool operand_prefix;                /* 66 */
     uint8_t repeat;                     /* F2, F3: the last of them; 0: none */

@@ -99,6 +99,16 @@ enum emul_status memory_translate_linear(struct emul *e, uint64_t linear, unsign
     return status;
 }
 
+/* What #AC asks of an operand (SDM Vol. 3, table 7-7); longer ones are of vectors, and have rules of their own. */
+static unsigned alignment_of(unsigned size)
+{
+    if (size == 6)
+        return 4; /* a far pointer, a limit and a base */
+    if (size == 10)
+        return 8;
+    return size > 8 ? 1 : size;
+}
+
 enum emul_status memory_translate(struct emul *e, unsigned segment, uint64_t offset, unsigned size, uint32_t access,
                                   struct place *place)
 {
@@ -109,7 +119,7 @@ enum emul_status memory_translate(struct emul *e, unsigned segment, uint64_t off
 
     if (status != EMUL_DONE)
         return status;
-    if (user && (regs->cr0 & CR0_AM) && (regs->rflags & RFLAGS_AC) && (linear & (size - 1)))
+    if (user && (regs->cr0 & CR0_AM) && (regs->rflags & RFLAGS_AC) && (linear & (alignment_of(size) - 1)))
         return emul_fault(e, VECTOR_AC);
     if (e->knows_gpa && !(access & WALK_WRITE) && ((linear ^ e->known_gpa) & (PAGE_SIZE - 1)) == 0 &&
         (linear & (PAGE_SIZE - 1)) + size <= PAGE_SIZE) {
@@ -119,6 +129,20 @@ enum emul_status memory_translate(struct emul *e, unsigned segment, uint64_t off
         return EMUL_DONE;
     }
     return memory_translate_linear(e, linear, size, access | (user ? WALK_USER : 0), place);
+}
+
+struct place place_part(const struct place *whole, unsigned offset, unsigned size)
+{
+    struct place part = {.gpa = {whole->gpa[0] + offset}, .size = {size}};
+
+    if (offset >= whole->size[0]) {
+        part.gpa[0] = whole->gpa[1] + offset - whole->size[0];
+    } else if (offset + size > whole->size[0]) {
+        part.size[0] = whole->size[0] - offset;
+        part.size[1] = size - part.size[0];
+        part.gpa[1] = whole->gpa[1];
+    }
+    return part;
 }
 
 static void *ram_at(struct emul *e, uint64_t gpa)
@@ -182,6 +206,25 @@ void memory_store(struct emul *e, const struct place *place, uint64_t value)
             e->ops->phys_write(e->ctx, place->gpa[i], &value, place->size[i]);
         value >>= 8 * (place->size[i] & 7);
     }
+}
+
+bool memory_exchange_16(struct emul *e, const struct place *place, const uint64_t old[2], const uint64_t value[2])
+{
+    struct place low = place_part(place, 0, 8), high = place_part(place, 8, 8);
+    void *host = ram_at(e, place->gpa[0]);
+    uint64_t seen[2] = {old[0], old[1]};
+    bool same;
+
+    if (!host) {
+        memory_store(e, &low, value[0]);
+        memory_store(e, &high, value[1]);
+        return true;
+    }
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(same), "+m"(*(char(*)[16])host), "+a"(seen[0]), "+d"(seen[1])
+                     : "b"(value[0]), "c"(value[1])
+                     : "memory");
+    return same;
 }
 
 bool memory_exchange(struct emul *e, const struct place *place, uint64_t old, uint64_t value)

@@ -41,16 +41,6 @@ static void binary_to_register(struct emul *e, unsigned reg, uint64_t argument, 
         register_write(e, reg, size, result);
 }
 
-/* r/m as a source: *value is zero-extended. */
-static enum emul_status load_rm(struct emul *e, unsigned size, uint64_t *value)
-{
-    struct operand rm;
-    enum emul_status status = operand_open(e, size, 0, &rm);
-
-    *value = status == EMUL_DONE ? operand_load(e, &rm) : 0;
-    return status;
-}
-
 static enum emul_status store_rm(struct emul *e, unsigned size, uint64_t value)
 {
     struct operand rm;
@@ -74,7 +64,7 @@ static enum emul_status execute_binary(struct emul *e)
         return binary_to_rm(e, register_read(e, e->insn.reg, size));
     case 2:
     case 3:
-        status = load_rm(e, size, &value);
+        status = operand_read(e, size, &value);
         if (status == EMUL_DONE)
             binary_to_register(e, e->insn.reg, value, size);
         return status;
@@ -83,7 +73,7 @@ static enum emul_status execute_binary(struct emul *e)
         binary_to_register(e, ABI_RAX, operand_immediate(e), size);
         return EMUL_DONE;
     default:
-        return emul_unhandled(e, "not an instruction with a memory operand");
+        return execute_listed(e);
     }
 }
 
@@ -91,7 +81,7 @@ static enum emul_status execute_test(struct emul *e)
 {
     unsigned size = operand_size_of(e);
     uint64_t value;
-    enum emul_status status = load_rm(e, size, &value);
+    enum emul_status status = operand_read(e, size, &value);
 
     if (status == EMUL_DONE)
         alu_binary(ALU_AND, value, register_read(e, e->insn.reg, size), size, &e->rflags);
@@ -116,7 +106,7 @@ static enum emul_status execute_exchange(struct emul *e)
 static enum emul_status load_register(struct emul *e, unsigned reg, unsigned size)
 {
     uint64_t value;
-    enum emul_status status = load_rm(e, size, &value);
+    enum emul_status status = operand_read(e, size, &value);
 
     if (status == EMUL_DONE)
         register_write(e, reg, size, value);
@@ -141,6 +131,29 @@ static enum emul_status execute_lea(struct emul *e)
     return EMUL_DONE;
 }
 
+static uint64_t compute_arpl(struct emul *e, uint64_t old, uint64_t argument, unsigned size)
+{
+    bool lower = (old & 3) < (argument & 3);
+
+    (void)size;
+    alu_set_flag(&e->rflags, RFLAGS_ZF, lower);
+    return lower ? (old & ~3ull) | (argument & 3) : old;
+}
+
+static enum emul_status execute_arpl(struct emul *e)
+{
+    struct operand rm;
+    uint64_t old;
+    enum emul_status status;
+
+    if (!in_protected_mode(e))
+        return emul_fault(e, VECTOR_UD);
+    status = operand_open(e, 2, WALK_WRITE, &rm);
+    if (status == EMUL_DONE)
+        status = operand_modify(e, &rm, compute_arpl, register_read(e, e->insn.reg, 2), &old);
+    return status;
+}
+
 static enum emul_status execute_movsxd(struct emul *e)
 {
     unsigned size = e->insn.operand_size == 2 ? 2 : 4;
@@ -148,8 +161,8 @@ static enum emul_status execute_movsxd(struct emul *e)
     enum emul_status status;
 
     if (!in_64_bit_mode(e))
-        return emul_unhandled(e, "ARPL");
-    status = load_rm(e, size, &value);
+        return execute_arpl(e);
+    status = operand_read(e, size, &value);
     if (status == EMUL_DONE)
         register_write(e, e->insn.reg, e->insn.operand_size, (uint64_t)alu_signed(value, size));
     return status;
@@ -166,7 +179,7 @@ void execute_imul(struct emul *e, unsigned reg, uint64_t a, uint64_t b)
 static enum emul_status execute_imul_immediate(struct emul *e)
 {
     uint64_t value;
-    enum emul_status status = load_rm(e, e->insn.operand_size, &value);
+    enum emul_status status = operand_read(e, e->insn.operand_size, &value);
 
     if (status == EMUL_DONE)
         execute_imul(e, e->insn.reg, value, operand_immediate(e));
@@ -239,7 +252,7 @@ enum emul_status execute_one_byte(struct emul *e)
     case 0xc6:
     case 0xc7:
         if (insn->reg & 7)
-            return emul_unhandled(e, "not a MOV of an immediate");
+            return execute_listed(e);
         return store_rm(e, size, operand_immediate(e));
     case 0xd7:
         return execute_xlat(e);
@@ -254,9 +267,7 @@ enum emul_status execute_one_byte(struct emul *e)
     case 0xfe:
     case 0xff:
         return execute_group(e);
-    case 0xd8 ... 0xdf:
-        return emul_unhandled(e, "x87 instruction");
     default:
-        return emul_unhandled(e, "not an instruction with a memory operand");
+        return execute_listed(e);
     }
 }

@@ -52,6 +52,14 @@ unsigned operand_segment(const struct emul *e)
     return insn->base == ABI_RSP || insn->base == ABI_RBP ? ABI_SS : ABI_DS;
 }
 
+bool operand_is_aligned(const struct emul *e, unsigned alignment)
+{
+    unsigned segment = operand_segment(e);
+    uint64_t base = in_64_bit_mode(e) && segment < ABI_FS ? 0 : e->regs->seg[segment].base;
+
+    return ((base + operand_offset(e)) & (alignment - 1)) == 0;
+}
+
 enum emul_status operand_open_memory(struct emul *e, unsigned size, uint32_t access, int64_t displacement,
                                      struct operand *operand)
 {
@@ -74,6 +82,15 @@ uint64_t operand_load(struct emul *e, const struct operand *operand)
     if (operand->memory)
         return memory_load(e, &operand->place);
     return register_read(e, e->insn.rm, operand->size);
+}
+
+enum emul_status operand_read(struct emul *e, unsigned size, uint64_t *value)
+{
+    struct operand rm;
+    enum emul_status status = operand_open(e, size, 0, &rm);
+
+    *value = status == EMUL_DONE ? operand_load(e, &rm) : 0;
+    return status;
 }
 
 void operand_store(struct emul *e, const struct operand *operand, uint64_t value)

@@ -2,6 +2,7 @@
 #ifndef USER_EMUL_STATE_H
 #define USER_EMUL_STATE_H
 
+#include "lib/string.h"
 #include "user/emul/alu.h"
 #include "user/emul/emul.h"
 #include "user/emul/insn.h"
@@ -38,6 +39,11 @@ enum emul_status emul_unhandled(struct emul *e, const char *reason);
 void emul_commit(struct emul *e);
 
 static inline bool in_64_bit_mode(const struct emul *e) { return e->insn.mode == 8; }
+/* Neither real nor virtual-8086 mode. */
+static inline bool in_protected_mode(const struct emul *e)
+{
+    return (e->regs->cr0 & CR0_PE) && !(e->regs->rflags & RFLAGS_VM);
+}
 
 /* 2, 4 or 8: what code at CS is decoded as, and how wide its stack pointer is (SDM Vol. 1, 3.3.7 and 6.2.3). */
 unsigned emul_code_size(const struct abi_regs *regs);
@@ -62,6 +68,9 @@ enum emul_status memory_translate_linear(struct emul *e, uint64_t linear, unsign
                                          struct place *place);
 bool memory_is_canonical(const struct abi_regs *regs, uint64_t linear);
 
+/* size bytes (1..8) of a longer place. */
+struct place place_part(const struct place *whole, unsigned offset, unsigned size);
+
 uint64_t memory_load(struct emul *e, const struct place *place);
 void memory_store(struct emul *e, const struct place *place, uint64_t value);
 /*
@@ -69,12 +78,17 @@ void memory_store(struct emul *e, const struct place *place, uint64_t value);
  * crosses such a word, or is MMIO, is written without a second look. False: it held something else.
  */
 bool memory_exchange(struct emul *e, const struct place *place, uint64_t old, uint64_t value);
+/* The same for 16 bytes that are aligned. */
+bool memory_exchange_16(struct emul *e, const struct place *place, const uint64_t old[2], const uint64_t value[2]);
 
 /* ---- Operands (operands.c) */
 
 /* Registers of 1, 2, 4 or 8 bytes by their encoding; 1: AH, CH, DH, BH without REX. 4-byte writes clear the rest. */
 uint64_t register_read(const struct emul *e, unsigned reg, unsigned size);
 void register_write(struct emul *e, unsigned reg, unsigned size, uint64_t value);
+
+/* Of the memory operand's linear address, whether it is a multiple of that power of two. */
+bool operand_is_aligned(const struct emul *e, unsigned alignment);
 
 /* The offset that the memory operand names, and its segment. */
 uint64_t operand_offset(const struct emul *e);
@@ -93,6 +107,9 @@ enum emul_status operand_open_memory(struct emul *e, unsigned size, uint32_t acc
 uint64_t operand_load(struct emul *e, const struct operand *operand);
 void operand_store(struct emul *e, const struct operand *operand, uint64_t value);
 
+/* operand_open and operand_load of a source; *value is zero-extended, and 0 if it fails. */
+enum emul_status operand_read(struct emul *e, unsigned size, uint64_t *value);
+
 /* Read, compute, write back: atomically if the instruction is LOCKed (or XCHG). compute may change e->rflags. */
 typedef uint64_t compute_fn(struct emul *e, uint64_t old, uint64_t argument, unsigned size);
 enum emul_status operand_modify(struct emul *e, const struct operand *operand, compute_fn *compute, uint64_t argument,
@@ -106,8 +123,28 @@ uint64_t operand_immediate(const struct emul *e);
 enum emul_status execute_one_byte(struct emul *e); /* one_byte.c */
 enum emul_status execute_group(struct emul *e);    /* group.c: the one-byte opcodes that ModRM.reg extends */
 enum emul_status execute_0f(struct emul *e);       /* two_byte.c */
-enum emul_status execute_0f38(struct emul *e);     /* two_byte.c */
 enum emul_status execute_string(struct emul *e);   /* string.c */
+enum emul_status execute_listed(struct emul *e);   /* coverage.c: what the others' switches have not */
+enum emul_status execute_nothing(struct emul *e);  /* two_byte.c: NOP and hints */
+enum emul_status execute_flush(struct emul *e);    /* two_byte.c: a cache line */
+
+/* bits.c */
+enum emul_status execute_double_shift(struct emul *e);
+enum emul_status execute_scan(struct emul *e);
+enum emul_status execute_popcnt(struct emul *e);
+enum emul_status execute_movbe(struct emul *e);
+enum emul_status execute_crc32(struct emul *e);
+enum emul_status execute_adx(struct emul *e);
+enum emul_status execute_bmi(struct emul *e);
+
+/* frame.c */
+enum emul_status execute_pusha(struct emul *e);
+enum emul_status execute_popa(struct emul *e);
+enum emul_status execute_pushf(struct emul *e);
+enum emul_status execute_popf(struct emul *e);
+enum emul_status execute_enter(struct emul *e);
+enum emul_status execute_leave(struct emul *e);
+enum emul_status execute_bound(struct emul *e);
 
 /* register reg = a * b, signed, with the flags of IMUL. */
 void execute_imul(struct emul *e, unsigned reg, uint64_t a, uint64_t b);

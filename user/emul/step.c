@@ -14,11 +14,15 @@ unsigned emul_code_size(const struct abi_regs *regs)
     return attr & ABI_SEG_DB ? 4 : 2;
 }
 
-/* #UD is the only exception here without an error code (SDM Vol. 3, table 6-1). */
+/* SDM Vol. 3, table 6-1. */
+#define WITH_ERROR_CODE                                                                                                \
+    (BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP) | BIT(VECTOR_PF) |             \
+     BIT(VECTOR_AC))
+
 enum emul_status emul_fault(struct emul *e, unsigned vector)
 {
     e->out->vector = (uint8_t)vector;
-    e->out->has_error_code = vector != VECTOR_UD && (e->regs->cr0 & CR0_PE);
+    e->out->has_error_code = (WITH_ERROR_CODE >> vector & 1) && (e->regs->cr0 & CR0_PE);
     e->out->error_code = 0;
     return EMUL_FAULT;
 }
@@ -38,11 +42,10 @@ enum emul_status emul_unhandled(struct emul *e, const char *reason)
     return EMUL_UNHANDLED;
 }
 
-/* Flags only so far as an instruction here can change them: what the guest had elsewhere is not ours. */
 void emul_commit(struct emul *e)
 {
     memcpy(e->regs->gpr, e->gpr, sizeof(e->gpr));
-    e->regs->rflags = (e->regs->rflags & ~RFLAGS_ARITHMETIC) | (e->rflags & RFLAGS_ARITHMETIC);
+    e->regs->rflags = e->rflags;
 }
 
 void emul_begin(struct emul *e, const struct emul_ops *ops, void *ctx, struct abi_regs *regs, struct emul_result *out)
@@ -152,7 +155,7 @@ static enum emul_status execute(struct emul *e)
     const struct insn *insn = &e->insn;
 
     if (insn->encoding != ENCODING_LEGACY)
-        return emul_unhandled(e, "AVX instruction");
+        return execute_listed(e);
     if (insn->lock && !is_lockable(insn))
         return emul_fault(e, VECTOR_UD);
     switch (insn->map) {
@@ -160,10 +163,8 @@ static enum emul_status execute(struct emul *e)
         return execute_one_byte(e);
     case MAP_0F:
         return execute_0f(e);
-    case MAP_0F38:
-        return execute_0f38(e);
     default:
-        return emul_unhandled(e, "MMX, SSE or AVX instruction");
+        return execute_listed(e);
     }
 }
 
@@ -186,7 +187,7 @@ static bool is_load(const struct insn *insn)
 static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
                              unsigned bytes_count, const uint64_t *gpa, struct emul_result *out)
 {
-    uint64_t count_before = regs->gpr[ABI_RCX];
+    uint64_t count_before = regs->gpr[ABI_RCX], flags_before = regs->rflags;
     struct emul e;
 
     emul_begin(&e, ops, ctx, regs, out);
@@ -203,7 +204,7 @@ static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_r
     }
     if (out->status == EMUL_DONE)
         retire(&e);
-    out->single_step = (e.rflags & RFLAGS_TF) &&
+    out->single_step = (flags_before & RFLAGS_TF) &&
                        (out->status == EMUL_DONE || (out->status == EMUL_AGAIN && regs->gpr[ABI_RCX] != count_before));
     return out->status;
 }

@@ -80,20 +80,6 @@ enum emul_status task_reach(struct emul *e, uint64_t linear, unsigned size, uint
     return status == EMUL_AGAIN ? unsteady(e) : status;
 }
 
-struct place task_part(const struct place *whole, unsigned offset, unsigned size)
-{
-    struct place part = {.gpa = {whole->gpa[0] + offset}, .size = {size}};
-
-    if (offset >= whole->size[0]) {
-        part.gpa[0] = whole->gpa[1] + offset - whole->size[0];
-    } else if (offset + size > whole->size[0]) {
-        part.size[0] = whole->size[0] - offset;
-        part.size[1] = size - part.size[0];
-        part.gpa[1] = whole->gpa[1];
-    }
-    return part;
-}
-
 /* ---- The old task */
 
 static enum emul_status check_new_tss(struct task *t)
@@ -152,7 +138,7 @@ static enum emul_status prepare(struct task *t)
 
 static void save(struct task *t, unsigned at, unsigned size, uint64_t value)
 {
-    struct place place = task_part(&t->old_tss, at - t->from->ip, size);
+    struct place place = place_part(&t->old_tss, at - t->from->ip, size);
 
     memory_store(t->e, &place, value);
 }
@@ -177,7 +163,7 @@ static void leave_old_task(struct task *t)
 
 static uint64_t load(struct task *t, unsigned at, unsigned size)
 {
-    struct place place = task_part(&t->new_tss, at, size);
+    struct place place = place_part(&t->new_tss, at, size);
 
     return memory_load(t->e, &place);
 }

@@ -13,8 +13,6 @@ enum emul_status task_fault(struct emul *e, unsigned vector, uint16_t selector);
  * of the task that is current.
  */
 enum emul_status task_reach(struct emul *e, uint64_t linear, unsigned size, uint32_t access, struct place *place);
-/* size bytes (1..8) of a longer place. */
-struct place task_part(const struct place *whole, unsigned offset, unsigned size);
 
 /* ---- descriptor.c */
 

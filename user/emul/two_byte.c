@@ -1,5 +1,8 @@
-/* The 0F and 0F 38 opcode maps. */
-#include "user/emul/state.h"
+/* The 0F opcode map. */
+#include "user/emul/coverage.h"
+
+#define CX16      FEATURE(ABI_FEATURES_1_ECX, 13)
+#define MAX_TRIES 64 /* of CMPXCHG16B against other CPUs */
 
 static enum emul_status execute_cmov(struct emul *e)
 {
@@ -110,13 +113,8 @@ static enum emul_status execute_cmpxchg8b(struct emul *e)
 {
     struct operand rm;
     uint64_t old;
-    enum emul_status status;
+    enum emul_status status = operand_open(e, 8, WALK_WRITE, &rm);
 
-    if (e->insn.mod == 3 || (e->insn.reg & 7) != 1)
-        return emul_unhandled(e, "not CMPXCHG8B");
-    if (e->insn.rex & REX_W)
-        return emul_unhandled(e, "CMPXCHG16B");
-    status = operand_open(e, 8, WALK_WRITE, &rm);
     if (status == EMUL_DONE)
         status = operand_modify(e, &rm, compute_cmpxchg8b, (uint32_t)e->gpr[ABI_RBX] | e->gpr[ABI_RCX] << 32, &old);
     if (status == EMUL_DONE && !(e->rflags & RFLAGS_ZF)) {
@@ -124,6 +122,47 @@ static enum emul_status execute_cmpxchg8b(struct emul *e)
         register_write(e, ABI_RDX, 4, old >> 32);
     }
     return status;
+}
+
+/* As the 8-byte one, it writes what was there if that is not what was expected. */
+static enum emul_status execute_cmpxchg16b(struct emul *e)
+{
+    uint64_t wanted[2] = {e->gpr[ABI_RBX], e->gpr[ABI_RCX]}, old[2];
+    struct operand rm;
+    struct place part;
+    bool same;
+    enum emul_status status;
+
+    if (!coverage_shown(e, CX16))
+        return emul_fault(e, VECTOR_UD);
+    if (!operand_is_aligned(e, 16))
+        return emul_fault(e, VECTOR_GP);
+    status = operand_open(e, 16, WALK_WRITE, &rm);
+    if (status != EMUL_DONE)
+        return status;
+    for (unsigned i = 0; i < MAX_TRIES; i++) {
+        part = place_part(&rm.place, 0, 8);
+        old[0] = memory_load(e, &part);
+        part = place_part(&rm.place, 8, 8);
+        old[1] = memory_load(e, &part);
+        same = old[0] == e->gpr[ABI_RAX] && old[1] == e->gpr[ABI_RDX];
+        if (!memory_exchange_16(e, &rm.place, old, same ? wanted : old))
+            continue;
+        alu_set_flag(&e->rflags, RFLAGS_ZF, same);
+        if (!same) {
+            e->gpr[ABI_RAX] = old[0];
+            e->gpr[ABI_RDX] = old[1];
+        }
+        return EMUL_DONE;
+    }
+    return EMUL_AGAIN;
+}
+
+static enum emul_status execute_group_9(struct emul *e)
+{
+    if (e->insn.mod == 3 || (e->insn.reg & 7) != 1)
+        return execute_listed(e);
+    return e->insn.rex & REX_W ? execute_cmpxchg16b(e) : execute_cmpxchg8b(e);
 }
 
 static uint64_t compute_add(struct emul *e, uint64_t old, uint64_t argument, unsigned size)
@@ -187,11 +226,20 @@ static enum emul_status execute_movnti(struct emul *e)
     return status;
 }
 
-static bool is_vector_opcode(unsigned opcode)
+/* What only prepares caches for what may come, or does nothing at all: no access, so no fault (SDM Vol. 2, PREFETCHh).
+ */
+enum emul_status execute_nothing(struct emul *e)
 {
-    return (opcode >= 0x10 && opcode <= 0x17) || (opcode >= 0x28 && opcode <= 0x2f) ||
-           (opcode >= 0x50 && opcode <= 0x7f) || opcode == 0xae || opcode == 0xc2 ||
-           (opcode >= 0xc4 && opcode <= 0xc6) || opcode >= 0xd0;
+    (void)e;
+    return EMUL_DONE;
+}
+
+/* CLFLUSH, CLFLUSHOPT, CLWB: with the checks of a load, and nothing to write back of what is no memory. */
+enum emul_status execute_flush(struct emul *e)
+{
+    struct operand line;
+
+    return operand_open_memory(e, 1, 0, 0, &line);
 }
 
 enum emul_status execute_0f(struct emul *e)
@@ -223,31 +271,8 @@ enum emul_status execute_0f(struct emul *e)
     case 0xc3:
         return execute_movnti(e);
     case 0xc7:
-        return execute_cmpxchg8b(e);
+        return execute_group_9(e);
     default:
-        return emul_unhandled(e, is_vector_opcode(e->insn.opcode) ? "x87, MMX, SSE or AVX instruction"
-                                                                  : "not an instruction with a memory operand");
+        return execute_listed(e);
     }
-}
-
-static uint64_t swap_bytes(uint64_t value, unsigned size) { return __builtin_bswap64(value) >> (64 - 8 * size); }
-
-/* MOVBE. With F2 these opcodes are CRC32. */
-enum emul_status execute_0f38(struct emul *e)
-{
-    bool store = e->insn.opcode == 0xf1;
-    unsigned size = e->insn.operand_size;
-    struct operand rm;
-    enum emul_status status;
-
-    if (e->insn.opcode < 0xf0 || e->insn.opcode > 0xf1 || e->insn.repeat || e->insn.mod == 3)
-        return emul_unhandled(e, "MMX, SSE or AVX instruction");
-    status = operand_open(e, size, store ? WALK_WRITE : 0, &rm);
-    if (status != EMUL_DONE)
-        return status;
-    if (store)
-        operand_store(e, &rm, swap_bytes(register_read(e, e->insn.reg, size), size));
-    else
-        register_write(e, e->insn.reg, size, swap_bytes(operand_load(e, &rm), size));
-    return EMUL_DONE;
 }

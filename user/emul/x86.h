@@ -37,6 +37,7 @@
 #define EFER_NXE BIT(11)
 
 #define VECTOR_DE 0u
+#define VECTOR_BR 5u
 #define VECTOR_UD 6u
 #define VECTOR_DF 8u
 #define VECTOR_TS 10u

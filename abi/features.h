@@ -1,0 +1,16 @@
+/* Registers of the guest's CPUID that say which instructions it has: abi_info.features. */
+#ifndef ABI_FEATURES_H
+#define ABI_FEATURES_H
+
+enum abi_features {
+    ABI_FEATURES_1_ECX,
+    ABI_FEATURES_1_EDX,
+    ABI_FEATURES_7_EBX,
+    ABI_FEATURES_7_ECX,
+    ABI_FEATURES_13_1_EAX,
+    ABI_FEATURES_80000001_ECX,
+    ABI_FEATURES_80000008_EBX,
+    ABI_FEATURE_WORDS
+};
+
+#endif
