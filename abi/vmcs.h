@@ -70,7 +70,7 @@ enum vmcs32 {
     GUEST_ES_RIGHTS = 0x4814,
     GUEST_INTERRUPTIBILITY = 0x4824,
     GUEST_ACTIVITY = 0x4826,
-    GUEST_SMBASE = 0x4828,
+    /* 0x4828 is SMBASE, which only an SMM monitor needs: not every hypervisor's VMX has it. */
     GUEST_SYSENTER_CS = 0x482a,
     PREEMPTION_TIMER = 0x482e,
     HOST_SYSENTER_CS = 0x4c00,

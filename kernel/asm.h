@@ -79,6 +79,16 @@ static inline void irq_disable(void) { __asm__ volatile("cli" ::: "memory"); }
 static inline void irq_window(void) { __asm__ volatile("sti; nop; cli" ::: "memory"); }
 /* Sleep until an interrupt, which cannot slip in between STI and HLT; served on return. */
 static inline void irq_wait(void) { __asm__ volatile("sti; hlt; cli" ::: "memory"); }
+/* Where this CPU's IDT is. */
+static inline uint64_t idt_base(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idtr;
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    return idtr.base;
+}
 /* DR0 to DR3, which neither back end switches by itself; root uses none. */
 static inline void load_breakpoints(const uint64_t dr[4])
 {

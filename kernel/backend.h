@@ -47,7 +47,7 @@ struct backend {
     /* Of the tables that make guest memory RAM, writable and executable; probe() fills it. */
     const struct nested_format *nested;
 
-    int (*vcpu_create)(struct vcpu *v); /* v->vm->nested is there */
+    int (*vcpu_create)(struct vcpu *v); /* v->vm->nested is there: OK, E_NOMEM, E_NOTSUP (said in a log line) */
     void (*vcpu_destroy)(struct vcpu *v);
     /* Nothing of v's state stays in this CPU: before its thread may run elsewhere, and after its registers were touched
      * on another thread. */

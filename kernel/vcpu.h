@@ -83,7 +83,7 @@ struct vcpu {
 static inline bool vcpu_has_lapic(const struct vcpu *v) { return !lapic_absent_on() || v->lapic; }
 
 /* The one constructor and the one destructor; the latter only after the former returned 0 and after the thread is gone.
- * The vCPU is parked, UNINITIALIZED, and visible to others when this returns: OK, E_NOMEM. */
+ * The vCPU is parked, UNINITIALIZED, and visible to others when this returns: OK, E_NOMEM, E_NOTSUP. */
 int vcpu_create(struct vm *vm, uint32_t index) MUST_CHECK;
 void vcpu_destroy(struct vcpu *v);
 

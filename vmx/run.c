@@ -43,16 +43,16 @@ void vmx_use_address_space(struct vcpu *v)
     if (!*clean) { /* tables that were at the same address before may have left something (SDM Vol. 3, 29.4.3.3) */
         uint64_t pointer = vmx_ept_pointer(v);
         if (!invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_ONE ? INVALIDATE_ONE : INVALIDATE_ALL, pointer))
-            vmcs_failed("INVEPT", pointer);
+            vmcs_refused("INVEPT", pointer);
         *clean = true;
     }
     if (!(vmx_caps.control[PROC2] & PROC2_VPID))
         return; /* entries and exits flush */
     uint32_t before = s->vpid.number;
     if (asid_use(&c->vpids, &s->vpid, this_cpu()->index) && !invvpid(INVALIDATE_ALL, 0))
-        vmcs_failed("INVVPID", 0);
+        vmcs_failed("INVVPID", 0); /* of all vCPUs of this CPU's */
     if (s->vpid.number != before)
-        write16(VPID, (uint16_t)s->vpid.number);
+        put16(VPID, (uint16_t)s->vpid.number);
 }
 
 /* Exceptions with an error code (SDM Vol. 3, 27.2.1.3): #DF #TS #NP #SS #GP #PF #AC. */

@@ -2,6 +2,7 @@
 #include "kernel/asm.h"
 #include "kernel/msr.h"
 #include "lib/string.h"
+#include "vmx/fields.h"
 #include "vmx/vmx.h"
 
 enum { CR4_MCE = 1 << 6, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
@@ -221,7 +222,7 @@ int vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t value)
 
 unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out)
 {
-    /* Of guests' state, what every CPU has; each run is of fields 2 apart. */
+    /* Of guests' state; each run is of fields 2 apart. */
     static const struct {
         uint16_t first, last;
     } runs[] = {
@@ -231,7 +232,8 @@ unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out)
     unsigned n = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(runs); i++)
         for (unsigned field = runs[i].first; field <= runs[i].last; field += 2)
-            out[n++] = (struct abi_field){field, vmcs_get(field)};
+            if (vmx_field_exists(field))
+                out[n++] = (struct abi_field){field, vmcs_get(field)};
     for (unsigned i = 0; i < 2; i++) {
         out[n++] = (struct abi_field){IA32_VMX_CR0_FIXED0 + i, vmx_caps.cr0_fixed[i]};
         out[n++] = (struct abi_field){IA32_VMX_CR4_FIXED0 + i, vmx_caps.cr4_fixed[i]};

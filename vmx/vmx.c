@@ -19,11 +19,28 @@ static uint8_t *msr_bitmap, *io_bitmap;
 enum { READ_WRITE_EXECUTE = 7, LEAF_WRITE_BACK = 6 << 3 };
 static struct nested_format nested = {.table = READ_WRITE_EXECUTE, .leaf = READ_WRITE_EXECUTE | LEAF_WRITE_BACK};
 
+/* 0 if there is no current VMCS. */
+static uint64_t instruction_error(void)
+{
+    uint64_t error;
+    return vmread(INSTRUCTION_ERROR, &error) ? error : 0;
+}
+
 void vmcs_failed(const char *what, uint64_t field)
 {
-    uint64_t error = 0;
-    __asm__ volatile("vmread %1, %0" : "=r"(error) : "r"((uint64_t)INSTRUCTION_ERROR));
-    panic("%s of 0x%lx failed, instruction error %lu", what, field, error);
+    panic("%s of 0x%lx failed, instruction error %lu", what, field, instruction_error());
+}
+
+void vmcs_refused(const char *what, uint64_t field)
+{
+    struct vmx_cpu *c = this_cpu()->backend;
+    if (!c->creation.active)
+        vmcs_failed(what, field);
+    if (c->creation.what)
+        return;
+    c->creation.what = what;
+    c->creation.field = field;
+    c->creation.error = instruction_error();
 }
 
 static bool present(void) { return cpuid(1, 0).ecx >> 5 & 1; }
@@ -92,13 +109,13 @@ static int cpu_enable(void)
 static void write_host_state(void)
 {
     struct percpu *p = this_cpu()->self;
-    writen(HOST_CR0, read_cr0());
-    writen(HOST_CR3, read_cr3());
-    writen(HOST_CR4, read_cr4());
-    writen(HOST_GS_BASE, (uint64_t)p);
-    writen(HOST_TR_BASE, (uint64_t)&p->tss);
-    writen(HOST_GDTR_BASE, (uint64_t)p->gdt);
-    write64(EXIT_MSR_LOAD, page_to_pa(p->backend).v);
+    putn(HOST_CR0, read_cr0());
+    putn(HOST_CR3, read_cr3());
+    putn(HOST_CR4, read_cr4());
+    putn(HOST_GS_BASE, (uint64_t)p);
+    putn(HOST_TR_BASE, (uint64_t)&p->tss);
+    putn(HOST_GDTR_BASE, (uint64_t)p->gdt);
+    put64(EXIT_MSR_LOAD, page_to_pa(p->backend).v);
 }
 
 static void release(struct vcpu *v)
@@ -125,7 +142,7 @@ void vmx_make_current(struct vcpu *v)
         release(c->current);
     paddr_t vmcs = page_to_pa(s->vmcs);
     if (!vmptrld(vmcs))
-        vmcs_failed("VMPTRLD", vmcs.v);
+        vmcs_refused("VMPTRLD", vmcs.v);
     c->current = v;
     write_host_state();
     vmx_use_address_space(v);
@@ -148,58 +165,54 @@ static uint64_t cr4_offered(void)
     return bits | (guest_has(7, EBX, 20) ? 1 << 21 : 0); /* SMAP */
 }
 
+/* What a new VMCS holds is the CPU's affair (SDM Vol. 3, 25.11.3); these are read, and 0 from its creation on or at
+ * first. A mask and a match of 0 leave #PF to its bit in the exception bitmap. */
+static const uint16_t vmcs_zeros[] = {PF_ERROR_MASK,      PF_ERROR_MATCH,     CR3_TARGET_COUNT,  ENTRY_EVENT,
+                                      TPR_THRESHOLD,      GUEST_ACTIVITY,     GUEST_DEBUGCTL,    GUEST_SYSENTER_CS,
+                                      GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP, HOST_FS,           HOST_GS,
+                                      HOST_FS_BASE,       HOST_SYSENTER_CS,   HOST_SYSENTER_ESP, HOST_SYSENTER_EIP};
+
 static void write_controls(struct vcpu *v)
 {
-    /* What a new VMCS holds is the CPU's affair (SDM Vol. 3, 25.11.3); these are read, and 0 from here on or at first.
-     * A mask and a match of 0 leave #PF to its bit in the exception bitmap. */
-    static const uint16_t zero[] = {
-        PF_ERROR_MASK, PF_ERROR_MATCH, CR3_TARGET_COUNT,  ENTRY_EVENT,        TPR_THRESHOLD,      GUEST_ACTIVITY,
-        GUEST_SMBASE,  GUEST_DEBUGCTL, GUEST_SYSENTER_CS, GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP, HOST_FS,
-        HOST_GS,       HOST_FS_BASE,   HOST_SYSENTER_CS,  HOST_SYSENTER_ESP,  HOST_SYSENTER_EIP};
-    for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
-        vmcs_set(zero[i], 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(vmcs_zeros); i++)
+        vmcs_put(vmcs_zeros[i], 0);
     const struct vmx_vcpu *s = vmx_of(v);
-    write32(PIN_CONTROLS, vmx_caps.control[PIN]);
-    write32(PROC_CONTROLS, s->proc_controls);
-    write32(PROC2_CONTROLS, vmx_caps.control[PROC2]);
-    write32(EXIT_CONTROLS, vmx_caps.control[EXIT]);
-    write32(ENTRY_CONTROLS, vmx_caps.control[ENTRY]);
+    put32(PIN_CONTROLS, vmx_caps.control[PIN]);
+    put32(PROC_CONTROLS, s->proc_controls);
+    put32(PROC2_CONTROLS, vmx_caps.control[PROC2]);
+    put32(EXIT_CONTROLS, vmx_caps.control[EXIT]);
+    put32(ENTRY_CONTROLS, vmx_caps.control[ENTRY]);
     /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
-    write32(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
-    write64(IO_BITMAP_A, page_to_pa(io_bitmap).v);
-    write64(IO_BITMAP_B, page_to_pa(io_bitmap).v + PAGE_SIZE);
-    write64(MSR_BITMAP, page_to_pa(msr_bitmap).v);
-    write64(TSC_OFFSET, v->vm->tsc_offset);
-    write64(VIRTUAL_APIC, page_to_pa(s->virtual_apic).v);
-    write64(EPT_POINTER, vmx_ept_pointer(v));
-    write64(ENTRY_MSR_LOAD, page_to_pa(s).v);
-    write32(ENTRY_MSR_LOAD_COUNT, SWITCHED);
-    write64(EXIT_MSR_STORE, page_to_pa(s).v);
-    write32(EXIT_MSR_STORE_COUNT, 1);
-    write32(EXIT_MSR_LOAD_COUNT, SWITCHED);
+    put32(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
+    put64(IO_BITMAP_A, page_to_pa(io_bitmap).v);
+    put64(IO_BITMAP_B, page_to_pa(io_bitmap).v + PAGE_SIZE);
+    put64(MSR_BITMAP, page_to_pa(msr_bitmap).v);
+    put64(TSC_OFFSET, v->vm->tsc_offset);
+    put64(VIRTUAL_APIC, page_to_pa(s->virtual_apic).v);
+    put64(EPT_POINTER, vmx_ept_pointer(v));
+    put64(ENTRY_MSR_LOAD, page_to_pa(s).v);
+    put32(ENTRY_MSR_LOAD_COUNT, SWITCHED);
+    put64(EXIT_MSR_STORE, page_to_pa(s).v);
+    put32(EXIT_MSR_STORE_COUNT, 1);
+    put32(EXIT_MSR_LOAD_COUNT, SWITCHED);
     if (vmx_caps.control[PROC2] & PROC2_PLE) {
-        write32(PLE_GAP, PLE_GAP_TICKS);
-        write32(PLE_WINDOW, PLE_WINDOW_TICKS);
+        put32(PLE_GAP, PLE_GAP_TICKS);
+        put32(PLE_WINDOW, PLE_WINDOW_TICKS);
     }
     /* NE has to be 1 in VMX operation; an exit does not put back CD and NW, so the guest's never reach the CPU. */
-    writen(CR0_MASK, vmx_caps.cr0_fixed[0] | (BIT(29) | BIT(30)));
-    writen(CR4_MASK, ~cr4_offered());
-    write64(VMCS_LINK, UINT64_MAX);
-    write64(GUEST_PAT, 0x0007040600070406);
-    write16(HOST_CS, SEL_KERNEL_CS);
-    write16(HOST_SS, SEL_KERNEL_DS);
-    write16(HOST_DS, SEL_KERNEL_DS);
-    write16(HOST_ES, SEL_KERNEL_DS);
-    write16(HOST_TR, SEL_TSS);
-    write64(HOST_PAT, rdmsr(MSR_PAT));
-    write64(HOST_EFER, rdmsr(EFER));
-    struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) idtr;
-    __asm__ volatile("sidt %0" : "=m"(idtr));
-    writen(HOST_IDTR_BASE, idtr.base);
-    writen(HOST_RIP, (uint64_t)vmx_exit_entry);
+    putn(CR0_MASK, vmx_caps.cr0_fixed[0] | (BIT(29) | BIT(30)));
+    putn(CR4_MASK, ~cr4_offered());
+    put64(VMCS_LINK, UINT64_MAX);
+    put64(GUEST_PAT, 0x0007040600070406);
+    put16(HOST_CS, SEL_KERNEL_CS);
+    put16(HOST_SS, SEL_KERNEL_DS);
+    put16(HOST_DS, SEL_KERNEL_DS);
+    put16(HOST_ES, SEL_KERNEL_DS);
+    put16(HOST_TR, SEL_TSS);
+    put64(HOST_PAT, rdmsr(MSR_PAT));
+    put64(HOST_EFER, rdmsr(EFER));
+    putn(HOST_IDTR_BASE, idt_base());
+    putn(HOST_RIP, (uint64_t)vmx_exit_entry);
 }
 
 static void free_parts(struct vmx_vcpu *s)
@@ -209,6 +222,35 @@ static void free_parts(struct vmx_vcpu *s)
         page_free(s->virtual_apic, 0);
     }
     page_free(s, 0);
+}
+
+/* The VMCS gets what stays in it. A failure refuses this guest: nothing of anybody's is lost by it. */
+static int write_vmcs(struct vcpu *v)
+{
+    struct vmx_cpu *c = this_cpu()->backend;
+    paddr_t vmcs = page_to_pa(vmx_of(v)->vmcs);
+
+    if (c->current)
+        release(c->current); /* what fails there is that vCPU's */
+    c->creation.active = true;
+    c->creation.what = NULL;
+    if (vmclear(vmcs)) {
+        vmx_load(v);
+        write_controls(v);
+        c->creation.active = false;
+        release(v);
+    } else {
+        vmcs_refused("VMCLEAR", vmcs.v);
+        c->creation.active = false;
+    }
+
+    if (!c->creation.what)
+        return OK;
+    log_line(LOG_ERROR,
+             "%s: vcpu %u: %s of 0x%lx failed, instruction error %lu: this CPU's VMX, or that of a hypervisor below, "
+             "lacks what Lapwing uses: please report it",
+             v->vm->config.name, v->index, c->creation.what, c->creation.field, c->creation.error);
+    return E_NOTSUP;
 }
 
 static int vmx_vcpu_create(struct vcpu *v)
@@ -229,12 +271,13 @@ static int vmx_vcpu_create(struct vcpu *v)
     s->proc_controls = vmx_caps.control[PROC];
     s->exits_for = UINT32_MAX;
     v->backend = s;
-    if (!vmclear(page_to_pa(s->vmcs)))
-        vmcs_failed("VMCLEAR", page_to_pa(s->vmcs).v);
-    vmx_load(v);
-    write_controls(v);
-    release(v);
-    return OK;
+
+    int err = write_vmcs(v);
+    if (err) {
+        free_parts(s);
+        v->backend = NULL;
+    }
+    return err;
 }
 
 static void vmx_vcpu_destroy(struct vcpu *v)

@@ -56,7 +56,12 @@ struct vmx_cpu {
     struct msr_entry host_msrs[SWITCHED]; /* first: aligned to 16 bytes */
     struct asid_pool vpids;
     void *vmxon_region;
-    struct vcpu *current;  /* whose VMCS is */
+    struct vcpu *current; /* whose VMCS is */
+    struct {
+        bool active;
+        const char *what; /* the instruction that failed first; NULL: none has */
+        uint64_t field, error;
+    } creation;            /* of a vCPU, going on now on this CPU */
     uint32_t entry_ticks;  /* of the preemption timer: no entry lasts longer */
     uint64_t closed_ticks; /* of the TSC, the same with the guest's IF clear */
     struct {

@@ -46,6 +46,15 @@ class Root:
         self._debugger.write(physical(address), (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
         self._debugger.go()
 
+    def replace(self, variable, index, value, size):
+        """An entry of a table of root's, constant or not; the machine runs before and afterwards. The entry that was there."""
+        address = elf.symbol(IMAGE, variable) + index * size
+        self._debugger.halt()
+        before = self._number(address, size)
+        self._debugger.write(physical(address), value.to_bytes(size, "little"))
+        self._debugger.go()
+        return before
+
     def vms(self):
         """How many there are."""
         self._debugger.halt()

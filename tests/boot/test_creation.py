@@ -124,3 +124,25 @@ def creation_fails_without_lapic(session):
 def creation_fails_high(session):
     """A guest with RAM above 4 GiB."""
     every_allocation(session, "weight = 200", memory="3088M", ready=None, machine_memory="4608M")
+
+
+@boot_test(limit=60, machines=("vmx",))
+def creation_without_field(session):
+    """A CPU that lacks a field of the VMCS refuses the guest with a line, and nothing is left behind."""
+    session.boot("[lapwing]\non-end = stay\n[guest g]\nimage = spin.elf\nmemory = 16M\nvcpus = 2\n", debugger=True)
+    session.expect("g", r"spin: 2 CPUs spin")
+    debugger = session.debugger()
+    debugger.go()
+    root = Root(debugger)
+    session.command("stop g", r"g: stopped")
+    before = root.snapshot()
+    for entry in (0, 15):  # of vmcs_zeros in vmx/vmx.c; no CPU has a field of that number
+        field = root.replace("vmcs_zeros", entry, 0x7ffe, 2)
+        session.command("start g", r"g: vcpu 0: VMWRITE of 0x7ffe failed, instruction error 12: this CPU's VMX")
+        session.expect("lapwing", r"g: not started: not supported by this CPU or machine \(", limit=20)
+        compare(before, root.snapshot(), but=("ASIDs",))
+        root.replace("vmcs_zeros", entry, field, 2)
+    session.command("start g", r"g: started")
+    session.expect("g", r"spin: 2 CPUs spin")
+    session.command("poweroff")
+    session.ended(g="STOPPED")

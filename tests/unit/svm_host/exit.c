@@ -1,0 +1,3 @@
+#include "tests/unit/svm_host/fake.h"
+
+#include "svm/exit.c"

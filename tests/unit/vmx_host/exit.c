@@ -1,0 +1,3 @@
+#include "tests/unit/vmx_host/fake.h"
+
+#include "vmx/exit.c"
