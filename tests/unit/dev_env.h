@@ -15,7 +15,7 @@
 
 static struct {
     uint64_t now;
-    unsigned unparks, notifies, extints, messages;
+    unsigned unparks, notifies, extints, rises, messages;
     bool extint;
     uint64_t message_address; /* the last one */
     uint32_t message_data;
@@ -51,6 +51,7 @@ bool env_apic_msg(uint64_t address, uint32_t data)
 void env_extint(bool level)
 {
     fake.extints++;
+    fake.rises += level && !fake.extint;
     fake.extint = level;
 }
 

@@ -193,6 +193,25 @@ TEST(extint_pin)
     CHECK_EQ(fake.messages, 2);
 }
 
+/* In automatic EOI nothing but the edge says that there is more. */
+TEST(extint_pin_in_automatic_eoi)
+{
+    fake_reset();
+    fake_pic_setup(0x00, 0xff);
+    outb(0x20, 0x13);
+    outb(0x21, 0x20);
+    outb(0x21, 0x03);
+    fake_ioapic_entry(0, 0x700);
+    irq_set(3, true);
+    irq_set(4, true);
+    CHECK_EQ(fake.messages, 1);
+    CHECK_EQ(pic_acknowledge(), 0x23);
+    CHECK_EQ(fake.messages, 2);
+    CHECK_EQ(pic_acknowledge(), 0x24);
+    CHECK_EQ(fake.messages, 2);
+    CHECK(!pic_intr());
+}
+
 TEST(absent_without_lapics)
 {
     fake_reset();

@@ -241,6 +241,87 @@ TEST(special_fully_nested_mode)
     CHECK_EQ(pic_acknowledge(), 0x28);
 }
 
+/* Only the slave itself is not locked out by its service: what is below it is. */
+TEST(special_fully_nested_mode_keeps_lower_inputs_out)
+{
+    setup(0x00, 0x00);
+    outb(0x20, 0x11);
+    outb(0x21, 0x20);
+    outb(0x21, 0x04);
+    outb(0x21, 0x11);
+    irq_set(12, true);
+    CHECK_EQ(pic_acknowledge(), 0x2c);
+    irq_set(5, true);
+    CHECK(!pic_intr());
+    irq_set(1, true);
+    CHECK_EQ(pic_acknowledge(), 0x21);
+    irq_set(8, true);
+    CHECK(!pic_intr()); /* 1 is in service, and above */
+    outb(0x20, 0x20);
+    CHECK_EQ(pic_acknowledge(), 0x28);
+    outb(0xa0, 0x60);
+    outb(0xa0, 0x64);
+    outb(0x20, 0x62);
+    CHECK_EQ(pic_acknowledge(), 0x25);
+}
+
+/* The acknowledge cycle ends INT. What else requests raises it anew: an edge, which LINT0 or the IOAPIC may wait for.
+ */
+TEST(int_falls_at_each_acknowledge)
+{
+    setup(0x00, 0xff);
+    outb(0x20, 0x13);
+    outb(0x21, 0x20);
+    outb(0x21, 0x03); /* automatic EOI */
+    irq_set(3, true);
+    irq_set(4, true);
+    irq_set(5, true);
+    irq_flush();
+    CHECK_EQ(fake.rises, 1);
+    for (unsigned i = 3; i <= 5; i++) {
+        CHECK_EQ(pic_acknowledge(), 0x20 + i);
+        irq_flush();
+        CHECK_EQ(fake.rises, i == 5 ? 3 : i - 1);
+        CHECK_EQ(fake.extint, i != 5);
+    }
+
+    setup(0x00, 0xff); /* special mask mode: a lower request passes the one that is taken */
+    irq_set(3, true);
+    CHECK_EQ(pic_acknowledge(), 0x23);
+    outb(0x21, 0x08);
+    outb(0x20, 0x68);
+    irq_set(5, true);
+    irq_set(6, true);
+    irq_flush();
+    fake.rises = 0;
+    outb(0x20, 0x0c); /* a poll is an acknowledge cycle too */
+    CHECK_EQ(inb(0x20), 0x85);
+    outb(0x20, 0x65);
+    irq_flush();
+    CHECK_EQ(fake.rises, 1);
+}
+
+/* A timer that nobody acknowledges, as for an NMI watchdog by LINT0: each tick is a rise. */
+TEST(a_request_that_comes_again_is_a_rise)
+{
+    setup(0xfe, 0xff);
+    for (unsigned i = 1; i <= 5; i++) {
+        irq_set(0, false);
+        irq_set(0, true);
+        irq_flush();
+        CHECK_EQ(fake.rises, i);
+        CHECK(fake.extint);
+    }
+    irq_set(0, false);
+    irq_set(0, true);
+    irq_set(0, false);
+    irq_flush();
+    CHECK_EQ(fake.rises, 6);
+    CHECK(!fake.extint);
+    irq_flush();
+    CHECK_EQ(fake.rises, 6);
+}
+
 TEST(poll)
 {
     setup(0xff, 0xff);

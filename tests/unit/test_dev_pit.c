@@ -234,6 +234,130 @@ TEST(gate_stops_a_rate_whose_new_count_waits)
     check_near(latched(2), 70);
 }
 
+/* Both bytes of a count that is not latched. */
+static uint16_t live(unsigned channel)
+{
+    uint8_t low = inb((uint16_t)(0x40 + channel));
+
+    return (uint16_t)(low | inb((uint16_t)(0x40 + channel)) << 8);
+}
+
+/* Latched, live, and some time later: the counter stands there. */
+static void check_stands(unsigned channel, unsigned expected)
+{
+    uint16_t at = latched(channel);
+
+    check_near(at, expected);
+    CHECK_EQ(live(channel), at);
+    run_clocks(77777);
+    CHECK_EQ(latched(channel), at);
+    CHECK_EQ(live(channel), at);
+}
+
+/* "GATE = 0 disables counting" in modes 0, 2, 3 and 4; it is a trigger and no more in modes 1 and 5. */
+TEST(a_counter_without_gate_stands_where_it_was)
+{
+    static const struct {
+        unsigned mode, left;
+    } cases[] = {{0, 7000}, {2, 7000}, {3, 4000}, {4, 7000}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup();
+        outb(0x61, 1);
+        program(2, cases[i].mode, 10000);
+        run_clocks(3000);
+        outb(0x61, 0);
+        check_stands(2, cases[i].left);
+        outb(0x43, 0xe8);
+        CHECK_EQ(inb(0x42) & 0x40, 0); /* the count has been loaded */
+        outb(0x61, 1);
+        run_clocks(1000);
+        switch (cases[i].mode) {
+        case 2: /* from the beginning */
+            check_near(latched(2), 9000);
+            break;
+        case 3:
+            check_near(latched(2), 8000);
+            break;
+        default: /* goes on */
+            check_near(latched(2), 6000);
+        }
+    }
+    for (unsigned mode = 1; mode <= 5; mode += 4) {
+        setup();
+        program(2, mode, 10000);
+        outb(0x61, 1);
+        run_clocks(3000);
+        outb(0x61, 0);
+        run_clocks(1000);
+        check_near(latched(2), 6000);
+    }
+}
+
+/* Modes 2 and 3 load the first count with the next clock, whatever the gate is, and a later one with the trigger. */
+TEST(a_count_written_without_gate)
+{
+    for (unsigned mode = 2; mode <= 3; mode++) {
+        setup();
+        outb(0x61, 0);
+        program(2, mode, 5000);
+        CHECK_EQ(status(2) & 0x40, 0);
+        check_stands(2, 5000);
+        outb(0x42, 0x58);
+        outb(0x42, 0x1b); /* 7000 */
+        CHECK_EQ(status(2) & 0x40, 0x40);
+        check_stands(2, 5000);
+        outb(0x61, 1);
+        CHECK_EQ(status(2) & 0x40, 0);
+        check_near(latched(2), 7000);
+    }
+}
+
+TEST(mode_0_stands_behind_the_first_byte)
+{
+    setup();
+    outb(0x61, 1);
+    program(2, 0, 10000);
+    run_clocks(3000);
+    outb(0x42, 0x10);
+    check_stands(2, 7000);
+    CHECK_EQ(inb(0x61) & 0x20, 0);
+    outb(0x61, 0); /* the gate changes nothing now */
+    outb(0x61, 1);
+    check_stands(2, 7000);
+    outb(0x42, 0x27);
+    check_near(latched(2), 10000);
+
+    run_clocks(20000); /* past zero */
+    outb(0x42, 0x10);
+    check_stands(2, 65536 - 10000);
+    CHECK_EQ(inb(0x61) & 0x20, 0);
+}
+
+/* Behind a control word nothing counts until there is a count, in modes 1 and 5 until there is a trigger. */
+TEST(a_counter_stands_behind_the_control_word)
+{
+    for (unsigned mode = 0; mode <= 5; mode++) {
+        setup();
+        outb(0x61, 1);
+        program(2, 2, 10000);
+        run_clocks(3000);
+        outb(0x43, (uint8_t)(0xb0 | mode << 1));
+        CHECK_EQ(status(2), 0x70 | mode << 1 | (mode == 0 ? 0 : 0x80));
+        check_stands(2, 7000);
+        if (mode == 1 || mode == 5) {
+            outb(0x42, 100);
+            outb(0x42, 0);
+            CHECK_EQ(status(2) & 0x40, 0x40);
+            check_stands(2, 7000);
+            outb(0x61, 0);
+            outb(0x61, 1);
+            CHECK_EQ(status(2) & 0x40, 0);
+            check_near(latched(2), 100);
+        }
+    }
+}
+
 TEST(new_count_of_a_running_rate_waits_for_the_period)
 {
     setup();

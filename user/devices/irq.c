@@ -9,12 +9,12 @@
 
 bool irq_lines[PLATFORM_IRQ_LINES];
 static bool has_ioapic;
-static bool intr, intr_told;
+static bool intr, intr_rose, intr_told; /* rose: since it was told last */
 
 void irq_init(bool with_ioapic)
 {
     has_ioapic = with_ioapic;
-    intr = intr_told = false;
+    intr = intr_rose = intr_told = false;
     memset(irq_lines, 0, sizeof(irq_lines));
     if (with_ioapic)
         ioapic_init();
@@ -34,15 +34,27 @@ void irq_set_intr(bool level)
     if (level == intr)
         return;
     intr = level;
+    intr_rose |= level;
     bus_due = true;
     if (has_ioapic)
         ioapic_set(PLATFORM_IOAPIC_EXTINT, level);
 }
 
+static void tell(bool level)
+{
+    if (level == intr_told)
+        return;
+    intr_told = level;
+    env_extint(level);
+}
+
+/* LINT0 may be programmed to see edges: one that rose is told, though it may have been high before or be low by now. */
 void irq_flush(void)
 {
-    if (intr == intr_told)
-        return;
-    intr_told = intr;
-    env_extint(intr);
+    if (intr_rose) {
+        tell(false);
+        tell(true);
+    }
+    intr_rose = false;
+    tell(intr);
 }

@@ -26,8 +26,8 @@ static inline void irq_set(unsigned line, bool level)
 void irq_set_intr(bool level);
 
 /*
- * Tell root of INTR's level if that differs from what it was told last. Called before the world's lock is released:
- * a line that fell and rose again in between costs no system call.
+ * Tell root of INTR's level if that differs from what it was told last, and of a rise in any case. Called before the
+ * world's lock is released: any number of rises since the last call are one.
  */
 void irq_flush(void);
 

@@ -63,11 +63,11 @@ static int request(const struct pic *pic)
         return -1;
     if (pic->special_mask)
         blocking &= (uint8_t)~pic->imr;
-    /* Special fully nested: the slave in service does not lock out its own inputs of higher priority. */
-    if (pic == MASTER && pic->fully_nested_special)
-        blocking &= (uint8_t) ~(1u << CASCADE);
     input = highest(pic, requests);
     in_service = highest(pic, blocking);
+    /* Special fully nested: the slave in service does not lock out itself, for its own inputs of higher priority. */
+    if (pic == MASTER && pic->fully_nested_special && input == CASCADE && in_service == CASCADE)
+        return input;
     return in_service >= 0 && rank(pic, input) >= rank(pic, in_service) ? -1 : input;
 }
 
@@ -110,9 +110,11 @@ static void acknowledge(struct pic *pic, int input)
         pic->lowest = (uint8_t)input;
     if (!(pic->elcr & bit))
         pic->irr &= (uint8_t)~bit;
-    /* The slave's INT falls for a moment; if it has more, that is a new edge at the master. */
+    /* INT falls for a moment; if there is more, it rises again, and that is a new edge for who sees edges. */
     if (pic == SLAVE)
         input_set(MASTER, CASCADE, false);
+    else
+        irq_set_intr(false);
 }
 
 uint8_t pic_acknowledge(void)

@@ -58,15 +58,45 @@ static uint64_t period_end(const struct pit_channel *channel, uint64_t clocks)
     return channel->start + clock_ticks((clocks / channel->count + 1) * channel->count, PIT_HZ);
 }
 
+/* The counting element of a counter that runs. */
+static uint32_t running_count(struct pit_channel *channel, uint64_t now)
+{
+    uint64_t clocks = elapsed(channel, now);
+    uint32_t count = channel->count;
+
+    if (channel->mode == RATE_GENERATOR) {
+        return count - (uint32_t)(clocks % count);
+    } else if (channel->mode == SQUARE_WAVE) {
+        uint32_t half = (count + 1) / 2;
+        uint32_t phase = (uint32_t)(clocks % count);
+
+        return (count & ~1u) - 2 * (phase < half ? phase : phase - half);
+    }
+    return count + modulus(channel) - (uint32_t)(clocks % modulus(channel));
+}
+
+/* The counting element: where it is now, or where it stands. */
+static uint32_t counting_element(struct pit_channel *channel, uint64_t now)
+{
+    return channel->running ? running_count(channel, now) : channel->standing;
+}
+
+/* It stands where it is until a count is loaded. */
+static void stop(struct pit_channel *channel, uint64_t now)
+{
+    channel->standing = counting_element(channel, now);
+    channel->running = false;
+}
+
 void pit_channel_control(struct pit_channel *channel, uint64_t now, uint8_t control)
 {
     uint8_t mode = CONTROL_MODE(control);
 
-    (void)elapsed(channel, now);
+    stop(channel, now);
     channel->mode = mode > HARDWARE_STROBE ? mode & 3 : mode;
     channel->access = CONTROL_ACCESS(control);
     channel->bcd = CONTROL_BCD(control);
-    channel->armed = channel->running = false;
+    channel->armed = false;
     channel->next_count = 0;
     channel->write_high = false;
     channel->read_high = channel->access == ACCESS_HIGH;
@@ -78,6 +108,7 @@ static void load(struct pit_channel *channel, uint64_t now, uint32_t raw)
 {
     uint32_t count = raw;
     uint64_t clocks = elapsed(channel, now);
+    bool first = !channel->armed;
 
     if (channel->bcd)
         count = (raw >> 12) * 1000 + (raw >> 8 & 15) * 100 + (raw >> 4 & 15) * 10 + (raw & 15);
@@ -93,8 +124,12 @@ static void load(struct pit_channel *channel, uint64_t now, uint32_t raw)
         begin(channel, now);
     else if (periodic(channel) && channel->running)
         channel->next_at = period_end(channel, clocks);
-    else if (periodic(channel) && channel->gate)
+    else if (periodic(channel) && (channel->gate || first))
         begin(channel, now);
+
+    /* The first count is loaded whatever the gate is, and counted when that rises. */
+    if (periodic(channel) && !channel->gate)
+        stop(channel, now);
 }
 
 void pit_channel_write(struct pit_channel *channel, uint64_t now, uint8_t value)
@@ -112,28 +147,11 @@ void pit_channel_write(struct pit_channel *channel, uint64_t now, uint8_t value)
         } else {
             channel->low_byte = value;
             if (channel->mode == INTERRUPT_ON_TERMINAL_COUNT)
-                channel->running = false; /* the first byte stops the counting */
+                stop(channel, now); /* the first byte does that */
         }
         channel->write_high = !channel->write_high;
         break;
     }
-}
-
-/* The counting element of a counter that runs. */
-static uint32_t running_count(struct pit_channel *channel, uint64_t now)
-{
-    uint64_t clocks = elapsed(channel, now);
-    uint32_t count = channel->count;
-
-    if (channel->mode == RATE_GENERATOR) {
-        return count - (uint32_t)(clocks % count);
-    } else if (channel->mode == SQUARE_WAVE) {
-        uint32_t half = (count + 1) / 2;
-        uint32_t phase = (uint32_t)(clocks % count);
-
-        return (count & ~1u) - 2 * (phase < half ? phase : phase - half);
-    }
-    return count + modulus(channel) - (uint32_t)(clocks % modulus(channel));
 }
 
 static uint32_t to_bcd(uint32_t value)
@@ -152,7 +170,7 @@ void pit_channel_latch_count(struct pit_channel *channel, uint64_t now)
 {
     if (channel->latched)
         return;
-    channel->latch = (uint16_t)as_read(channel, channel->running ? running_count(channel, now) : channel->count);
+    channel->latch = (uint16_t)as_read(channel, counting_element(channel, now));
     channel->latched = channel->access == ACCESS_BOTH ? 2 : 1;
 }
 
@@ -172,7 +190,7 @@ static uint32_t byte_of(uint32_t value, bool high) { return (high ? value >> 8 :
 
 __attribute__((noinline)) static uint32_t read_counter(struct pit_channel *channel, bool high)
 {
-    uint32_t count = channel->running ? running_count(channel, env_now()) : channel->count;
+    uint32_t count = channel->running ? running_count(channel, env_now()) : channel->standing;
 
     return byte_of(as_read(channel, count), high);
 }
@@ -210,7 +228,7 @@ void pit_channel_set_gate(struct pit_channel *channel, uint64_t now, bool gate)
     } else if (gate && channel->armed) {
         begin(channel, now);
     } else if (periodic(channel)) {
-        channel->running = false;
+        stop(channel, now);
         channel->next_at = CLOCK_NEVER;
     }
 }

@@ -18,6 +18,7 @@ struct pit_channel {
     uint32_t count;      /* 1..65536 */
     uint64_t start;      /* TSC */
     uint64_t stopped_at; /* clocks done when the gate stopped it; only if gate is low in modes 0, 4 */
+    uint32_t standing;   /* not running: where the counting element stands, as running_count() has it */
     uint32_t next_count; /* modes 2, 3: taken over at next_at; 0: none */
     uint64_t next_at;
 
