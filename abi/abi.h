@@ -155,11 +155,14 @@ enum abi_upcall_kind {
     ABI_UPCALL_LENGTH,  /* how long is the instruction at regs.rip? reply.length, reply.value; or inject a fault */
     ABI_UPCALL_INTA, /* interrupt acknowledge cycle to the 8259s: reply.vector, or ABI_REPLY_SPURIOUS if INTR went away
                       */
-    ABI_UPCALL_EOI,  /* EOI broadcast of a level-triggered vector: u.eoi */
+    ABI_UPCALL_EOI,  /* EOI broadcast of a level-triggered vector, or none, but a LAPIC takes more than before: u.eoi */
     ABI_UPCALL_HALTED, /* no vCPU runs, and only an NMI or INIT could change that: end the guest if none can come */
     ABI_UPCALL_TASK_SWITCH, /* the guest switches tasks, and the CPU has left it to us: u.task */
     ABI_UPCALL_REFUSED, /* the CPU refused the guest's state, u.refused: log why; the guest ends, whatever the answer */
 };
+
+/* EOI: no vector. A message that APIC_MSG said nobody took may find its target now. */
+#define ABI_EOI_NONE 256
 
 /* REFUSED: what the CPU was given. As many as u.refused.count says are in the page's buffer. */
 struct abi_field {
@@ -250,7 +253,8 @@ struct abi_reply {
  * Device worlds:
  *   REPLY()            vCPU threads: ends an upcall; does not return.
  *   NOTIFY()           unpark control: something was put into the console ring, or taken from it.
- *   APIC_MSG(address, data)  an interrupt message in MSI format (SDM Vol. 3, 11.11): how many LAPICs took it.
+ *   APIC_MSG(address, data)  an interrupt message in MSI format (SDM Vol. 3, 11.11): how many LAPICs took it. 0: when a
+ * register of a LAPIC is written that may change that, an EOI upcall says so (not for vectors below 16).
  *   EXTINT(level)      the 8259s' INTR output, to LINT0 of the LAPICs, or to INTR of the CPU without LAPIC.
  *   LAPIC_READ(offset) vCPU threads: of their own xAPIC page, 32 bits: the value, or E_INVAL if no LAPIC answers there.
  *   LAPIC_WRITE(offset, value)  likewise.

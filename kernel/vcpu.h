@@ -59,7 +59,7 @@ struct vcpu {
     bool windows;       /* what the back end was told of windows and acceleration may not hold for the next entry;
                          * NMIs that are pending or blocked are always a reason */
     bool odd_mode;      /* its LAPIC counts as a reason against that */
-    int eoi_vector;     /* an EOI broadcast is due in the device world; -1: none */
+    int eoi_vector;     /* an EOI broadcast is due in the device world, or ABI_EOI_NONE is; -1: nothing */
 
     struct lapic *lapic; /* NULL: a guest without; ask vcpu_has_lapic() */
     struct timer timer;  /* the LAPIC timer's deadline */

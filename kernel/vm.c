@@ -35,11 +35,20 @@ static void signal_vcpu(void *ctx, uint32_t index, enum lapic_signal what, uint8
         vcpu_ask(vm->vcpus[index], request_of[what], vector);
 }
 
-static void eoi(void *ctx, uint32_t index, uint8_t vector)
+static void for_ioapic(const struct vm *vm, uint32_t index, int vector)
 {
-    const struct vm *vm = ctx;
     vm->vcpus[index]->eoi_vector = vector;
     vm->vcpus[index]->windows = true; /* so that it is looked for */
+}
+
+static void eoi(void *ctx, uint32_t index, uint8_t vector) { for_ioapic(ctx, index, vector); }
+
+/* An EOI that is due says it as well. */
+static void takes_more(void *ctx, uint32_t index)
+{
+    const struct vm *vm = ctx;
+    if (vm->vcpus[index]->eoi_vector < 0)
+        for_ioapic(vm, index, ABI_EOI_NONE);
 }
 
 static void timer_changed(void *ctx, uint32_t index)
@@ -205,6 +214,7 @@ int vm_create(const struct abi_vm_config *config)
                                        .lapics = vm->lapics,
                                        .signal = signal_vcpu,
                                        .eoi = eoi,
+                                       .takes_more = takes_more,
                                        .timer_changed = timer_changed,
                                        .ctx = vm};
     vm->inhibits.count[INHIBIT_ABSENT] = !config->lapic;

@@ -123,7 +123,11 @@ static __attribute__((noinline)) void write_lvt(struct lapic *l, uint32_t offset
 
 static __attribute__((noinline)) void write_svr(struct lapic *l, uint32_t value, uint64_t now)
 {
+    bool enabled = value & ~l->svr & SVR_ENABLE;
+
     l->svr = value;
+    if (enabled)
+        lapic_takes_more(l);
     if (!(value & SVR_ENABLE))
         for (uint32_t i = 0; i < LAPIC_LVTS; i++)
             write_lvt(l, APIC_LVT_TIMER + (i << 4), l->lvt[i], now);
@@ -143,9 +147,11 @@ static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uin
         if (value)
             lapic_set_special(l);
         l->ldr = value;
+        lapic_takes_more(l);
         break;
     case APIC_DFR >> 4:
         l->dfr = value;
+        lapic_takes_more(l);
         break;
     case APIC_SVR >> 4:
         write_svr(l, value, now);
@@ -230,6 +236,8 @@ static __attribute__((noinline)) int write_base(struct lapic *l, uint64_t value)
         l->ldr = X2APIC_LDR(l->id);
         l->icr = (uint32_t)l->icr;
     }
+    if (old != new &&new != LAPIC_DISABLED)
+        lapic_takes_more(l);
     return OK;
 }
 

@@ -18,6 +18,7 @@ void lapic_lint0_sample(struct lapic *l);           /* after EOI or a new LVT LI
 bool lapic_lint0_in_service(const struct lapic *l); /* Remote IRR of LVT LINT0; drain first */
 
 /* ipi.c */
+void lapic_takes_more(struct lapic *l); /* behind the write of what deliver() and matches() look at */
 void lapic_post(struct lapic *l, uint8_t vector, bool level);      /* any CPU */
 void lapic_lvt_raise(struct lapic *l, enum lapic_lvt i, bool own); /* any CPU: the LVT entry's source has fired */
 

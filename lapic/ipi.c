@@ -222,9 +222,26 @@ int lapic_message(struct lapic_domain *d, uint64_t address, uint32_t data)
     m.dest = m.dest == 0xff ? BROADCAST : m.dest;
     if (m.mode == DELIVERY_FIXED && address & 8)
         m.mode = DELIVERY_LOWEST;
-    if (m.mode == DELIVERY_SIPI) /* reserved in messages */
+    if (m.mode == DELIVERY_SIPI || m.mode == DELIVERY_RESERVED) /* reserved in messages */
         return 0;
+
+    int taken = route(d, &m, NULL);
+    if (taken || ((m.mode == DELIVERY_FIXED || m.mode == DELIVERY_LOWEST) && m.vector < 16))
+        return taken;
+    atomic_store(&d->missed, true);
     return route(d, &m, NULL);
+}
+
+/*
+ * A LAPIC writes its register and then reads `missed`; who has found nobody sets `missed` and then reads the registers
+ * once more. All are sequentially consistent, so that one of the two sees the other.
+ */
+void lapic_takes_more(struct lapic *l)
+{
+    struct lapic_domain *d = l->domain;
+
+    if (atomic_load(&d->missed) && atomic_exchange(&d->missed, false))
+        d->takes_more(d->ctx, l->index);
 }
 
 /* Edge-triggered sources raise once, level-triggered ones whenever lapic_lint0_sample() finds them high. */

@@ -44,12 +44,16 @@ struct lapic_domain {
     void (*signal)(void *ctx, uint32_t index, enum lapic_signal what, uint8_t vector);
     /* The EOI broadcast of a level-triggered vector; on that vCPU's thread, inside the EOI register's write. */
     void (*eoi)(void *ctx, uint32_t index, uint8_t vector);
+    /* After lapic_message() answered 0: this LAPIC may take messages now that it did not; on that vCPU's thread, inside
+     * the write of a register that makes it so. Once, and then again only after lapic_message() answered 0 again. */
+    void (*takes_more)(void *ctx, uint32_t index);
     /* lapic_timer_deadline() has changed; on that vCPU's thread, inside the call that changed it. */
     void (*timer_changed)(void *ctx, uint32_t index);
     void *ctx;
     uint32_t maxphyaddr; /* the guest's, 36..52: IA32_APIC_BASE must not go beyond; 0 means 52 */
 
     atomic_bool intr;      /* level of the 8259s' INTR */
+    atomic_bool missed;    /* takes_more() is due: a message was taken by nobody */
     _Atomic uint32_t next; /* vCPU index where the next arbitration of equals starts */
     /* Only grows: from this index on all have their index as APIC ID, and never had an LDR that is not 0 in xAPIC mode,
      * an unmasked LINT0, or a disabled LAPIC. So parked APs are not looked at for messages to others. */
@@ -172,7 +176,9 @@ static inline bool lapic_take_tpr(struct lapic *l)
 /* ---- Interrupts in (ipi.c) ------------------------------------------------------------------------------------ */
 
 /* A message in MSI format (11.11), from an IOAPIC or a device: how many LAPICs took it, or E_INVAL if address is not in
- * 0xfeexxxxx. An ExtINT message asks its targets for one 8259 cycle, whatever their LINT0 says. */
+ * 0xfeexxxxx. 0: nobody, and lapic_domain.takes_more() will say when it may be worth another try; but no LAPIC ever
+ * takes the vectors 0 to 15 and the reserved delivery modes, of which it says nothing. An ExtINT message asks its
+ * targets for one 8259 cycle, whatever their LINT0 says. */
 int lapic_message(struct lapic_domain *d, uint64_t address, uint32_t data);
 
 /* The 8259s' INTR, to LINT0 of every LAPIC. In ExtINT mode, and with a LAPIC that is globally disabled, it asks for an

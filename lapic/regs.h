@@ -41,13 +41,14 @@
 #define APIC_DELIVERY_STATUS 0x00001000u
 #define APIC_TRIGGER_LEVEL   0x00008000u
 
-#define DELIVERY_FIXED  0x000u
-#define DELIVERY_LOWEST 0x100u
-#define DELIVERY_SMI    0x200u
-#define DELIVERY_NMI    0x400u
-#define DELIVERY_INIT   0x500u
-#define DELIVERY_SIPI   0x600u
-#define DELIVERY_EXTINT 0x700u
+#define DELIVERY_FIXED    0x000u
+#define DELIVERY_LOWEST   0x100u
+#define DELIVERY_SMI      0x200u
+#define DELIVERY_RESERVED 0x300u
+#define DELIVERY_NMI      0x400u
+#define DELIVERY_INIT     0x500u
+#define DELIVERY_SIPI     0x600u
+#define DELIVERY_EXTINT   0x700u
 
 #define ICR_WRITABLE         0x000cdfffu
 #define ICR_LOGICAL          0x00000800u

@@ -157,6 +157,115 @@ TEST(nobody_takes_it)
     CHECK_EQ(entry_low(9), 0x803a);
 }
 
+/* A LAPIC may take it now, or has ended something else. */
+TEST(what_nobody_took_is_sent_again)
+{
+    static const uint64_t modes[] = {0x39, LEVEL | 0x39, LEVEL | 0x139, 0x400, 0x700, LEVEL | 0x400};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+        fake_reset();
+        fake.refuse_messages = true;
+        fake_ioapic_entry(9, modes[i]);
+        irq_set(9, true);
+        CHECK_EQ(fake.messages, 1);
+        CHECK_EQ(entry_low(9), modes[i] | SEND_PENDING);
+        ioapic_eoi(ABI_EOI_NONE);
+        CHECK_EQ(fake.messages, 2);
+        CHECK_EQ(entry_low(9), modes[i] | SEND_PENDING);
+        fake.refuse_messages = false;
+        ioapic_eoi(ABI_EOI_NONE);
+        CHECK_EQ(fake.messages, 3);
+        CHECK_EQ(fake.message_data & 0x7ff, modes[i] & 0x7ff);
+        CHECK_EQ(entry_low(9), modes[i] | (i == 1 || i == 2 ? REMOTE : 0));
+        ioapic_eoi(ABI_EOI_NONE);
+        ioapic_eoi(0x77);
+        CHECK_EQ(fake.messages, 3); /* and not once more */
+    }
+}
+
+/* A level that falls is gone; an edge has been seen. */
+TEST(what_nobody_took_and_the_line)
+{
+    fake_reset();
+    fake.refuse_messages = true;
+    fake_ioapic_entry(9, LEVEL | 0x39);
+    fake_ioapic_entry(4, 0x34);
+    irq_set(9, true);
+    irq_set(4, true);
+    irq_set(9, false);
+    irq_set(4, false);
+    CHECK_EQ(entry_low(9), 0x8039);
+    CHECK_EQ(entry_low(4), 0x34 | SEND_PENDING);
+    fake.refuse_messages = false;
+    fake.messages = 0;
+    ioapic_eoi(ABI_EOI_NONE);
+    CHECK_EQ(fake.messages, 1);
+    CHECK_EQ(fake.message_data & 0xff, 0x34);
+}
+
+/* Either half of the entry, and what masks it or changes its kind withdraws it. */
+TEST(what_nobody_took_and_the_entry)
+{
+    for (unsigned level = 0; level <= 1; level++) {
+        fake_reset();
+        fake.refuse_messages = true;
+        fake_ioapic_entry(9, 0x0700000000000000 | (level ? LEVEL : 0) | 0x39);
+        irq_set(9, true);
+        fake.refuse_messages = false;
+        fake.messages = 0;
+        reg_write(0x23, 0x01000000); /* the destination */
+        CHECK_EQ(fake.messages, 1);
+        CHECK_EQ(fake.message_address, 0xfee01000);
+        reg_write(0x23, 0x02000000);
+        CHECK_EQ(fake.messages, 1);
+
+        fake.refuse_messages = true;
+        ioapic_eoi(0x39);
+        irq_set(9, false);
+        irq_set(9, true);
+        CHECK(entry_low(9) & SEND_PENDING);
+        reg_write(0x22, (uint32_t)(MASKED | (level ? LEVEL : 0) | 0x39));
+        CHECK(!(entry_low(9) & SEND_PENDING));
+        fake.refuse_messages = false;
+        fake.messages = 0;
+        ioapic_eoi(ABI_EOI_NONE);
+        CHECK_EQ(fake.messages, 0);
+        reg_write(0x22, (uint32_t)((level ? LEVEL : 0) | 0x39));
+        CHECK_EQ(fake.messages, level); /* the level is still there, the edge is lost */
+    }
+    fake_reset();
+    fake.refuse_messages = true;
+    fake_ioapic_entry(9, 0x39);
+    irq_set(9, true);
+    irq_set(9, false);
+    fake.messages = 0;
+    fake_ioapic_entry(9, LEVEL | 0x39);
+    CHECK_EQ(entry_low(9), 0x8039);
+    irq_set(9, true);
+    CHECK_EQ(entry_low(9), 0x8039 | SEND_PENDING);
+    fake.refuse_messages = false;
+    fake.messages = 0;
+    fake_ioapic_entry(9, 0x3a); /* first half: sent as a level; second half: an edge, which has not come */
+    CHECK_EQ(fake.messages, 1);
+    CHECK_EQ(entry_low(9), 0x3a);
+}
+
+/* An NMI is an edge whatever the entry says: neither unmasking nor rewriting it sends another one. */
+TEST(a_level_nmi_is_an_edge)
+{
+    fake_reset();
+    fake_ioapic_entry(9, LEVEL | 0x400);
+    irq_set(9, true);
+    CHECK_EQ(fake.messages, 1);
+    CHECK_EQ(fake.message_data, 0x4400);
+    fake_ioapic_entry(9, LEVEL | MASKED | 0x400);
+    fake_ioapic_entry(9, 0x0100000000000000 | LEVEL | 0x400);
+    CHECK_EQ(fake.messages, 1);
+    irq_set(9, false);
+    irq_set(9, true);
+    CHECK_EQ(fake.messages, 2);
+}
+
 TEST(delivery_modes_and_destinations)
 {
     fake_reset();

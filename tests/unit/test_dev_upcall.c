@@ -378,6 +378,13 @@ TEST(interrupt_acknowledge_and_eoi)
     page.upcall.u.eoi.vector = 0x41;
     serve(SLOT);
     CHECK_EQ(fake.messages, 2);
+
+    fake.refuse_messages = true;
+    serve(SLOT);
+    CHECK_EQ(fake.messages, 3);
+    page.upcall.u.eoi.vector = ABI_EOI_NONE; /* nobody took that one */
+    serve(SLOT);
+    CHECK_EQ(fake.messages, 4);
 }
 
 TEST(the_worker_is_woken_only_for_earlier_deadlines)

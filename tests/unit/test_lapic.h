@@ -13,7 +13,7 @@ static struct lapic *rig_table[RIG_LAPICS];
 static struct {
     unsigned int signals[5]; /* by enum lapic_signal */
     uint8_t sipi_vector;
-    unsigned int eois, timer_changes;
+    unsigned int eois, timer_changes, takes_more;
     uint8_t eoi_vector;
 } rig_log[RIG_LAPICS];
 
@@ -30,6 +30,12 @@ static inline void rig_eoi(void *ctx, uint32_t index, uint8_t vector)
     (void)ctx;
     rig_log[index].eois++;
     rig_log[index].eoi_vector = vector;
+}
+
+static inline void rig_takes_more(void *ctx, uint32_t index)
+{
+    (void)ctx;
+    rig_log[index].takes_more++;
 }
 
 static inline void rig_timer_changed(void *ctx, uint32_t index)
@@ -52,6 +58,7 @@ static inline void rig_start_ids(uint32_t count, const uint32_t *ids)
     rig.lapics = rig_table;
     rig.signal = rig_signal;
     rig.eoi = rig_eoi;
+    rig.takes_more = rig_takes_more;
     rig.timer_changed = rig_timer_changed;
     for (uint32_t i = 0; i < count; i++) {
         lapic_init(&rig_lapic[i], &rig, i, ids ? ids[i] : i, i == 0);

@@ -17,7 +17,7 @@
 static struct lapic lapics[2];
 static struct lapic *table[2];
 static atomic_uint event[2]; /* the EVENT request of the state word */
-static atomic_uint eois, extints;
+static atomic_uint eois, extints, more;
 static atomic_uint posted[256], taken[256];
 static atomic_bool done;
 
@@ -37,10 +37,20 @@ static void on_eoi(void *ctx, uint32_t index, uint8_t vector)
         atomic_fetch_add(&eois, 1000000); /* an edge-triggered one */
 }
 
+static void on_takes_more(void *ctx, uint32_t index)
+{
+    (void)ctx, (void)index;
+    atomic_fetch_add(&more, 1);
+}
+
 static void on_timer_changed(void *ctx, uint32_t index) { (void)ctx, (void)index; }
 
-static struct lapic_domain domain = {
-    .count = 2, .lapics = table, .signal = on_signal, .eoi = on_eoi, .timer_changed = on_timer_changed};
+static struct lapic_domain domain = {.count = 2,
+                                     .lapics = table,
+                                     .signal = on_signal,
+                                     .eoi = on_eoi,
+                                     .takes_more = on_takes_more,
+                                     .timer_changed = on_timer_changed};
 
 static void start(void)
 {
@@ -54,7 +64,8 @@ static void start(void)
     domain.intr = false;
     memset(posted, 0, sizeof(posted));
     memset(taken, 0, sizeof(taken));
-    eois = extints = 0;
+    eois = extints = more = 0;
+    domain.missed = false;
     done = false;
 }
 
@@ -165,6 +176,66 @@ TEST(intr_against_unmasking)
     }
     pthread_join(thread, NULL);
     CHECK_EQ(extints, ROUNDS);
+}
+
+/*
+ * A message to a LAPIC that is just being enabled, by another register each time: it is taken, or its sender is told to
+ * try again; `turn` is the round that both are in.
+ */
+static atomic_uint turn, sent;
+static atomic_bool took;
+
+static void *sender(void *arg)
+{
+    (void)arg;
+    for (unsigned int n = 1; n <= ROUNDS; n++) {
+        while (atomic_load(&turn) != n)
+            ;
+        atomic_store(&took, lapic_message(&domain, n % 3 == 2 ? 0xfee02004 : 0xfee00000, 0x41));
+        atomic_store(&sent, n);
+    }
+    return NULL;
+}
+
+TEST(message_against_enabling)
+{
+    static const struct {
+        uint32_t offset, off, on;
+    } registers[3] = {{APIC_SVR, 0xff, 0x1ff}, {0, 0xfee00000, 0xfee00800}, {APIC_LDR, 0, 0x02000000}};
+    pthread_t thread;
+    unsigned int at_once = 0;
+
+    start();
+    turn = sent = 0;
+    pthread_create(&thread, NULL, sender, NULL);
+    for (unsigned int n = 1; n <= ROUNDS; n++) {
+        struct lapic *l = &lapics[0];
+        uint32_t offset = registers[n % 3].offset;
+
+        if (offset)
+            lapic_mmio_write(l, offset, registers[n % 3].off, 0);
+        else
+            lapic_msr_write(l, MSR_IA32_APIC_BASE, registers[n % 3].off, 0);
+        more = 0;
+        domain.missed = false;
+        atomic_store(&turn, n);
+        for (volatile unsigned int spin = 0; spin < n % 400; spin++)
+            ;
+        if (offset)
+            lapic_mmio_write(l, offset, registers[n % 3].on, 0);
+        else
+            lapic_msr_write(l, MSR_IA32_APIC_BASE, registers[n % 3].on, 0);
+        if (!offset)
+            lapic_mmio_write(l, APIC_SVR, 0x1ff, 0);
+        while (atomic_load(&sent) != n)
+            ;
+        CHECK(took || more > 0);
+        at_once += took;
+        lapic_init_signal(l);
+        lapic_mmio_write(l, APIC_SVR, 0x1ff, 0);
+    }
+    pthread_join(thread, NULL);
+    printf("taken at once: %u of %u\n", at_once, ROUNDS);
 }
 
 /* INIT and mode changes under fire: whatever was posted before may go, but what is posted after must come. */

@@ -54,64 +54,73 @@ static struct {
  * are fixed and guests that get them wrong are in use.
  */
 
-static void entry_send(unsigned pin)
+/* Only these two end in an EOI message. The rest behave as edges, whatever the trigger mode says (3.2.4). */
+static bool is_level(uint64_t entry)
 {
-    uint64_t entry = ioapic.entries[pin];
     uint64_t delivery = entry & ENTRY_DELIVERY;
-    uint64_t address = MSI_ADDRESS | entry >> 56 << MSI_DESTINATION_SHIFT;
-    bool level = entry & ENTRY_LEVEL;
-    bool taken;
 
-    if (entry & ENTRY_LOGICAL)
-        address |= MSI_LOGICAL;
-    if (delivery == DELIVERY_LOWEST)
-        address |= MSI_REDIRECTION_HINT;
-    taken = env_apic_msg(address,
-                         (uint32_t)((entry & (ENTRY_VECTOR | ENTRY_DELIVERY)) | MSI_ASSERT | (level ? MSI_LEVEL : 0)));
-
-    ioapic.entries[pin] &= ~ENTRY_PENDING;
-    if (!level)
-        return;
-    /* Only these two end in an EOI message. The rest behave as edges, whatever the trigger mode says (3.2.4). */
-    if (delivery != DELIVERY_FIXED && delivery != DELIVERY_LOWEST)
-        return;
-    ioapic.entries[pin] |= taken ? ENTRY_REMOTE_IRR : ENTRY_PENDING;
+    return (entry & ENTRY_LEVEL) && (delivery == DELIVERY_FIXED || delivery == DELIVERY_LOWEST);
 }
 
-/* Send a level-triggered interrupt that is due. */
+/* What no LAPIC can accept now stays pending (3.2.4, Delivery Status). */
+static void entry_send(unsigned pin)
+{
+    uint64_t *entry = &ioapic.entries[pin];
+    uint64_t address = MSI_ADDRESS | *entry >> 56 << MSI_DESTINATION_SHIFT;
+    bool level = is_level(*entry);
+    uint32_t data = (uint32_t)(*entry & (ENTRY_VECTOR | ENTRY_DELIVERY)) | MSI_ASSERT | (level ? MSI_LEVEL : 0);
+
+    if (*entry & ENTRY_LOGICAL)
+        address |= MSI_LOGICAL;
+    if ((*entry & ENTRY_DELIVERY) == DELIVERY_LOWEST)
+        address |= MSI_REDIRECTION_HINT;
+
+    *entry &= ~ENTRY_PENDING;
+    if (!env_apic_msg(address, data))
+        *entry |= ENTRY_PENDING;
+    else if (level)
+        *entry |= ENTRY_REMOTE_IRR;
+}
+
+/*
+ * Send what is due: a level that is asserted and not in service, an edge that nobody has accepted yet. To mask a pin
+ * withdraws what is pending, as the device does that lets its level fall (3.2.4, Interrupt Mask).
+ */
 static void entry_update(unsigned pin)
 {
     uint64_t entry = ioapic.entries[pin];
+    bool level = is_level(entry);
 
-    if (!(ioapic.levels & BIT(pin)))
+    if ((entry & ENTRY_MASKED) || (level && !(ioapic.levels & BIT(pin))))
         ioapic.entries[pin] &= ~ENTRY_PENDING;
-    else if ((entry & ENTRY_LEVEL) && !(entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)))
+    else if (level ? !(entry & ENTRY_REMOTE_IRR) : entry & ENTRY_PENDING)
         entry_send(pin);
 }
 
 void ioapic_set(unsigned pin, bool level)
 {
     bool was = ioapic.levels & BIT(pin);
+    uint64_t entry = ioapic.entries[pin];
 
     if (level == was)
         return;
     ioapic.levels ^= (uint32_t)BIT(pin);
-    /* An edge at a masked pin is lost (3.2.4, Interrupt Mask). */
-    if (level && !(ioapic.entries[pin] & (ENTRY_LEVEL | ENTRY_MASKED)))
-        entry_send(pin);
-    else
+    if (is_level(entry))
         entry_update(pin);
+    else if (level && !(entry & ENTRY_MASKED)) /* an edge at a masked pin is lost (3.2.4, Interrupt Mask) */
+        entry_send(pin);
 }
 
-void ioapic_eoi(uint8_t vector)
+void ioapic_eoi(unsigned vector)
 {
     for (unsigned pin = 0; pin < PLATFORM_IOAPIC_PINS; pin++) {
         uint64_t entry = ioapic.entries[pin];
+        bool ends = (entry & ENTRY_VECTOR) == vector && (entry & ENTRY_REMOTE_IRR);
 
-        if ((entry & ENTRY_VECTOR) != vector || !(entry & ENTRY_LEVEL) || !(entry & ENTRY_REMOTE_IRR))
-            continue;
-        ioapic.entries[pin] &= ~ENTRY_REMOTE_IRR;
-        entry_update(pin);
+        if (ends)
+            ioapic.entries[pin] &= ~ENTRY_REMOTE_IRR;
+        if (ends || (entry & ENTRY_PENDING))
+            entry_update(pin);
     }
 }
 
@@ -146,21 +155,26 @@ static void register_write(uint8_t select, uint32_t value)
 {
     unsigned pin = (select - IOREDTBL) / 2u;
     uint64_t *entry;
+    bool was_level;
 
     if (select == IOAPICID)
         ioapic.id = value & ID_MASK;
     if (select < IOREDTBL || pin >= PLATFORM_IOAPIC_PINS)
         return;
     entry = &ioapic.entries[pin];
-    if (select & 1) {
+    was_level = is_level(*entry);
+    if (select & 1)
         *entry = (*entry & UINT32_MAX) | ((uint64_t)value << 32 & ENTRY_DESTINATION);
-    } else {
+    else
         *entry = (*entry & ~ENTRY_WRITABLE_LOW) | (value & ENTRY_WRITABLE_LOW);
-        /* Edge mode has no Remote IRR; Linux clears a stuck one by going through edge mode. */
-        if (!(*entry & ENTRY_LEVEL))
-            *entry &= ~(ENTRY_REMOTE_IRR | ENTRY_PENDING);
-        entry_update(pin);
-    }
+
+    /* Edge mode has no Remote IRR; Linux clears a stuck one by going through edge mode. */
+    if (!is_level(*entry))
+        *entry &= ~ENTRY_REMOTE_IRR;
+    if (is_level(*entry) != was_level)
+        *entry &= ~ENTRY_PENDING;
+    /* Either half may be what a LAPIC was missing. */
+    entry_update(pin);
 }
 
 static uint32_t ioapic_read(uint32_t offset, unsigned bytes)

@@ -13,8 +13,11 @@ void ioapic_init(void);
 /* The input of a pin, 0..23: true is "asserted", whichever polarity the guest programs for it. */
 void ioapic_set(unsigned pin, bool level);
 
-/* A LAPIC ended a level-triggered interrupt of this vector (the EOI message; datasheet 3.2.4, Remote IRR). */
-void ioapic_eoi(uint8_t vector);
+/*
+ * A LAPIC ended a level-triggered interrupt of this vector (the EOI message; datasheet 3.2.4, Remote IRR), or
+ * (ABI_EOI_NONE) may take now what it did not take before. What is pending is sent again.
+ */
+void ioapic_eoi(unsigned vector);
 
 /* Could an unmasked pin send an NMI or INIT? Fixed interrupts and ExtINT end no HLT with interrupts off. */
 bool ioapic_may_wake(void);

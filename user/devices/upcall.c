@@ -49,7 +49,7 @@ static void serve_inta(struct abi_page *page, unsigned slot)
 static void serve_eoi(struct abi_page *page, unsigned slot)
 {
     machine_enter(slot);
-    ioapic_eoi((uint8_t)page->upcall.u.eoi.vector);
+    ioapic_eoi(page->upcall.u.eoi.vector);
     machine_leave();
 }
 

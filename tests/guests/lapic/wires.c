@@ -24,6 +24,7 @@
 #define RTE_NMI        0x400
 #define RTE_EXTINT     0x700
 #define RTE_LOGICAL    0x800
+#define RTE_PENDING    0x1000
 #define RTE_REMOTE_IRR 0x4000
 #define RTE_LEVEL      0x8000
 #define RTE_MASKED     0x10000
@@ -178,6 +179,65 @@ static void level(void)
     entry(PIN, 0, RTE_MASKED);
 }
 
+/* What its target cannot take waits in the IOAPIC until it can. */
+static void pending(bool level_triggered)
+{
+    uint32_t trigger = level_triggered ? RTE_LEVEL : 0;
+    uint64_t base = 0;
+
+    begin(level_triggered ? "RTE level, target is software-disabled" : "RTE edge, target is software-disabled",
+          "82093AA 3.2.4, 11.4.7.2");
+    machine_write(1, APIC_SVR, SPURIOUS_VECTOR);
+    entry(PIN, 1, trigger | RTE_VECTOR);
+    line(true);
+    expect(name, section, "Delivery Status, Remote IRR", RTE_PENDING,
+           ioapic_read(0x10 + 2 * PIN) & (RTE_PENDING | RTE_REMOTE_IRR));
+    quiet(1);
+    machine_write(1, APIC_SVR, SVR_ENABLE | SPURIOUS_VECTOR);
+    takes(1, RTE_VECTOR);
+    expect(name, section, "Delivery Status", 0, ioapic_read(0x10 + 2 * PIN) & RTE_PENDING);
+    line(false);
+    end(1);
+    quiet(1);
+
+    begin(level_triggered ? "RTE level, nobody there" : "RTE edge, nobody there", "82093AA 3.2.4");
+    entry(PIN, 0x60, trigger | RTE_VECTOR);
+    line(true);
+    for (unsigned cpu = 0; cpu < CPUS; cpu++)
+        quiet(cpu);
+    ioapic_write(0x11 + 2 * PIN, 2u << 24);
+    takes(2, RTE_VECTOR);
+    line(false);
+    end(2);
+    quiet(2);
+
+    begin(level_triggered ? "RTE level, target is disabled" : "RTE edge, target is disabled", "82093AA 3.2.4, 11.4.3");
+    machine_rdmsr(1, MSR_APICBASE, &base);
+    machine_wrmsr(1, MSR_APICBASE, base & ~(uint64_t)(APICBASE_ENABLE | APICBASE_X2APIC));
+    entry(PIN, 1, trigger | RTE_VECTOR);
+    line(true);
+    machine_wrmsr(1, MSR_APICBASE, (base & ~(uint64_t)APICBASE_X2APIC) | APICBASE_ENABLE);
+    machine_wrmsr(1, MSR_APICBASE, base);
+    quiet(1);
+    machine_write(1, APIC_SVR, SVR_ENABLE | SPURIOUS_VECTOR);
+    takes(1, RTE_VECTOR);
+    line(false);
+    end(1);
+    quiet(1);
+    if (!(base & APICBASE_X2APIC)) {
+        begin(level_triggered ? "RTE level, logical ID comes later" : "RTE edge, logical ID comes later", "11.6.2.2");
+        entry(PIN, 2, RTE_LOGICAL | trigger | RTE_VECTOR);
+        line(true); /* the LDR is 0 behind the reset */
+        quiet(1);
+        machine_write(1, 0xd0, 1u << 25);
+        takes(1, RTE_VECTOR);
+        line(false);
+        end(1);
+        quiet(1);
+    }
+    entry(PIN, 0, RTE_MASKED);
+}
+
 static void pic_init(uint8_t mask)
 {
     out8(PIC1, 0x11);
@@ -281,6 +341,8 @@ void wire_checks(void)
             machine_write(cpu, 0xd0, 1u << (24 + cpu));
     edge();
     level();
+    pending(false);
+    pending(true);
     virtual_wire();
     other_wires();
 }
