@@ -63,8 +63,7 @@ start:
     inc ecx
     cmp ecx, 2048
     jne .fill
-    mov eax, cr4
-    or eax, 1 << 5              ; PAE
+    mov eax, 1 << 5             ; PAE, and nothing of the firmware's
     mov cr4, eax
     mov eax, early_pml4
     mov cr3, eax

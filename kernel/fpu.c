@@ -6,10 +6,15 @@
 
 /* x87, SSE, AVX, AVX-512, PKRU: what the CPU has of these. */
 #define XCR0_KNOWN 0x2e7ull
+enum { CR0_TS = 8 };
 
 static bool have_xsave;
 static uint64_t xcr0_mask = 3;
 static unsigned area_order;
+
+/* What the registers hold while they are nobody's, as XRSTOR and FXRSTOR take it: XSTATE_BV is 0, which means the
+ * initial state of every component, but MXCSR is loaded all the same (SDM Vol. 1, 13.8.1). FCW at 0, MXCSR at 24. */
+static const uint8_t nobodys[576] __attribute__((aligned(64))) = {[0] = 0x7f, [1] = 3, [24] = 0x80, [25] = 0x1f};
 
 static uint64_t xgetbv0(void)
 {
@@ -20,17 +25,41 @@ static uint64_t xgetbv0(void)
 
 static void xsetbv0(uint64_t v) { __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32))); }
 
+/* CR0.TS is set wherever the registers must not be used: in root, and in ring 3, where a use ends the world. */
+static void allow(void) { __asm__ volatile("clts" ::: "memory"); }
+static void forbid(void) { write_cr0(read_cr0() | CR0_TS); }
+
+static void restore(const uint8_t *area)
+{
+    if (have_xsave)
+        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((uint32_t)xcr0_mask), "d"((uint32_t)(xcr0_mask >> 32))
+                         : "memory");
+    else
+        __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+}
+
+/* Nothing is left of whoever had them: CR0.TS alone would not do, for some CPUs read the registers ahead of the #NM
+ * (CVE-2018-3665). FNINIT, because some restore FIP, FDP and FOP only while an exception is pending (CVE-2006-1056). */
+static void clear(void)
+{
+    __asm__ volatile("fninit" ::: "memory");
+    restore(nobodys);
+}
+
 void fpu_init(void)
 {
     have_xsave = cpuid(1, 0).ecx >> 26 & 1;
-    if (!have_xsave)
-        return;
-    struct cpuid d = cpuid(13, 0);
-    xcr0_mask = (d.eax | (uint64_t)d.edx << 32) & XCR0_KNOWN;
-    xsetbv0(xcr0_mask);
-    uint32_t size = cpuid(13, 0).ebx;
-    while ((PAGE_SIZE << area_order) < size)
-        area_order++;
+    if (have_xsave) {
+        struct cpuid d = cpuid(13, 0);
+        xcr0_mask = (d.eax | (uint64_t)d.edx << 32) & XCR0_KNOWN;
+        xsetbv0(xcr0_mask);
+        uint32_t size = cpuid(13, 0).ebx;
+        while ((PAGE_SIZE << area_order) < size)
+            area_order++;
+    }
+    allow();
+    clear();
+    forbid();
 }
 
 unsigned fpu_area_order(void) { return area_order; }
@@ -42,17 +71,14 @@ void fpu_reset(uint8_t *area)
     /* FXSAVE image: FCW at 0, MXCSR at 24 (SDM Vol. 1, 10.5.1, 13.4.1). */
     memset(area, 0, PAGE_SIZE << area_order);
     area[0] = 0x40;
+    area[4] = 0xff; /* no register is empty: FTW is 5555h (SDM Vol. 3, table 10-1) */
     area[24] = 0x80;
     area[25] = 0x1f;
     area[512] = 3; /* XSTATE_BV: x87 and SSE come from the image */
 }
 
-void fpu_switch_out(void)
+static void save(struct vcpu *v)
 {
-    struct vcpu *v = this_cpu()->fpu_owner;
-    if (!v)
-        return;
-    this_cpu()->fpu_owner = NULL;
     if (!have_xsave) {
         __asm__ volatile("fxsave64 (%0)" ::"r"(v->fpu) : "memory");
         return;
@@ -64,16 +90,25 @@ void fpu_switch_out(void)
                      : "memory");
 }
 
+void fpu_switch_out(void)
+{
+    struct vcpu *v = this_cpu()->fpu_owner;
+    if (!v)
+        return;
+    this_cpu()->fpu_owner = NULL;
+    allow();
+    save(v);
+    clear();
+    forbid();
+}
+
 void fpu_load_anew(struct vcpu *v)
 {
     fpu_switch_out();
-    if (!have_xsave) {
-        __asm__ volatile("fxrstor64 (%0)" ::"r"(v->fpu) : "memory");
-    } else {
-        xsetbv0(xcr0_mask);
-        __asm__ volatile("xrstor64 (%0)" ::"r"(v->fpu), "a"((uint32_t)xcr0_mask), "d"((uint32_t)(xcr0_mask >> 32))
-                         : "memory");
+    allow();
+    restore(v->fpu);
+    forbid();
+    if (have_xsave)
         xsetbv0(v->xcr0);
-    }
     this_cpu()->fpu_owner = v;
 }

@@ -1,10 +1,14 @@
-/* The extended state (x87, SSE, AVX, ...) is always some vCPU's: root and the worlds use none. */
+/*
+ * The extended state (x87, SSE, AVX, ..., PKRU) is some vCPU's, or nobody's and then in its initial state. Root and the
+ * worlds use none: CR0.TS is set outside of guests, whose own CR0 has the guest's TS, and a world that uses one of
+ * these registers ends by #NM. docs/security.md
+ */
 #ifndef KERNEL_FPU_H
 #define KERNEL_FPU_H
 
 #include "kernel/percpu.h"
 
-/* Once, on the BSP. Then bytes of an XSAVE area, as an order for page_alloc; and the XCR0 bits that guests may set. */
+/* On each CPU. Then bytes of an XSAVE area, as an order for page_alloc; and the XCR0 bits that guests may set. */
 void fpu_init(void);
 unsigned fpu_area_order(void);
 uint64_t fpu_xcr0_mask(void);
@@ -17,7 +21,7 @@ static inline void fpu_load(struct vcpu *v)
     if (this_cpu()->fpu_owner != v)
         fpu_load_anew(v);
 }
-/* Saves the registers if they are some vCPU's: before its thread may run elsewhere. */
+/* Saves and clears the registers if they are some vCPU's: before its thread may run elsewhere, or another one here. */
 void fpu_switch_out(void);
 
 #endif

@@ -138,6 +138,8 @@ void paging_enable(void)
 {
     enum { CR0_MP = 2, CR0_EM = 4, CR0_TS = 8, CR0_WP = 1 << 16, CR0_AM = 1 << 18 };
     enum {
+        CR4_DE = 1 << 3,
+        CR4_PAE = 1 << 5,
         CR4_MCE = 1 << 6,
         CR4_PGE = 1 << 7,
         CR4_OSFXSR = 3 << 9,
@@ -149,7 +151,8 @@ void paging_enable(void)
     wrmsr(0xc0000080, rdmsr(0xc0000080) | 1 << 11);
     write_cr3(page_to_pa(root).v);
     write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS | 3ull << 29)) | CR0_WP | CR0_MP);
-    uint64_t cr4 = read_cr4() | CR4_PGE | CR4_OSFXSR;
+    /* Nothing of the firmware's: ring 3 has no WRGSBASE and no RDPMC (docs/security.md). */
+    uint64_t cr4 = CR4_DE | CR4_PAE | CR4_PGE | CR4_OSFXSR;
     struct cpuid seven = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid){0, 0, 0, 0};
     cr4 |= (seven.ebx >> 7 & 1 ? CR4_SMEP : 0) | (seven.ebx >> 20 & 1 ? CR4_SMAP : 0) |
            (seven.ecx >> 2 & 1 ? CR4_UMIP : 0);

@@ -115,7 +115,7 @@ enum quick vcpu_serve_events(struct vcpu *v)
     return vcpu_prepare_events(v, WHERE_GUEST);
 }
 
-/* SDM Vol. 3, table 9-1. */
+/* SDM Vol. 3, table 10-1. */
 void vcpu_reset(struct vcpu *v, bool init)
 {
     enum { CR0_ET = 1 << 4, CR0_NW = 1 << 29, CR0_CD = 1 << 30 };

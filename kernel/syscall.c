@@ -1,5 +1,6 @@
 #include "kernel/syscall.h"
 
+#include "kernel/asm.h"
 #include "kernel/log.h"
 #include "kernel/percpu.h"
 #include "kernel/schedule.h"
@@ -18,12 +19,14 @@ static const char who_may[SYS_COUNT] = {
 
 void syscall_init_cpu(void)
 {
-    enum { STAR = 0xc0000081, LSTAR, CSTAR, SFMASK, EFER = 0xc0000080 };
+    enum { STAR = 0xc0000081, LSTAR, CSTAR, SFMASK, EFER = 0xc0000080, TSC_AUX = 0xc0000103, HAS_RDTSCP = 1 << 27 };
     /* IF, DF, TF, AC, NT and what else a caller could have set. */
     wrmsr(SFMASK, 0x257fd5);
     wrmsr(LSTAR, (uint64_t)syscall_entry);
     wrmsr(STAR, (uint64_t)SEL_KERNEL_CS << 32 | (uint64_t)(SEL_USER_DS - 8) << 48);
     wrmsr(EFER, rdmsr(EFER) | 1);
+    if (cpuid(0x80000001, 0).edx & HAS_RDTSCP) /* ring 3 reads it, and on SVM guests: nothing of the firmware's */
+        wrmsr(TSC_AUX, 0);
 }
 
 static bool may(const struct thread *t, char who)

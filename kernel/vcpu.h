@@ -125,7 +125,7 @@ enum quick vcpu_interrupted(struct vcpu *v);
 enum quick vcpu_serve_events(struct vcpu *v);
 /* Does the rest, in ROOT. */
 void vcpu_exit(struct vcpu *v);
-/* Power-up and INIT state (SDM Vol. 3, table 9-1); a SIPI's start address is set on top. */
+/* Power-up and INIT state (SDM Vol. 3, table 10-1); a SIPI's start address is set on top. */
 void vcpu_reset(struct vcpu *v, bool init);
 /* Runs the device world's entry point with page->upcall: OK, or E_INTR: the VM is ending. kernel/upcall.c */
 int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind) MUST_CHECK;

@@ -167,14 +167,21 @@ void user_zero(uint64_t address, uint64_t size)
         __asm__ volatile("clac" ::: "memory");
 }
 
+/* What an exception in ring 3 means, behind its numbers. */
+static const char *meaning(uint64_t vector)
+{
+    enum { VECTOR_NM = 7 };
+    return vector == VECTOR_NM ? ": x87, MMX, SSE and AVX registers are guests', and no world may use them" : "";
+}
+
 void trap_user_fault(struct trap_frame *f)
 {
     struct thread *t = current_thread();
     uint64_t address = f->vector == 14 ? read_cr2() : 0;
     if (!t->world->vm)
-        panic("control crashed: exception %lu (error code %lx) at %lx, address %lx", f->vector, f->error_code, f->rip,
-              address);
-    log_line(LOG_ERROR, "guest %s: its device world crashed: exception %lu (error code %lx) at %lx, address %lx",
-             t->world->vm->config.name, f->vector, f->error_code, f->rip, address);
+        panic("control crashed: exception %lu (error code %lx) at %lx, address %lx%s", f->vector, f->error_code, f->rip,
+              address, meaning(f->vector));
+    log_line(LOG_ERROR, "guest %s: its device world crashed: exception %lu (error code %lx) at %lx, address %lx%s",
+             t->world->vm->config.name, f->vector, f->error_code, f->rip, address, meaning(f->vector));
     vm_end(t->world->vm, ABI_END_WORLD_CRASH, 0);
 }

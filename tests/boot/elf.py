@@ -27,6 +27,15 @@ def function(elf, name):
     return address, bytes.fromhex("".join(re.findall(r"^ [0-9a-f]+ ((?:[0-9a-f]+ ){1,4})", dump, re.MULTILINE)))
 
 
+def extent(elf, name):
+    """(first address, address behind) of a function."""
+    found = re.findall(rf"^([0-9a-f]+) ([0-9a-f]+) [tT] {name}$", _output("nm", "-S", elf), re.MULTILINE)
+    if len(found) != 1:
+        raise Failure(f"{elf} has {len(found)} functions {name}")
+    begin, size = (int(number, 16) for number in found[0])
+    return begin, begin + size
+
+
 def key_sites(elf):
     """[(address, target)] of the branches that root's static keys patch: .keys of kernel/key.h."""
     start, end = symbol(elf, "keys_start"), symbol(elf, "keys_end")

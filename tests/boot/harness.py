@@ -168,8 +168,9 @@ class Session:
 
     # ---- Starting machines -----------------------------------------------------------------------------------
 
-    def boot(self, text, problems=False, kernel_args="", **kind):
-        """Boot a config from an ISO. problems: the config has some, which the target is to find. kind: of Machine."""
+    def boot(self, text, problems=False, kernel_args="", image=HYPERVISOR, **kind):
+        """Boot a config from an ISO. problems: the config has some, which the target is to find. image: of the hypervisor.
+        kind: of Machine."""
         path = self.path("lapwing.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(locate(text))
@@ -177,9 +178,9 @@ class Session:
         found = config.check(path)
         if found.problems and not problems:
             raise Failure("the test's config is wrong: " + found.problems.strip().splitlines()[0])
-        image = self.path("test.iso")
-        iso.for_config(image, found, kernel_args)
-        self.start(host, image)
+        disc = self.path("test.iso")
+        iso.for_config(disc, found, kernel_args, image)
+        self.start(host, disc)
 
     def boot_bare(self, commands, files, **kind):
         """Boot something else from an ISO, without Lapwing: GRUB commands and {path in the ISO: path}."""

@@ -4,7 +4,8 @@
 guest_names := $(basename $(notdir $(wildcard tests/guests/*.c)))
 guest_lib   := $(patsubst tests/guests/%.c,build/guests/obj/%.o,$(sort $(wildcard tests/guests/lib/*.c))) \
 	build/guests/obj/lib/trap.asm.o
-guest_files := $(guest_names:%=build/guests/%.elf) build/guests/hello-mb.elf build/guests/hello-pvh.elf
+guest_files := $(guest_names:%=build/guests/%.elf) build/guests/hello-mb.elf build/guests/hello-pvh.elf \
+	build/guests/world_probe.bin
 
 # What a guest has besides NAME.c and NAME.asm: the C files of a directory NAME, and the cases that unit tests share.
 guest_parts = $(patsubst tests/guests/%.c,build/guests/obj/%.o,$(sort $(wildcard tests/guests/$(1)/*.c))) \
@@ -28,6 +29,12 @@ build/guests/obj/%.asm.o: tests/guests/%.asm
 	@mkdir -p $(@D)
 	@echo "  NASM  $<"
 	@nasm -f elf64 -Werror -o $@ $<
+
+# For a device world: tests/boot/test_security.py
+build/guests/world_probe.bin: tests/boot/world_probe.asm
+	@mkdir -p $(@D)
+	@echo "  NASM  $<"
+	@nasm -f bin -Werror -o $@ $<
 
 build/guests/obj/lib/entry-mb.asm.o: tests/guests/lib/entry.asm
 	@mkdir -p $(@D)

@@ -63,11 +63,11 @@ def _mkrescue(out, tree, grub_modules):
         raise LapwingError(f"grub-mkrescue could not write {out}: {lines[-1] if lines else 'it failed'}")
 
 
-def for_config(out, config, kernel_args=""):
+def for_config(out, config, kernel_args="", hypervisor=HYPERVISOR):
     """Write the ISO that boots the hypervisor with a config and its files, each under the name that the config says."""
     commands = ["multiboot2 /boot/lapwing.elf " + kernel_args,
                 f"module2 --nounzip /boot/{CONFIG_MODULE} {CONFIG_MODULE}"]
-    files = {"/boot/lapwing.elf": HYPERVISOR, "/boot/" + CONFIG_MODULE: config.path}
+    files = {"/boot/lapwing.elf": hypervisor, "/boot/" + CONFIG_MODULE: config.path}
     names = {}
     for number, (path, name) in enumerate(config.files):
         if name == CONFIG_MODULE:

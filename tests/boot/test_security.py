@@ -1,0 +1,53 @@
+"""What a guest, or a device world that was taken over, can see of other guests: docs/security.md."""
+
+import os
+
+from harness import BOTH, BUILD, Failure, boot_test
+from patched import hypervisor
+from test_own import own
+
+PROBE = os.path.join(BUILD, "guests", "world_probe.bin")
+DB, UD, NM, GP, DE = 1, 6, 7, 13, 0
+
+# Of world_probe.asm: what it is, its number, the exception that ends it. Those of FEW are enough where guests are slow to come
+# up.
+PROBES = [
+    ("xmm", 1, NM), ("x87", 3, NM), ("fxsave", 4, NM), ("xsave", 5, NM), ("mxcsr", 6, NM), ("ymm", 7, NM),
+    ("rdfsbase", 9, UD), ("wrgsbase", 10, UD), ("rdpkru", 11, UD), ("rdpmc", 12, GP), ("dr", 13, GP), ("rdtscp", 18, DE),
+]
+FEW = ("xmm", "xsave", "dr")
+
+
+def patched(session):
+    """A hypervisor whose device world has the probes."""
+    with open(PROBE, "rb") as file:
+        code = file.read()
+    return hypervisor(session.path("patched.elf"), code, place="emul_task_switch", entry="post_write")
+
+
+@boot_test(limit=60, machines=BOTH)
+def registers_of_guests(session):
+    """A guest fills all registers, and others on the same CPU see none of it."""
+    session.boot(own("registers", 2, "fill=1 ms=1000", section="full") +
+                 "".join(own("registers", 2, "ms=700", section=name) for name in ("a", "b")), cpus=1)
+    session.ended(**{name: ("EXIT", 0) for name in ("full", "a", "b")})
+
+
+@boot_test(limit=60, machines=BOTH)
+def registers_of_worlds(session):
+    """A device world that was taken over reads no register of another guest; its own guest ends, with a line."""
+    probes = [probe for probe in PROBES if session.machine == "svm" or probe[0] in FEW]
+    session.boot(own("registers", 1, "fill=1 ms=2000", section="full") +
+                 "".join(own("registers", 1, f"probe={number}", section=name) for name, number, _ in probes),
+                 image=patched(session), cpus=1, memory="768M")
+    session.wait_results()
+    for name, _, exception in probes:
+        found = session.expect("lapwing", rf"guest {name}: its device world crashed: exception (\d+) \(.*$")
+        session.transcript.rewind("lapwing")
+        if (name, session.machine) == ("xsave", "svm"):
+            exception = DE  # QEMU's XSAVE does not look at CR0.TS: it finds registers that were cleared
+        if int(found[1]) != exception:
+            raise Failure(f"{name}: exception {found[1]}, not {exception}")
+        if exception == NM and "no world may use them" not in found[0]:
+            raise Failure(f"{name}: no reason is given: {found[0]}")
+    session.ended(full=("EXIT", 0), **{name: "WORLD_CRASH" for name, _, _ in probes})

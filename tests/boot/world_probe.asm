@@ -1,0 +1,129 @@
+; What a device world that was taken over would do to read what others left in the CPU. tests/boot/test_security.py puts it
+; in place of a function of the world's that no guest there needs; a write of N to port 0x80 jumps here with EDX = N, and
+; number N runs. It ends by the exception that refuses it; by #DE if nothing does; by #DB (INT1) if it found the
+; pattern of tests/guests/registers.c, which is another guest's.
+bits 64
+default rel
+
+PATTERN equ 0xc7c7c7c7
+SPINS   equ 20000000
+
+start:
+    movzx edx, dl
+    mov ecx, SPINS              ; others get the CPU meanwhile
+.spin:
+    dec ecx
+    jnz .spin
+    sub rsp, 8192
+    and rsp, -64
+    lea rax, [table]
+    movsxd rcx, dword [rax + rdx * 4]
+    add rax, rcx
+    jmp rax
+
+table:
+    dd refused - table          ; 0
+    dd read_xmm - table         ; 1
+    dd read_mm - table          ; 2
+    dd read_x87 - table         ; 3
+    dd read_fxsave - table      ; 4
+    dd read_xsave - table       ; 5
+    dd read_mxcsr - table       ; 6
+    dd read_ymm - table         ; 7
+    dd wait_x87 - table         ; 8
+    dd read_fs - table          ; 9
+    dd write_gs - table         ; 10
+    dd read_pkru - table        ; 11
+    dd read_counter - table     ; 12
+    dd read_dr - table          ; 13
+    dd read_cr2 - table         ; 14
+    dd read_msr - table         ; 15
+    dd write_xcr0 - table       ; 16
+    dd clear_ts - table         ; 17
+    dd read_aux - table         ; 18
+    dd set_ac - table           ; 19
+
+read_xmm:
+    movd eax, xmm0
+    jmp look
+read_mm:
+    movd eax, mm0
+    jmp look
+read_x87:
+    fnstenv [rsp]
+    mov eax, [rsp + 12]         ; FIP
+    jmp look
+read_fxsave:
+    fxsave64 [rsp]
+    mov eax, [rsp + 160]
+    jmp look
+read_xsave:
+    mov eax, -1
+    mov edx, eax
+    xsave64 [rsp]
+    mov eax, [rsp + 160]
+    jmp look
+read_mxcsr:
+    stmxcsr [rsp]
+    mov eax, [rsp]
+    jmp refused
+read_ymm:
+    vmovdqu [rsp], ymm0
+    mov eax, [rsp + 16]
+    jmp look
+wait_x87:
+    fwait
+    jmp refused
+read_fs:
+    rdfsbase rax
+    jmp refused
+write_gs:
+    wrgsbase rax
+    jmp refused
+read_pkru:
+    xor ecx, ecx
+    rdpkru
+    jmp look
+read_counter:
+    xor ecx, ecx
+    rdpmc
+    jmp refused
+read_dr:
+    mov rax, dr0
+    jmp refused
+read_cr2:
+    mov rax, cr2
+    jmp refused
+read_msr:
+    mov ecx, 0xc0000082
+    rdmsr
+    jmp refused
+write_xcr0:
+    xor ecx, ecx
+    mov eax, 1
+    xor edx, edx
+    xsetbv
+    jmp refused
+clear_ts:
+    clts
+    jmp refused
+read_aux:
+    rdtscp
+    test ecx, ecx
+    jz refused
+    int1
+set_ac:                         ; for ever
+    pushfq
+    or dword [rsp], 1 << 18
+    popfq
+.spin:
+    pause
+    jmp .spin
+
+look:
+    cmp eax, PATTERN
+    jne refused
+    int1
+refused:
+    xor ecx, ecx
+    div ecx

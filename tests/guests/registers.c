@@ -1,0 +1,214 @@
+/*
+ * Registers that one guest leaves behind must not be seen by another one, nor by a world (docs/security.md).
+ *
+ *     fill=1     fills all it can reach with a pattern, and goes on doing so while others run on the same CPU
+ *     fill=0     looks at all of them when it starts, and again and again: they are as after power-up
+ *     probe=N    has its device world do number N of tests/boot/world_probe.asm, if that is in the world
+ *
+ * `ms=N` says for how long.
+ */
+#include "tests/guests/lib/apic.h"
+
+const char guest_name[] = "registers";
+
+#define PATTERN      0xc7
+#define AREA_SIZE    4096
+#define HEADER       512 /* of the XSAVE area: XSTATE_BV */
+#define FCW          0
+#define FTW          4
+#define FOP          6
+#define FIP          8
+#define FDP          16
+#define MXCSR        24
+#define MXCSR_MASK   28
+#define REGISTERS    32 /* ST0 to ST7, XMM0 to XMM15 */
+#define LEGACY_END   416
+#define XCR0_X87_SSE 3
+#define XCR0_ALL     0x2e7 /* AVX, AVX-512 and PKRU, too */
+#define PKRU         9
+#define PKRU_SIZE    4
+#define LEAF_TIMING  0x40000010 /* EAX: the TSC's kHz */
+#define LEAF_XSAVE   0xd
+#define PORT_POST    0x80
+#define SETTLING_US  200000
+#define CR4_PKE      BIT(22)
+#define DR6_RESET    0xffff0ff0
+#define DR7_RESET    0x400
+
+struct area {
+    uint8_t bytes[AREA_SIZE];
+} __attribute__((aligned(64)));
+
+static struct area wanted[2], got[2];
+static uint64_t xcr0 = XCR0_X87_SSE;
+static bool xsave;
+
+/* What a guest may write without a fault, and reads 0 after power-up. */
+static const uint32_t msrs[] = {0x174, 0x175, 0x176, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102};
+#define MSR_VALUE 0xc7c4 /* QEMU's SYSENTER_CS has 16 bits */
+
+static void enable(void)
+{
+    xsave = cpuid(1, 0).ecx & BIT(26);
+    if (!xsave)
+        return;
+    xcr0 = cpuid(LEAF_XSAVE, 0).eax & XCR0_ALL;
+    write_cr4(read_cr4() | CR4_OSXSAVE);
+    __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)xcr0), "d"(0));
+}
+
+static void load(const struct area *area)
+{
+    if (xsave)
+        __asm__ volatile("xrstor64 %0" : : "m"(*area), "a"(UINT32_MAX), "d"(0));
+    else
+        __asm__ volatile("fxrstor64 %0" : : "m"(*area));
+}
+
+static void store(struct area *area)
+{
+    if (xsave)
+        __asm__ volatile("xsave64 %0" : "+m"(*area) : "a"(UINT32_MAX), "d"(0));
+    else
+        __asm__ volatile("fxsave64 %0" : "=m"(*area));
+}
+
+/* As after power-up, or full. */
+static void make(struct area *area, bool full)
+{
+    uint8_t fill = full ? PATTERN : 0;
+
+    memset(area, 0, sizeof(*area));
+    area->bytes[FCW] = full ? 0x7f : 0x40;
+    area->bytes[FCW + 1] = full ? 3 : 0;
+    area->bytes[FTW] = 0xff;
+    area->bytes[FOP] = fill;
+    memset(area->bytes + FIP, fill, 4);
+    memset(area->bytes + FDP, fill, 4);
+    area->bytes[MXCSR] = 0x80;
+    area->bytes[MXCSR + 1] = full ? 0x9f : 0x1f;
+    memset(area->bytes + REGISTERS, fill, LEGACY_END - REGISTERS);
+    memcpy(area->bytes + HEADER, &xcr0, sizeof(xcr0));
+    for (uint32_t i = 2; i < 10; i++)
+        if (xsave && xcr0 >> i & 1) {
+            struct cpuid part = cpuid(LEAF_XSAVE, i);
+
+            memset(area->bytes + part.ebx, fill, i == PKRU ? PKRU_SIZE : part.eax);
+        }
+}
+
+/* Of an x87 register 10 bytes count. FTW, FOP, FIP and FDP some CPUs keep only while an exception is
+ * pending. */
+static bool counts(unsigned at, bool full)
+{
+    if (at >= MXCSR_MASK && at < REGISTERS)
+        return false;
+    if (at >= REGISTERS && at < REGISTERS + 128)
+        return (at - REGISTERS) % 16 < 10;
+    return at < FOP || at >= MXCSR ? at < LEGACY_END || at >= HEADER + 64 : !full;
+}
+
+static void compare(const struct area *a, const struct area *b, bool full)
+{
+    for (unsigned i = 0; i < AREA_SIZE; i++)
+        if (counts(i, full) && a->bytes[i] != b->bytes[i]) {
+            print("registers: CPU %u, byte %u of the XSAVE area\n", cpu_index(), i);
+            fail("x87, SSE, AVX, PKRU", a->bytes[i], b->bytes[i]);
+        }
+}
+
+#define DEBUG_REGISTER(n)                                                                                              \
+    static uint64_t read_dr##n(void)                                                                                   \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        __asm__ volatile("mov %%dr" #n ", %0" : "=r"(value));                                                          \
+        return value;                                                                                                  \
+    }
+DEBUG_REGISTER(0)
+DEBUG_REGISTER(1)
+DEBUG_REGISTER(2)
+DEBUG_REGISTER(3)
+DEBUG_REGISTER(6)
+DEBUG_REGISTER(7)
+
+static void check_others(bool full)
+{
+    uint64_t value = full ? MSR_VALUE : 0;
+
+    check("DR0", value, read_dr0());
+    check("DR1", value, read_dr1());
+    check("DR2", value, read_dr2());
+    check("DR3", value, read_dr3());
+    check("CR2", value, read_cr2());
+    check("DR6", full ? DR6_RESET | 1 : DR6_RESET, read_dr6());
+    check("DR7", DR7_RESET, read_dr7());
+    for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+        uint64_t read = 0;
+
+        check("RDMSR", (uint64_t)NO_TRAP, (uint64_t)try_rdmsr(msrs[i], &read));
+        if (read != value)
+            print("registers: MSR 0x%x\n", msrs[i]);
+        check("MSR", value, read);
+    }
+}
+
+static void fill_others(void)
+{
+    uint64_t value = MSR_VALUE;
+
+    __asm__ volatile("mov %0, %%dr0; mov %0, %%dr1; mov %0, %%dr2; mov %0, %%dr3; mov %0, %%cr2" : : "r"(value));
+    __asm__ volatile("mov %0, %%dr6" : : "r"((uint64_t)DR6_RESET | 1));
+    for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
+        check("WRMSR", (uint64_t)NO_TRAP, (uint64_t)try_wrmsr(msrs[i], value));
+}
+
+static void keep(unsigned index)
+{
+    bool full = guest_option("fill", 0);
+    uint64_t end = rdtsc() + tsc_hz() / 1000 * guest_option("ms", 1000);
+
+    enable();
+    make(&wanted[index], full);
+    if (full) {
+        load(&wanted[index]);
+        fill_others();
+    }
+    do {
+        store(&got[index]);
+        compare(&wanted[index], &got[index], full);
+        check_others(full);
+        for (unsigned i = 0; i < 100; i++)
+            (void)in8(PORT_POST);
+    } while (rdtsc() < end);
+}
+
+/* Others have the CPU before, and while the world spins. */
+static void probe(uint8_t number)
+{
+    enable();
+    delay_us(SETTLING_US);
+    out8(PORT_POST, number);
+    fail("the device world after its probe", 0, number);
+}
+
+static volatile uint32_t through;
+
+static void ap(unsigned index)
+{
+    keep(index);
+    __atomic_add_fetch(&through, 1, __ATOMIC_SEQ_CST);
+}
+
+void guest_main(void)
+{
+    unsigned cpus;
+
+    tsc_hz_known(1000ull * cpuid(LEAF_TIMING, 0).eax);
+    if (guest_option("probe", 0))
+        probe((uint8_t)guest_option("probe", 0));
+    lapic_init(false);
+    cpus = smp_start(ap);
+    keep(0);
+    if (!wait_for(&through, cpus - 1, 30000))
+        fail("APs that are through", cpus - 1, through);
+}
