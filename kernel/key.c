@@ -21,7 +21,7 @@ static _Atomic uint32_t waiting; /* CPUs that stand still */
 static _Atomic uint32_t round;   /* of patching; they stand until it changes */
 
 /* Root's code is mapped without write permission, everywhere. */
-static void write_code(uint64_t at, const uint8_t *bytes, unsigned count)
+void code_write(uint64_t at, const uint8_t *bytes, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         uint64_t physical = at + i - KERNEL_BASE;
@@ -41,7 +41,7 @@ static void patch(const struct key *k, bool on)
             memcpy(code + 1, &distance, sizeof distance);
         }
         if (s->key == k)
-            write_code(s->at, code, sizeof code);
+            code_write(s->at, code, sizeof code);
     }
 }
 

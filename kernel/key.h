@@ -32,4 +32,8 @@ void key_decrement(struct key *k);
 
 void key_init(void);
 
+/* Replaces bytes of root's code. The caller sees to it that no CPU executes them meanwhile, and that each one that may
+ * have fetched them serializes before it does (SDM Vol. 3, 8.1.3). */
+void code_write(uint64_t at, const uint8_t *bytes, unsigned count);
+
 #endif

@@ -189,6 +189,7 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
     trap_init();
     if (!paging_init())
         stop();
+    trap_use_smap();
     clear_module_tails();
     find_acpi();
     time_init(acpi.pm_timer);

@@ -79,6 +79,16 @@ kick_in_root:
     add rsp, 8
 %endmacro
 
+; AC as ring 3 chose it would switch SMAP off for root: a NOP of three bytes, CLAC where there is SMAP (kernel/trap.c). TF,
+; NT and RF are cleared by the gate (SDM Vol. 3, 7.12.1.3), IOPL is never changed by ring 3; all others mean nothing to root.
+%macro CLEAR_AC 0
+%%at:
+    db 0x0f, 0x1f, 0x00
+[section .smap_sites progbits alloc noexec nowrite align=8]
+    dq %%at
+__?SECT?__
+%endmacro
+
 %define FRAME_CS (18 * 8)
 
 enter:
@@ -86,6 +96,7 @@ enter:
     test byte [rsp + FRAME_CS], 3
     jz .dispatch
     swapgs
+    CLEAR_AC
     xor ebp, ebp                ; the frame chain ends here
 .dispatch:
     mov rdi, rsp
@@ -104,6 +115,7 @@ enter_irq:
     iretq
 .from_user:
     swapgs
+    CLEAR_AC
     push rbp
     xor ebp, ebp                ; the frame chain ends here
     call irq_dispatch
@@ -116,6 +128,7 @@ enter_irq:
 ; GS is root's if its base lies in the upper half.
 enter_paranoid:
     SAVE
+    CLEAR_AC
     xor ebx, ebx
     mov ecx, 0xc0000101
     rdmsr

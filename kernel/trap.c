@@ -3,11 +3,12 @@
 #include "kernel/apic.h"
 #include "kernel/asm.h"
 #include "kernel/backtrace.h"
+#include "kernel/key.h"
 #include "kernel/log.h"
 #include "kernel/percpu.h"
 #include "kernel/smp.h"
 
-enum { VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18, FIRST_IRQ = 32, HLT = 0xf4 };
+enum { VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18, FIRST_IRQ = 32, HLT = 0xf4, CR4_SMAP = 1 << 21 };
 
 struct gate { /* SDM Vol. 3, 7.14.1 */
     uint16_t offset_0, selector;
@@ -51,6 +52,17 @@ void trap_load(void)
         uint64_t base;
     } __attribute__((packed)) idtr = {sizeof idt - 1, (uint64_t)idt};
     __asm__ volatile("lidt %0" ::"m"(idtr));
+}
+
+void trap_use_smap(void)
+{
+    extern const uint64_t smap_sites_start[], smap_sites_end[];
+    static const uint8_t clac[] = {0x0f, 0x01, 0xca};
+    if (!(read_cr4() & CR4_SMAP)) /* else CLAC is an invalid opcode */
+        return;
+    for (const uint64_t *at = smap_sites_start; at < smap_sites_end; at++)
+        code_write(*at, clac, sizeof clac);
+    (void)cpuid(0, 0);
 }
 
 void irq_register(uint8_t vector, void (*handler)(void))

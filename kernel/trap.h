@@ -29,6 +29,9 @@ static inline bool trap_from_user(const struct trap_frame *f) { return f->cs & 3
 /* Builds the IDT; once. Then loads it on this CPU. */
 void trap_init(void);
 void trap_load(void);
+/* Once, on the BSP, with paging on and before other CPUs run and interrupts are on: what comes from ring 3 clears AC.
+ */
+void trap_use_smap(void);
 
 /* Who serves an interrupt vector (32..255); the LAPIC's EOI follows by itself. Once for each vector, before it comes.
  */

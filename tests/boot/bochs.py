@@ -99,5 +99,8 @@ class Bochs(Debugger):
         if self.read(address, len(data)) != data:
             raise Failure(f"physical memory at 0x{address:x} cannot be written")
 
+    def rflags(self):
+        return int(re.search(r"eflags:? 0x([0-9a-f]+)", self._ask("r"))[1], 16)
+
     def set_register(self, name, value):
         self._ask(f"set {name} = 0x{value:x}")

@@ -32,6 +32,10 @@ class Debugger:
         """Bytes to physical memory."""
         raise NotImplementedError
 
+    def rflags(self):
+        """Bits 31:0 of RFLAGS of the chosen CPU."""
+        raise NotImplementedError
+
     def set_register(self, name, value):
         """Of the chosen CPU: name is "rip"."""
         raise NotImplementedError

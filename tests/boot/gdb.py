@@ -7,7 +7,7 @@ import time
 from debugger import Debugger
 from harness import Failure
 
-REGISTERS = {"rip": 16}  # their numbers in org.gnu.gdb.i386.core for amd64
+REGISTERS = {"rip": 16, "rflags": 17}  # their numbers in org.gnu.gdb.i386.core for amd64
 
 
 class Gdb(Debugger):
@@ -95,6 +95,9 @@ class Gdb(Debugger):
     def write(self, address, data):
         if self._physical(f"M{address:x},{len(data):x}:{data.hex()}") != "OK":
             raise Failure(f"physical memory at 0x{address:x} cannot be written")
+
+    def rflags(self):
+        return int.from_bytes(bytes.fromhex(self._ask(f"p{REGISTERS['rflags']:x}")), "little")
 
     def set_register(self, name, value):
         if self._ask(f"P{REGISTERS[name]:x}={value.to_bytes(8, 'little').hex()}") != "OK":

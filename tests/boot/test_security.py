@@ -4,6 +4,7 @@ import os
 
 from harness import BOTH, BUILD, Failure, boot_test
 from patched import hypervisor
+from root import Root
 from test_own import own
 
 PROBE = os.path.join(BUILD, "guests", "world_probe.bin")
@@ -51,3 +52,37 @@ def registers_of_worlds(session):
         if exception == NM and "no world may use them" not in found[0]:
             raise Failure(f"{name}: no reason is given: {found[0]}")
     session.ended(full=("EXIT", 0), **{name: "WORLD_CRASH" for name, _, _ in probes})
+
+
+# RFLAGS (SDM Vol. 1, 3.4.3) that ring 3 can set, or try to, and root must not run with: TF, DF, IOPL, NT, RF, AC.
+FLAGS = 1 << 8 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 16 | 1 << 18
+SPIN_AC, FAULT_WITH_AC = 19, 20
+
+
+def refuse_flags(root, debugger, name):
+    root.stop_at(name)
+    # At a function's first instruction, where a debugger of QEMU's may have set RF itself.
+    found = debugger.rflags() & FLAGS & ~(1 << 16)
+    if found:
+        raise Failure(f"{name} runs with RFLAGS 0x{found:x}, which ring 3 chose")
+
+
+@boot_test(limit=60, machines=BOTH)
+def flags_of_worlds(session):
+    """Root's handlers run with AC, DF and NT clear, whatever ring 3 made of them: SMAP holds."""
+    image = patched(session)
+    session.boot("".join(own("registers", 1, f"probe={SPIN_AC}", section=name) for name in ("a", "b")), image=image, cpus=1,
+                 debugger=True)
+    session.expect("lapwing", r"keyboard: a")
+    session.sleep(6 if session.machine == "vmx" else 2)
+    debugger = session.debugger()
+    root = Root(debugger)
+    for _ in range(20):
+        refuse_flags(root, debugger, "irq_dispatch")
+    debugger.close()
+    session.boot(own("registers", 1, f"probe={FAULT_WITH_AC}", section="a"), image=image, cpus=1, debugger=True)
+    session.expect("lapwing", r"keyboard: a")
+    debugger = session.debugger()
+    refuse_flags(Root(debugger), debugger, "trap_user_fault")
+    debugger.close()
+    session.ended(a="WORLD_CRASH")

@@ -42,6 +42,7 @@ table:
     dd clear_ts - table         ; 17
     dd read_aux - table         ; 18
     dd set_ac - table           ; 19
+    dd fault_with_ac - table    ; 20
 
 read_xmm:
     movd eax, xmm0
@@ -112,13 +113,20 @@ read_aux:
     test ecx, ecx
     jz refused
     int1
-set_ac:                         ; for ever
+
+%macro SET_FLAGS 0              ; AC, DF, NT, and IOPL as far as it lets itself be set
     pushfq
-    or dword [rsp], 1 << 18
+    or dword [rsp], 1 << 18 | 1 << 14 | 3 << 12 | 1 << 10
     popfq
+%endmacro
+set_ac:                         ; for ever
+    SET_FLAGS
 .spin:
     pause
     jmp .spin
+fault_with_ac:
+    SET_FLAGS
+    ud2
 
 look:
     cmp eax, PATTERN
