@@ -13,6 +13,7 @@
 #include "abi/err.h"
 #include "abi/features.h"
 #include "abi/regs.h"
+#include "abi/task.h"
 #include "abi/types.h"
 
 /* ---- Address space of a world ------------------------------------------------------------------------------- */
@@ -170,22 +171,6 @@ struct abi_field {
     uint64_t value;
 };
 
-/*
- * A hardware task switch (SDM Vol. 3, 8.3) of which the CPU has done the checks that come before a VM exit (26.4.2).
- * Numbers of source as in table 28-2, of type as in 25.8.3.
- */
-enum abi_task_source { ABI_TASK_CALL, ABI_TASK_IRET, ABI_TASK_JMP, ABI_TASK_GATE };
-struct abi_task_switch {
-    uint16_t selector; /* of the new TSS */
-    uint8_t source;    /* enum abi_task_source; GATE: a gate in the IDT */
-    uint8_t length;    /* of the instruction at regs.rip, where one is the cause */
-    /* GATE: what is being delivered */
-    uint8_t vector, type;
-    bool has_error_code;
-    uint8_t reserved;
-    uint32_t error_code;
-};
-
 struct abi_io {
     uint16_t port;
     uint8_t size; /* 1, 2, 4 */
@@ -228,6 +213,9 @@ struct abi_upcall {
 /* TASK_SWITCH: beside ABI_REPLY_REGS, the segment registers, LDTR, TR, cpl, CR3 and reply.pdpte are new; CR0.TS is set
  * and DR7's local bits are clear. */
 #define ABI_REPLY_TASK 64u
+
+/* EMULATE, beside ABI_REPLY_REGS: segment registers, GDTR, IDTR, LDTR, TR and bits 3:0 of CR0 are new (PE only set). */
+#define ABI_REPLY_SYSTEM 128u
 
 struct abi_reply {
     uint32_t flags;

@@ -62,6 +62,7 @@ struct backend {
     void (*set_regs)(struct vcpu *v, const struct abi_regs *regs); /* all of them */
     /* The registers of ABI_REPLY_TASK. Of a back end that gives TASK_SWITCH exits. */
     void (*switch_task)(struct vcpu *v, const struct abi_regs *regs, const uint64_t pdpte[4]);
+    void (*set_system)(struct vcpu *v, const struct abi_regs *regs); /* the registers of ABI_REPLY_SYSTEM */
     uint64_t (*get_rip)(struct vcpu *v);
     void (*set_rip)(struct vcpu *v, uint64_t rip); /* ends an interrupt shadow */
     uint64_t (*get_rflags)(struct vcpu *v);

@@ -28,6 +28,8 @@ __attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_k
     }
     if ((flags & ABI_REPLY_TASK) && kind == ABI_UPCALL_TASK_SWITCH)
         backend->switch_task(v, regs, r->pdpte);
+    if ((flags & ABI_REPLY_SYSTEM) && kind == ABI_UPCALL_EMULATE)
+        backend->set_system(v, regs);
     if ((flags & ABI_REPLY_EXCEPTION) && (r->vector & 31) == VECTOR_DB)
         inject_trap(v, r->value);
     else if (flags & ABI_REPLY_EXCEPTION)

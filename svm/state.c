@@ -3,7 +3,7 @@
 #include "kernel/msr.h"
 #include "lib/string.h"
 
-enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12 };
+enum { CR0_PE = 1, CR0_STATUS = 0xf, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12 };
 #define CR0_PG BIT(31)
 
 /* The VMCB's segments in the order of enum abi_seg. */
@@ -58,6 +58,19 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     c->dr7 = 0x400;
     c->interrupt_shadow = 0;
     svm_of(v)->asid.generation = 0; /* nothing of the paging before stays */
+}
+
+/* Whatever is in them, VMRUN checks. */
+void svm_set_system(struct vcpu *v, const struct abi_regs *r)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    for (unsigned i = 0; i < ABI_SEGS; i++)
+        *segment(c, i) = r->seg[i];
+    c->gdtr = r->gdtr;
+    c->idtr = r->idtr;
+    c->ldtr = r->ldtr;
+    c->tr = r->tr;
+    c->cr0 = (c->cr0 & ~(uint64_t)(CR0_STATUS & ~CR0_PE)) | (r->cr0 & CR0_STATUS);
 }
 
 uint64_t svm_get_efer(struct vcpu *v) { return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME; }

@@ -83,6 +83,7 @@ void svm_step_end(struct vcpu *v, const struct svm_step *before);
 /* svm/state.c */
 void svm_get_regs(struct vcpu *v, struct abi_regs *out);
 void svm_set_regs(struct vcpu *v, const struct abi_regs *regs);
+void svm_set_system(struct vcpu *v, const struct abi_regs *regs);
 int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
 uint64_t svm_get_efer(struct vcpu *v);

@@ -6,7 +6,7 @@
 #include "vmx/vmx.h"
 
 enum { CR4_MCE = 1 << 6, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
-enum { CR0_TS = 8, DR7_LOCAL = 0x155 };
+enum { CR0_PE = 1, CR0_TS = 8, CR0_STATUS = 0xf, DR7_LOCAL = 0x155 };
 #define CR0_PG        BIT(31)
 #define DR6_RESET     0xffff0ff0ull
 #define TYPE_ACCESSED 1u
@@ -145,6 +145,18 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     writen(GUEST_PENDING_DEBUG, 0);
     s->trap_due = false;
     s->vpid.generation = 0; /* nothing of the paging before stays */
+}
+
+/* Whatever is in them, VM entry checks. */
+void vmx_set_system(struct vcpu *v, const struct abi_regs *r)
+{
+    vmx_load(v);
+    write_segments(r);
+    writen(GUEST_GDTR_BASE, r->gdtr.base);
+    write32(GUEST_GDTR_LIMIT, r->gdtr.limit & 0xffff);
+    writen(GUEST_IDTR_BASE, r->idtr.base);
+    write32(GUEST_IDTR_LIMIT, r->idtr.limit & 0xffff);
+    writen(GUEST_CR0, (readn(GUEST_CR0) & ~(uint64_t)(CR0_STATUS & ~CR0_PE)) | (r->cr0 & CR0_STATUS));
 }
 
 /* Another CR3 takes other translations and PDPTEs with it (SDM Vol. 3, 4.10.4.1 and 27.3.2.4). */

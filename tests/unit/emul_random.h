@@ -194,10 +194,21 @@ static bool is_long_double_shift(const struct machine *m)
 
 static bool is_cmpxchg(const struct insn *insn) { return insn->map == MAP_0F && (insn->opcode & 0xfe) == 0xb0; }
 
+/* They would need descriptors. */
+static bool is_of_segments(const struct insn *insn)
+{
+    if (insn->map != MAP_ONE_BYTE)
+        return false;
+    return (insn->opcode < 0x40 && (insn->opcode & 7) >= 6) ||
+           (insn->opcode == 0xff && ((insn->reg & 7) == 3 || (insn->reg & 7) == 5));
+}
+
 static bool unknown_to_unicorn(const struct insn *insn)
 {
     unsigned op = insn->opcode & 0xfe;
 
+    if (is_of_segments(insn))
+        return true;
     if (insn->encoding == ENCODING_VEX && insn->map == MAP_0F38) /* PEXT and PDEP; BEXTR */
         return (insn->opcode == 0xf5 && insn->vector_prefix) || (insn->opcode == 0xf7 && !insn->vector_prefix);
     if (insn->encoding == ENCODING_VEX || (insn->map == MAP_0F && (insn->opcode & 0xf7) == 0xa4)) /* RORX, SHLD, SHRD */

@@ -13,13 +13,15 @@
  *    index beyond the operand; RORX, SHLD and SHRD with an address relative to RIP: QEMU 5 has these wrong;
  *  - ENTER with an operand size other than the stack's;
  *  - SHLD and SHRD of 16 bits by more than 16, which is undefined;
+ *  - segment registers and far branches;
  *  - CRC32 and ADX with a second prefix, and in 16-bit code;
  *  - the high half of RAX after a 32-bit CMPXCHG that succeeds, and of a register after a BSF or BSR of 0: Unicorn
  * clears it, the manuals leave the register alone. Of #DE and #BR is compared that they come.
  */
 // links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
 // links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
-// links: user/emul/coverage.c user/emul/bits.c user/emul/frame.c
+// links: user/emul/coverage.c user/emul/bits.c user/emul/frame.c user/emul/segment.c user/emul/system.c
+// links: user/emul/descriptor.c
 // links: user/emul/string.c user/emul/io.c user/emul/step.c lib/format.c
 // libs: -lunicorn
 #include <unicorn/unicorn.h>

@@ -111,7 +111,7 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
     switch (result.status) {
     case EMUL_DONE:
     case EMUL_AGAIN:
-        reply->flags = ABI_REPLY_REGS;
+        reply->flags = ABI_REPLY_REGS | (result.system ? ABI_REPLY_SYSTEM : 0) | (result.shadow ? ABI_REPLY_SHADOW : 0);
         if (result.single_step) {
             reply->flags |= ABI_REPLY_EXCEPTION;
             reply->vector = VECTOR_DB;

@@ -36,73 +36,74 @@
 #define AVX512F    FEATURE(ABI_FEATURES_7_EBX, 16)
 
 #define EVENT   "an exception or interrupt by way of a stack that is no memory"
-#define GATE    "far return by way of a stack that is no memory"
 #define X87     "x87 instruction"
 #define MMX_SSE "MMX or SSE instruction"
 #define AVX_    "AVX instruction"
 #define EVEX_   "AVX-512 instruction"
 #define AREA    "save area of the FPU's state"
-#define SYSTEM  "system instruction"
 
 const struct coverage coverage[] = {
     /* ---- One byte */
-    {LEGACY, ONE, 0x00, 0x03, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* ADD */
-    {LEGACY, ONE, 0x06, 0x07, ANY, ANY_REG, IMPLIED, BASE, NO, SYSTEM}, /* PUSH ES, POP ES */
-    {LEGACY, ONE, 0x08, 0x0b, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* OR */
-    {LEGACY, ONE, 0x0e, 0x0e, ANY, ANY_REG, IMPLIED, BASE, NO, SYSTEM}, /* PUSH CS */
-    {LEGACY, ONE, 0x10, 0x13, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* ADC */
-    {LEGACY, ONE, 0x16, 0x17, ANY, ANY_REG, IMPLIED, BASE, NO, SYSTEM}, /* PUSH SS, POP SS */
-    {LEGACY, ONE, 0x18, 0x1b, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* SBB */
-    {LEGACY, ONE, 0x1e, 0x1f, ANY, ANY_REG, IMPLIED, BASE, NO, SYSTEM}, /* PUSH DS, POP DS */
-    {LEGACY, ONE, 0x20, 0x23, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* AND */
-    {LEGACY, ONE, 0x28, 0x2b, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* SUB */
-    {LEGACY, ONE, 0x30, 0x33, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* XOR */
-    {LEGACY, ONE, 0x38, 0x3b, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* CMP */
-    {LEGACY, ONE, 0x50, 0x5f, ANY, ANY_REG, IMPLIED, BASE, NO, NO},     /* PUSH, POP of a register */
+    {LEGACY, ONE, 0x00, 0x03, ANY, ANY_REG, BOTH, BASE, NO, NO},                      /* ADD */
+    {LEGACY, ONE, 0x06, 0x06, ANY, ANY_REG, IMPLIED, BASE, execute_push_segment, NO}, /* ES */
+    {LEGACY, ONE, 0x07, 0x07, ANY, ANY_REG, IMPLIED, BASE, execute_pop_segment, NO},
+    {LEGACY, ONE, 0x08, 0x0b, ANY, ANY_REG, BOTH, BASE, NO, NO},                      /* OR */
+    {LEGACY, ONE, 0x0e, 0x0e, ANY, ANY_REG, IMPLIED, BASE, execute_push_segment, NO}, /* CS */
+    {LEGACY, ONE, 0x10, 0x13, ANY, ANY_REG, BOTH, BASE, NO, NO},                      /* ADC */
+    {LEGACY, ONE, 0x16, 0x16, ANY, ANY_REG, IMPLIED, BASE, execute_push_segment, NO}, /* SS */
+    {LEGACY, ONE, 0x17, 0x17, ANY, ANY_REG, IMPLIED, BASE, execute_pop_segment, NO},
+    {LEGACY, ONE, 0x18, 0x1b, ANY, ANY_REG, BOTH, BASE, NO, NO},                      /* SBB */
+    {LEGACY, ONE, 0x1e, 0x1e, ANY, ANY_REG, IMPLIED, BASE, execute_push_segment, NO}, /* DS */
+    {LEGACY, ONE, 0x1f, 0x1f, ANY, ANY_REG, IMPLIED, BASE, execute_pop_segment, NO},
+    {LEGACY, ONE, 0x20, 0x23, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* AND */
+    {LEGACY, ONE, 0x28, 0x2b, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* SUB */
+    {LEGACY, ONE, 0x30, 0x33, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* XOR */
+    {LEGACY, ONE, 0x38, 0x3b, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* CMP */
+    {LEGACY, ONE, 0x50, 0x5f, ANY, ANY_REG, IMPLIED, BASE, NO, NO}, /* PUSH, POP of a register */
     {LEGACY, ONE, 0x60, 0x60, ANY, ANY_REG, IMPLIED, BASE, execute_pusha, NO},
     {LEGACY, ONE, 0x61, 0x61, ANY, ANY_REG, IMPLIED, BASE, execute_popa, NO},
     {LEGACY, ONE, 0x62, 0x62, ANY, ANY_REG, MEM, BASE, execute_bound, NO},
-    {LEGACY, ONE, 0x63, 0x63, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* MOVSXD, ARPL */
-    {LEGACY, ONE, 0x68, 0x68, ANY, ANY_REG, IMPLIED, BASE, NO, NO},     /* PUSH of an immediate */
-    {LEGACY, ONE, 0x69, 0x69, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* IMUL */
-    {LEGACY, ONE, 0x6a, 0x6a, ANY, ANY_REG, IMPLIED, BASE, NO, NO},     /* PUSH of an immediate */
-    {LEGACY, ONE, 0x6b, 0x6b, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* IMUL */
-    {LEGACY, ONE, 0x6c, 0x6f, ANY, ANY_REG, IMPLIED, BASE, NO, NO},     /* INS, OUTS */
-    {LEGACY, ONE, 0x80, 0x8b, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* group 1, TEST, XCHG, MOV */
-    {LEGACY, ONE, 0x8c, 0x8c, ANY, 0x3f, BOTH, BASE, NO, NO},           /* MOV from Sreg */
-    {LEGACY, ONE, 0x8e, 0x8e, ANY, ANY_REG, BOTH, BASE, NO, SYSTEM},    /* MOV to Sreg */
-    {LEGACY, ONE, 0x8f, 0x8f, ANY, REG(0), BOTH, BASE, NO, NO},         /* POP */
-    {LEGACY, ONE, 0x9a, 0x9a, ANY, ANY_REG, IMPLIED, BASE, NO, SYSTEM}, /* far CALL */
+    {LEGACY, ONE, 0x63, 0x63, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* MOVSXD, ARPL */
+    {LEGACY, ONE, 0x68, 0x68, ANY, ANY_REG, IMPLIED, BASE, NO, NO}, /* PUSH of an immediate */
+    {LEGACY, ONE, 0x69, 0x69, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* IMUL */
+    {LEGACY, ONE, 0x6a, 0x6a, ANY, ANY_REG, IMPLIED, BASE, NO, NO}, /* PUSH of an immediate */
+    {LEGACY, ONE, 0x6b, 0x6b, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* IMUL */
+    {LEGACY, ONE, 0x6c, 0x6f, ANY, ANY_REG, IMPLIED, BASE, NO, NO}, /* INS, OUTS */
+    {LEGACY, ONE, 0x80, 0x8b, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* group 1, TEST, XCHG, MOV */
+    {LEGACY, ONE, 0x8c, 0x8c, ANY, 0x3f, BOTH, BASE, NO, NO},       /* MOV from Sreg */
+    {LEGACY, ONE, 0x8e, 0x8e, ANY, 0x3d, BOTH, BASE, execute_mov_to_segment, NO},
+    {LEGACY, ONE, 0x8f, 0x8f, ANY, REG(0), BOTH, BASE, NO, NO}, /* POP */
+    {LEGACY, ONE, 0x9a, 0x9a, ANY, ANY_REG, IMPLIED, BASE, execute_far_call, NO},
     {LEGACY, ONE, 0x9c, 0x9c, ANY, ANY_REG, IMPLIED, BASE, execute_pushf, NO},
     {LEGACY, ONE, 0x9d, 0x9d, ANY, ANY_REG, IMPLIED, BASE, execute_popf, NO},
-    {LEGACY, ONE, 0xa0, 0xa7, ANY, ANY_REG, IMPLIED, BASE, NO, NO}, /* MOV of moffs, MOVS, CMPS */
-    {LEGACY, ONE, 0xaa, 0xaf, ANY, ANY_REG, IMPLIED, BASE, NO, NO}, /* STOS, LODS, SCAS */
-    {LEGACY, ONE, 0xc0, 0xc1, ANY, ANY_REG, BOTH, BASE, NO, NO},    /* group 2: shifts */
-    {LEGACY, ONE, 0xc2, 0xc3, ANY, ANY_REG, IMPLIED, BASE, NO, NO}, /* RET */
-    {LEGACY, ONE, 0xc4, 0xc5, ANY, ANY_REG, MEM, BASE, NO, SYSTEM}, /* LES, LDS */
-    {LEGACY, ONE, 0xc6, 0xc7, ANY, REG(0), BOTH, BASE, NO, NO},     /* MOV of an immediate */
+    {LEGACY, ONE, 0xa0, 0xa7, ANY, ANY_REG, IMPLIED, BASE, NO, NO},               /* MOV of moffs, MOVS, CMPS */
+    {LEGACY, ONE, 0xaa, 0xaf, ANY, ANY_REG, IMPLIED, BASE, NO, NO},               /* STOS, LODS, SCAS */
+    {LEGACY, ONE, 0xc0, 0xc1, ANY, ANY_REG, BOTH, BASE, NO, NO},                  /* group 2: shifts */
+    {LEGACY, ONE, 0xc2, 0xc3, ANY, ANY_REG, IMPLIED, BASE, NO, NO},               /* RET */
+    {LEGACY, ONE, 0xc4, 0xc5, ANY, ANY_REG, MEM, BASE, execute_load_pointer, NO}, /* LES, LDS */
+    {LEGACY, ONE, 0xc6, 0xc7, ANY, REG(0), BOTH, BASE, NO, NO},                   /* MOV of an immediate */
     {LEGACY, ONE, 0xc8, 0xc8, ANY, ANY_REG, IMPLIED, BASE, execute_enter, NO},
     {LEGACY, ONE, 0xc9, 0xc9, ANY, ANY_REG, IMPLIED, BASE, execute_leave, NO},
-    {LEGACY, ONE, 0xca, 0xcb, ANY, ANY_REG, IMPLIED, BASE, NO, GATE},  /* far RET */
+    {LEGACY, ONE, 0xca, 0xcb, ANY, ANY_REG, IMPLIED, BASE, execute_far_return, NO},
     {LEGACY, ONE, 0xcc, 0xce, ANY, ANY_REG, IMPLIED, BASE, NO, EVENT}, /* INT3, INT, INTO */
     {LEGACY, ONE, 0xcf, 0xcf, ANY, ANY_REG, IMPLIED, BASE, NO, EVENT}, /* IRET */
     {LEGACY, ONE, 0xd0, 0xd3, ANY, ANY_REG, BOTH, BASE, NO, NO},       /* group 2: shifts */
     {LEGACY, ONE, 0xd7, 0xd7, ANY, ANY_REG, IMPLIED, BASE, NO, NO},    /* XLAT */
     {LEGACY, ONE, 0xd8, 0xdf, ANY, ANY_REG, MEM, BASE, NO, X87},
-    {LEGACY, ONE, 0xe8, 0xe8, ANY, ANY_REG, IMPLIED, BASE, NO, NO},         /* CALL */
-    {LEGACY, ONE, 0xf1, 0xf1, ANY, ANY_REG, IMPLIED, BASE, NO, EVENT},      /* INT1 */
-    {LEGACY, ONE, 0xf6, 0xf7, ANY, ANY_REG, BOTH, BASE, NO, NO},            /* group 3 */
-    {LEGACY, ONE, 0xfe, 0xfe, ANY, REG(0) | REG(1), BOTH, BASE, NO, NO},    /* INC, DEC */
-    {LEGACY, ONE, 0xff, 0xff, ANY, REG(3) | REG(5), MEM, BASE, NO, SYSTEM}, /* far CALL, JMP */
-    {LEGACY, ONE, 0xff, 0xff, ANY, (uint8_t)~REG(7), BOTH, BASE, NO, NO},   /* group 5 */
+    {LEGACY, ONE, 0xe8, 0xe8, ANY, ANY_REG, IMPLIED, BASE, NO, NO},      /* CALL */
+    {LEGACY, ONE, 0xf1, 0xf1, ANY, ANY_REG, IMPLIED, BASE, NO, EVENT},   /* INT1 */
+    {LEGACY, ONE, 0xf6, 0xf7, ANY, ANY_REG, BOTH, BASE, NO, NO},         /* group 3 */
+    {LEGACY, ONE, 0xfe, 0xfe, ANY, REG(0) | REG(1), BOTH, BASE, NO, NO}, /* INC, DEC */
+    {LEGACY, ONE, 0xff, 0xff, ANY, REG(3) | REG(5), MEM, BASE, execute_far_branch, NO},
+    {LEGACY, ONE, 0xff, 0xff, ANY, (uint8_t)~REG(7), BOTH, BASE, NO, NO}, /* group 5 */
 
     /* ---- 0F */
-    {LEGACY, MAP_0F, 0x00, 0x00, ANY, 0x3f, MEM, BASE, NO, SYSTEM}, /* group 6: SLDT, STR, LLDT, LTR, VERR, VERW */
-    {LEGACY, MAP_0F, 0x01, 0x01, ANY, 0x5f, MEM, BASE, NO, SYSTEM}, /* group 7: SGDT, SIDT, LGDT, LIDT, SMSW, LMSW */
+    {LEGACY, MAP_0F, 0x00, 0x00, ANY, 0x3f, MEM, BASE, execute_group_6, NO}, /* SLDT, STR, LLDT, LTR, VERR, VERW */
+    {LEGACY, MAP_0F, 0x01, 0x01, F3, REG(5), MEM, HIDDEN, NO, NO},           /* RSTORSSP */
+    {LEGACY, MAP_0F, 0x01, 0x01, ANY, 0x5f, MEM, BASE, execute_group_7, NO}, /* SGDT, SIDT, LGDT, LIDT, SMSW, LMSW */
     {LEGACY, MAP_0F, 0x01, 0x01, ANY, REG(7), MEM, BASE, NO, "INVLPG, which touches no memory"},
-    {LEGACY, MAP_0F, 0x01, 0x01, F3, REG(5), MEM, HIDDEN, NO, NO},              /* RSTORSSP */
-    {LEGACY, MAP_0F, 0x02, 0x03, ANY, ANY_REG, MEM, BASE, NO, SYSTEM},          /* LAR, LSL */
-    {LEGACY, MAP_0F, 0x0d, 0x0d, ANY, ANY_REG, MEM, BASE, execute_nothing, NO}, /* PREFETCHW and others */
+    {LEGACY, MAP_0F, 0x02, 0x03, ANY, ANY_REG, MEM, BASE, execute_look_at_descriptor, NO}, /* LAR, LSL */
+    {LEGACY, MAP_0F, 0x0d, 0x0d, ANY, ANY_REG, MEM, BASE, execute_nothing, NO},            /* PREFETCHW and others */
     {LEGACY, MAP_0F, 0x12, 0x12, F3 | F2, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x10, 0x17, NP | P66, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x10, 0x11, F3 | F2, ANY_REG, MEM, SSE, NO, MMX_SSE},
@@ -130,12 +131,14 @@ const struct coverage coverage[] = {
     {LEGACY, MAP_0F, 0x7c, 0x7d, P66 | F2, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x7e, 0x7e, NP | P66 | F3, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x7f, 0x7f, NP | P66 | F3, ANY_REG, MEM, BASE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x90, 0x9f, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* SETcc */
-    {LEGACY, MAP_0F, 0xa0, 0xa1, ANY, ANY_REG, IMPLIED, BASE, NO, SYSTEM}, /* PUSH FS, POP FS */
-    {LEGACY, MAP_0F, 0xa3, 0xa3, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* BT */
+    {LEGACY, MAP_0F, 0x90, 0x9f, ANY, ANY_REG, BOTH, BASE, NO, NO},                      /* SETcc */
+    {LEGACY, MAP_0F, 0xa0, 0xa0, ANY, ANY_REG, IMPLIED, BASE, execute_push_segment, NO}, /* FS */
+    {LEGACY, MAP_0F, 0xa1, 0xa1, ANY, ANY_REG, IMPLIED, BASE, execute_pop_segment, NO},
+    {LEGACY, MAP_0F, 0xa3, 0xa3, ANY, ANY_REG, BOTH, BASE, NO, NO}, /* BT */
     {LEGACY, MAP_0F, 0xa4, 0xa5, ANY, ANY_REG, BOTH, BASE, execute_double_shift, NO},
-    {LEGACY, MAP_0F, 0xa8, 0xa9, ANY, ANY_REG, IMPLIED, BASE, NO, SYSTEM}, /* PUSH GS, POP GS */
-    {LEGACY, MAP_0F, 0xab, 0xab, ANY, ANY_REG, BOTH, BASE, NO, NO},        /* BTS */
+    {LEGACY, MAP_0F, 0xa8, 0xa8, ANY, ANY_REG, IMPLIED, BASE, execute_push_segment, NO}, /* GS */
+    {LEGACY, MAP_0F, 0xa9, 0xa9, ANY, ANY_REG, IMPLIED, BASE, execute_pop_segment, NO},
+    {LEGACY, MAP_0F, 0xab, 0xab, ANY, ANY_REG, BOTH, BASE, NO, NO}, /* BTS */
     {LEGACY, MAP_0F, 0xac, 0xad, ANY, ANY_REG, BOTH, BASE, execute_double_shift, NO},
     {LEGACY, MAP_0F, 0xae, 0xae, NP, REG(0) | REG(1), MEM, BASE, NO, AREA},   /* FXSAVE, FXRSTOR */
     {LEGACY, MAP_0F, 0xae, 0xae, NP, REG(2) | REG(3), MEM, SSE, NO, MMX_SSE}, /* LDMXCSR, STMXCSR */
@@ -144,12 +147,12 @@ const struct coverage coverage[] = {
     {LEGACY, MAP_0F, 0xae, 0xae, NP, REG(7), MEM, BASE, execute_flush, NO}, /* CLFLUSH */
     {LEGACY, MAP_0F, 0xae, 0xae, P66, REG(6), MEM, CLWB, execute_flush, NO},
     {LEGACY, MAP_0F, 0xae, 0xae, P66, REG(7), MEM, CLFLUSHOPT, execute_flush, NO},
-    {LEGACY, MAP_0F, 0xae, 0xae, F3, REG(4) | REG(6), MEM, HIDDEN, NO, NO}, /* PTWRITE, CLRSSBSY */
-    {LEGACY, MAP_0F, 0xaf, 0xb1, ANY, ANY_REG, BOTH, BASE, NO, NO},         /* IMUL, CMPXCHG */
-    {LEGACY, MAP_0F, 0xb2, 0xb2, ANY, ANY_REG, MEM, BASE, NO, SYSTEM},      /* LSS */
-    {LEGACY, MAP_0F, 0xb3, 0xb3, ANY, ANY_REG, BOTH, BASE, NO, NO},         /* BTR */
-    {LEGACY, MAP_0F, 0xb4, 0xb5, ANY, ANY_REG, MEM, BASE, NO, SYSTEM},      /* LFS, LGS */
-    {LEGACY, MAP_0F, 0xb6, 0xb7, ANY, ANY_REG, BOTH, BASE, NO, NO},         /* MOVZX */
+    {LEGACY, MAP_0F, 0xae, 0xae, F3, REG(4) | REG(6), MEM, HIDDEN, NO, NO},          /* PTWRITE, CLRSSBSY */
+    {LEGACY, MAP_0F, 0xaf, 0xb1, ANY, ANY_REG, BOTH, BASE, NO, NO},                  /* IMUL, CMPXCHG */
+    {LEGACY, MAP_0F, 0xb2, 0xb2, ANY, ANY_REG, MEM, BASE, execute_load_pointer, NO}, /* LSS */
+    {LEGACY, MAP_0F, 0xb3, 0xb3, ANY, ANY_REG, BOTH, BASE, NO, NO},                  /* BTR */
+    {LEGACY, MAP_0F, 0xb4, 0xb5, ANY, ANY_REG, MEM, BASE, execute_load_pointer, NO}, /* LFS, LGS */
+    {LEGACY, MAP_0F, 0xb6, 0xb7, ANY, ANY_REG, BOTH, BASE, NO, NO},                  /* MOVZX */
     {LEGACY, MAP_0F, 0xb8, 0xb8, F3, ANY_REG, BOTH, POPCNT, execute_popcnt, NO},
     {LEGACY, MAP_0F, 0xb9, 0xb9, ANY, ANY_REG, BOTH, HIDDEN, NO, NO},         /* UD1 */
     {LEGACY, MAP_0F, 0xba, 0xba, ANY, 0xf0, BOTH, BASE, NO, NO},              /* BT and its like */

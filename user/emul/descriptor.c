@@ -1,4 +1,4 @@
-/* Descriptors, and segment registers loaded from them in a task switch (SDM Vol. 3, 3.4.5 and table 8-1). */
+/* Descriptors, and segment registers loaded from them (SDM Vol. 3, 3.4.5, 6.6 and table 8-1). */
 #include "user/emul/task.h"
 
 #define TYPE_ACCESSED   0x1u
@@ -12,6 +12,29 @@
 #define SELECTOR_RPL 3u
 #define ACCESS_BYTE  5u
 #define CHANGE_TRIES 64
+#define REACH_TRIES  64
+
+enum emul_status task_fault(struct emul *e, unsigned vector, uint16_t selector)
+{
+    e->out->vector = (uint8_t)vector;
+    e->out->has_error_code = true;
+    e->out->error_code = selector & 0xfffcu;
+    return EMUL_FAULT;
+}
+
+enum emul_status task_unsteady(struct emul *e) { return emul_unhandled(e, "page tables that change all the time"); }
+
+enum emul_status task_reach(struct emul *e, uint64_t linear, unsigned size, uint32_t access, struct place *place)
+{
+    enum emul_status status = EMUL_AGAIN;
+
+    if (!(e->regs->efer & EFER_LMA))
+        linear = (uint32_t)linear;
+
+    for (unsigned i = 0; i < REACH_TRIES && status == EMUL_AGAIN; i++)
+        status = memory_translate_linear(e, linear, size, access | WALK_IMPLICIT, place);
+    return status == EMUL_AGAIN ? task_unsteady(e) : status;
+}
 
 static bool is_null(uint16_t selector) { return (selector & ~SELECTOR_RPL) == 0; }
 
@@ -43,7 +66,8 @@ enum emul_status descriptor_read(struct emul *e, uint16_t selector, unsigned bad
     enum emul_status status;
 
     *segment = (struct abi_segment){.selector = selector};
-    if ((selector | 7u) > table_of(regs, selector)->limit)
+    if ((selector | 7u) > table_of(regs, selector)->limit ||
+        ((selector & SELECTOR_LDT) && !(regs->ldtr.attr & ABI_SEG_P)))
         return task_fault(e, bad, selector);
     status = task_reach(e, address_of(regs, selector), 8, 0, &place);
     if (status == EMUL_DONE)
@@ -118,29 +142,45 @@ static bool is_good(const struct emul *e, unsigned segment, const struct abi_seg
     return is_data_good(seg, dpl, rpl, e->regs->cpl);
 }
 
+enum emul_status descriptor_set_accessed(struct emul *e, struct abi_segment *segment)
+{
+    struct place place;
+    enum emul_status status;
+
+    if (segment->attr & TYPE_ACCESSED)
+        return EMUL_DONE;
+    status = descriptor_open(e, segment->selector, &place);
+    if (status != EMUL_DONE)
+        return status;
+    descriptor_change(e, &place, 0, TYPE_ACCESSED);
+    segment->attr |= TYPE_ACCESSED;
+    return EMUL_DONE;
+}
+
+enum emul_status descriptor_fetch(struct emul *e, unsigned segment, uint16_t selector, unsigned bad,
+                                  struct abi_segment *found)
+{
+    enum emul_status status = descriptor_read(e, selector, bad, found);
+
+    if (status != EMUL_DONE)
+        return status;
+    if (!is_good(e, segment, found))
+        return task_fault(e, bad, found->selector);
+    if (!(found->attr & ABI_SEG_P))
+        return task_fault(e, segment == ABI_SS ? VECTOR_SS : VECTOR_NP, found->selector);
+    return descriptor_set_accessed(e, found);
+}
+
 enum emul_status descriptor_load(struct emul *e, unsigned segment)
 {
     struct abi_segment *seg = &e->regs->seg[segment];
     struct abi_segment found;
-    struct place place;
     enum emul_status status;
 
     if (is_null(seg->selector))
         return segment == ABI_CS || segment == ABI_SS ? task_fault(e, VECTOR_TS, 0) : EMUL_DONE;
-    status = descriptor_read(e, seg->selector, VECTOR_TS, &found);
-    if (status != EMUL_DONE)
-        return status;
-    if (!is_good(e, segment, &found))
-        return task_fault(e, VECTOR_TS, found.selector);
-    if (!(found.attr & ABI_SEG_P))
-        return task_fault(e, segment == ABI_SS ? VECTOR_SS : VECTOR_NP, found.selector);
-    if (!(found.attr & TYPE_ACCESSED)) {
-        status = descriptor_open(e, found.selector, &place);
-        if (status != EMUL_DONE)
-            return status;
-        descriptor_change(e, &place, 0, TYPE_ACCESSED);
-        found.attr |= TYPE_ACCESSED;
-    }
-    *seg = found;
-    return EMUL_DONE;
+    status = descriptor_fetch(e, segment, seg->selector, VECTOR_TS, &found);
+    if (status == EMUL_DONE)
+        *seg = found;
+    return status;
 }

@@ -65,6 +65,8 @@ struct emul_result {
     uint8_t bytes[EMUL_MAX_LENGTH]; /* the instruction, as far as it was fetched */
     uint64_t rip;                   /* where it is (offset in CS) */
     const char *reason;             /* UNHANDLED: a few words, static text; else NULL */
+    bool system;                    /* DONE: segment registers, GDTR, IDTR, LDTR, TR or bits 3:0 of CR0 are new, too */
+    bool shadow; /* DONE: SS was loaded: no interrupt or trap before the next instruction (SDM Vol. 3, 7.8.3) */
     /* Of emul_task_switch() only */
     bool switched;      /* regs are the new task's */
     bool new_task_trap; /* DONE: a #DB with DR6.BT is due, as with single_step (SDM Vol. 3, 18.3.1.5) */
@@ -75,7 +77,7 @@ struct emul_result {
 /*
  * Execute the instruction at regs->rip. bytes[0..bytes_count) are what the CPU fetched of it (decode assists),
  * bytes_count 0 if it said nothing; what is missing is fetched from guest memory. Every field of regs must be valid;
- * gpr, rip, rflags and cr2 are changed. *out is filled in any case.
+ * gpr, rip, rflags and cr2 are changed, and what out->system tells. *out is filled in any case.
  *
  * What is emulated, and why something is not: user/emul/coverage.c.
  *

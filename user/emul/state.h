@@ -137,6 +137,20 @@ enum emul_status execute_crc32(struct emul *e);
 enum emul_status execute_adx(struct emul *e);
 enum emul_status execute_bmi(struct emul *e);
 
+/* segment.c */
+enum emul_status execute_mov_to_segment(struct emul *e);
+enum emul_status execute_push_segment(struct emul *e);
+enum emul_status execute_pop_segment(struct emul *e);
+enum emul_status execute_load_pointer(struct emul *e);
+enum emul_status execute_far_branch(struct emul *e);
+enum emul_status execute_far_call(struct emul *e);
+enum emul_status execute_far_return(struct emul *e);
+
+/* system.c */
+enum emul_status execute_group_6(struct emul *e);
+enum emul_status execute_group_7(struct emul *e);
+enum emul_status execute_look_at_descriptor(struct emul *e);
+
 /* frame.c */
 enum emul_status execute_pusha(struct emul *e);
 enum emul_status execute_popa(struct emul *e);

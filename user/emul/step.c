@@ -204,7 +204,7 @@ static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_r
     }
     if (out->status == EMUL_DONE)
         retire(&e);
-    out->single_step = (flags_before & RFLAGS_TF) &&
+    out->single_step = (flags_before & RFLAGS_TF) && !out->shadow &&
                        (out->status == EMUL_DONE || (out->status == EMUL_AGAIN && regs->gpr[ABI_RCX] != count_before));
     return out->status;
 }

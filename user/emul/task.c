@@ -58,28 +58,6 @@ static bool nests(const struct task *t) { return t->how->source == ABI_TASK_CALL
 
 static bool is_iret(const struct task *t) { return t->how->source == ABI_TASK_IRET; }
 
-enum emul_status task_fault(struct emul *e, unsigned vector, uint16_t selector)
-{
-    e->out->vector = (uint8_t)vector;
-    e->out->has_error_code = true;
-    e->out->error_code = selector & 0xfffcu;
-    return EMUL_FAULT;
-}
-
-static enum emul_status unsteady(struct emul *e)
-{
-    return emul_unhandled(e, "task switch while the page tables change");
-}
-
-enum emul_status task_reach(struct emul *e, uint64_t linear, unsigned size, uint32_t access, struct place *place)
-{
-    enum emul_status status = EMUL_AGAIN;
-
-    for (unsigned i = 0; i < REACH_TRIES && status == EMUL_AGAIN; i++)
-        status = memory_translate_linear(e, (uint32_t)linear, size, access | WALK_IMPLICIT, place);
-    return status == EMUL_AGAIN ? unsteady(e) : status;
-}
-
 /* ---- The old task */
 
 static enum emul_status check_new_tss(struct task *t)
@@ -274,7 +252,7 @@ static enum emul_status push_error_code(struct task *t)
     for (unsigned i = 0; i < REACH_TRIES && status == EMUL_AGAIN; i++)
         status = memory_translate(e, ABI_SS, top, size, WALK_WRITE, &place);
     if (status != EMUL_DONE)
-        return status == EMUL_AGAIN ? unsteady(e) : status;
+        return status == EMUL_AGAIN ? task_unsteady(e) : status;
     memory_store(e, &place, t->how->error_code);
     register_write(e, ABI_RSP, width, top);
     e->regs->gpr[ABI_RSP] = e->gpr[ABI_RSP];

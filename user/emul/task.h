@@ -1,4 +1,4 @@
-/* A task switch under way, and the parts that do it. Nothing here is for others. */
+/* Descriptor tables and task switches. Nothing here is for others than the emulator. */
 #ifndef USER_EMUL_TASK_H
 #define USER_EMUL_TASK_H
 
@@ -8,6 +8,8 @@
 
 /* An exception whose error code names a selector (SDM Vol. 3, 7.13); EXT is set in the end, for all of them. */
 enum emul_status task_fault(struct emul *e, unsigned vector, uint16_t selector);
+/* The page tables never stood still: not emulated. */
+enum emul_status task_unsteady(struct emul *e);
 /*
  * As memory_translate_linear(), for the CPU's own accesses, up to a page long; never EMUL_AGAIN. The tables are those
  * of the task that is current.
@@ -18,6 +20,15 @@ enum emul_status task_reach(struct emul *e, uint64_t linear, unsigned size, uint
 
 /* The descriptor that a selector names: not there, or its table is too short: exception `bad`. */
 enum emul_status descriptor_read(struct emul *e, uint16_t selector, unsigned bad, struct abi_segment *segment);
+/*
+ * The descriptor that a segment register but CS would get from a selector that is not null, with all checks of a load
+ * (SDM Vol. 2, MOV; of a task switch, table 8-1, and there for CS too): exception `bad` for what may not be loaded. It
+ * is marked as accessed.
+ */
+enum emul_status descriptor_fetch(struct emul *e, unsigned segment, uint16_t selector, unsigned bad,
+                                  struct abi_segment *found);
+/* Mark the descriptor as accessed, in its table and here. */
+enum emul_status descriptor_set_accessed(struct emul *e, struct abi_segment *segment);
 /* The byte of type, DPL and P of a descriptor that was read, to be written; and that: bits cleared, then set. */
 enum emul_status descriptor_open(struct emul *e, uint16_t selector, struct place *place);
 void descriptor_change(struct emul *e, const struct place *place, uint8_t clear, uint8_t set);

@@ -1,0 +1,154 @@
+/*
+ * Instructions that few use on MMIO, on a word of it that holds what is written: the initial count of the LAPIC's
+ * timer, which is masked. The device world's emulator executes them; what they change beside general registers goes
+ * through root.
+ */
+#include "tests/guests/lib/apic.h"
+
+const char guest_name[] = "mmio";
+
+#define COUNT     (LAPIC_BASE + APIC_TMICT)
+#define LANDING   0xe000 /* free RAM below 64 KiB */
+#define TSS_BUSY  2
+#define TYPE_BYTE 5
+#define TYPE_TSS  0x89
+#define TSS_LIMIT 0x67
+
+struct table {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed));
+
+static volatile uint32_t *const count = (volatile uint32_t *)COUNT;
+
+static void try_divide(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("divl (%0)" : : "r"(count), "a"(7), "d"(0) : "cc");
+}
+
+static void check_integer(void)
+{
+    uint64_t low, high;
+    uint32_t result = 1000003, rest = 0;
+    bool same;
+
+    *count = 1000;
+    __asm__ volatile("divl (%2)" : "+a"(result), "+d"(rest) : "r"(count) : "cc");
+    check("DIV", 1000, result);
+    check("DIV's remainder", 3, rest);
+    *count = 0;
+    check("DIV by 0", VECTOR_DE, (uint64_t)catch_trap(try_divide, NULL));
+
+    *count = 0x50;
+    __asm__ volatile("bsfl (%1), %0" : "=r"(result) : "r"(count) : "cc");
+    check("BSF", 4, result);
+    __asm__ volatile("shldl $8, %1, (%0)" : : "r"(count), "r"(0xab000000) : "memory", "cc");
+    check("SHLD", 0x50ab, *count);
+    __asm__ volatile("lock btsl $2, (%0)" : : "r"(count) : "memory", "cc");
+    check("BTS", 0x50af, *count);
+
+    low = *(volatile uint64_t *)COUNT;
+    high = *(volatile uint64_t *)(COUNT + 8);
+    __asm__ volatile("lock cmpxchg16b (%3)"
+                     : "=@ccz"(same), "+a"(low), "+d"(high)
+                     : "r"(count), "b"(0), "c"(0)
+                     : "memory");
+    check("CMPXCHG16B", true, same);
+}
+
+static void check_frame(void)
+{
+    uint64_t frame;
+
+    *count = 0x12345;
+    __asm__ volatile("mov %%rsp, %%r12\n\t"
+                     "mov %%rbp, %%r13\n\t"
+                     "mov %1, %%rbp\n\t"
+                     "leave\n\t"
+                     "mov %%rbp, %0\n\t"
+                     "mov %%r12, %%rsp\n\t"
+                     "mov %%r13, %%rbp"
+                     : "=a"(frame)
+                     : "b"(count)
+                     : "r12", "r13", "memory");
+    check("LEAVE", 0x12345, (uint32_t)frame);
+}
+
+static void check_status_word(void)
+{
+    uint64_t before = read_cr0();
+
+    *count = (uint32_t)(before & 0xf) | CR0_TS;
+    __asm__ volatile("lmsw (%0)" : : "r"(count) : "memory");
+    check("LMSW", before | CR0_TS, read_cr0());
+    *count = 0;
+    __asm__ volatile("lmsw (%0)" : : "r"(count) : "memory");
+    check("LMSW leaves PE", (before & ~0xfull) | CR0_PE, read_cr0());
+    write_cr0(before);
+}
+
+static void check_segment(void)
+{
+    uint16_t selector;
+
+    *count = SELECTOR_DATA;
+    __asm__ volatile("movw (%1), %%fs\n\tmovw %%fs, %0" : "=r"(selector) : "r"(count) : "memory");
+    check("MOV to FS", SELECTOR_DATA, selector);
+    *count = 0;
+    __asm__ volatile("movw (%1), %%fs\n\tmovw %%fs, %0" : "=r"(selector) : "r"(count) : "memory");
+    check("MOV of null to FS", 0, selector);
+}
+
+/* By way of a descriptor of our own, and back. */
+static void check_task_register(void)
+{
+    struct table gdt;
+    uint64_t base;
+    uint8_t *own;
+    uint16_t selector;
+
+    __asm__ volatile("sgdt %0" : "=m"(gdt));
+    base = gdt.base;
+    own = (uint8_t *)(base + SELECTOR_OWN);
+    memcpy(own, (const void *)(base + SELECTOR_TSS), 16);
+    own[TYPE_BYTE] = TYPE_TSS;
+    *count = SELECTOR_OWN;
+    __asm__ volatile("ltr (%1)\n\tstr %0" : "=r"(selector) : "r"(count) : "memory");
+    check("LTR", SELECTOR_OWN, selector);
+    check("LTR makes it busy", TYPE_TSS | TSS_BUSY, own[TYPE_BYTE]);
+
+    ((uint8_t *)(base + SELECTOR_TSS))[TYPE_BYTE] &= (uint8_t)~TSS_BUSY;
+    *count = SELECTOR_TSS;
+    __asm__ volatile("ltr (%1)\n\tstr %0" : "=r"(selector) : "r"(count) : "memory");
+    check("LTR back", SELECTOR_TSS, selector);
+}
+
+/* A pointer of 16:16 to a JMP RAX below 64 KiB. */
+static void check_far_jump(void)
+{
+    uint64_t back = 0;
+
+    memcpy((void *)LANDING, "\xff\xe0", 2);
+    *count = LANDING | SELECTOR_CODE64 << 16;
+    __asm__ volatile("lea 1f(%%rip), %%rax\n\t"
+                     "data16 ljmp *(%1)\n\t"
+                     "hlt\n"
+                     "1: mov $1, %0"
+                     : "=a"(back)
+                     : "r"(count)
+                     : "memory");
+    check("far JMP", 1, back);
+}
+
+void guest_main(void)
+{
+    lapic_init(false);
+    lapic_write(APIC_LVTT, LVT_MASKED);
+    check_integer();
+    check_frame();
+    check_status_word();
+    check_segment();
+    check_task_register();
+    check_far_jump();
+}
