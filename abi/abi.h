@@ -101,7 +101,7 @@ struct abi_info {
     uint32_t vm_id;
     uint32_t cpu_count; /* physical CPUs */
     uint64_t rsdp;      /* control only: physical address of the host's RSDP, 0: none */
-    uint64_t log_from;  /* control only: LOG_READ's sequence number of what root has not printed itself */
+    uint64_t log_from;  /* control only: LOG_READ's number of the first line that root has not printed itself */
     uint32_t module_count;
     uint32_t reserved;
     struct abi_vm_config config; /* device worlds only */
@@ -237,8 +237,8 @@ struct abi_reply {
  * Every thread:
  *   PARK(deadline)     sleep until an UNPARK or NOTIFY for this thread, or until the host TSC reaches deadline (or
  * NEVER): OK, E_TIMEDOUT, E_INTR. An unpark that came first ends it at once. UNPARK(slot)       of a thread of this
- * world: OK, E_RANGE. LOG(length)        append buffer[0..length) to the hypervisor log, as one line of this world's.
- * Device worlds:
+ * world: OK, E_RANGE. LOG(length)        append buffer[0..length) to the hypervisor's log, as one line of this world's.
+ * A device world has a budget (kernel/logring.h); what is over it is dropped, and the log says so. Device worlds:
  *   REPLY()            vCPU threads: ends an upcall; does not return.
  *   NOTIFY()           unpark control: something was put into the console ring, or taken from it.
  *   APIC_MSG(address, data)  an interrupt message in MSI format (SDM Vol. 3, 11.11): how many LAPICs took it. 0: when a
@@ -251,8 +251,8 @@ struct abi_reply {
  * Control:
  *   CONSOLE_WRITE(length)    buffer to the physical console, raw: bytes taken, 0..length.
  *   CONSOLE_READ(max)        from the physical console into buffer: bytes.
- *   LOG_READ(sequence)       the log's text from that byte on into buffer[8..]; buffer[0..8) is the sequence number of
- * its first byte (greater than asked: older text is gone): bytes. VM_CONFIG(offset, length) put buffer[0..length) at
+ *   LOG_READ(number)         the oldest line of the log that is kept and has this number or a greater one, as struct
+ * abi_log_line into buffer: 1; 0: there is none. VM_CONFIG(offset, length) put buffer[0..length) at
  * offset of the struct abi_vm_config being built: OK, E_RANGE. VM_CREATE()              from that config; its worker
  * starts to load it: VM id, E_NOMEM, E_INVAL, E_BUSY (too many). VM_NOTIFY(vm)            unpark the worker of this
  * VM's device world. VM_STOP(vm, reason, status)  end a guest from outside: OK, E_NOENT. VM_DESTROY(vm)           wait
@@ -406,6 +406,19 @@ struct abi_system_info {
     char cpu_name[49];
     uint8_t reserved[7];
 };
+
+/*
+ * LOG_READ: a line of the log. They are numbered from 0 in the order of time; where one is greater than the number that
+ * was asked for, those between are gone.
+ */
+#define ABI_LOG_TEXT 240
+struct abi_log_line {
+    uint64_t number;
+    uint8_t level; /* 0 error, 1 warning, 2 info, 3 debug */
+    uint8_t length;
+    char text[246]; /* printable; at most ABI_LOG_TEXT bytes are used */
+};
+static_assert(sizeof(struct abi_log_line) == 256, "no room between lines");
 
 /* ---- A thread's page
  * ------------------------------------------------------------------------------------------------- */

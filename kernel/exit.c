@@ -19,8 +19,8 @@ enum { PM_TIMER_SIZE = 4 };
 static void end_with(struct vcpu *v, enum abi_end reason, const char *what)
 {
     const struct exit *e = &v->exit;
-    log_line(LOG_WARNING, "guest %s: vCPU %u %s (exit code 0x%x, 0x%lx, 0x%lx) at RIP 0x%lx", v->vm->config.name,
-             v->index, what, e->code, e->info[0], e->info[1], v->exit_rip);
+    log_vm_line(v->vm->id, LOG_WARNING, "guest %s: vCPU %u %s (exit code 0x%x, 0x%lx, 0x%lx) at RIP 0x%lx",
+                v->vm->config.name, v->index, what, e->code, e->info[0], e->info[1], v->exit_rip);
     vm_end(v->vm, reason, 0);
 }
 

@@ -6,14 +6,30 @@
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
-/* One call is one line (no newline in it; control characters become '?'); longer than 240 bytes is cut. */
+struct abi_log_line;
+struct log_budget;
+
+/* One call is one line of root's (no newline in it; control characters become '?'); longer than ABI_LOG_TEXT is cut. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Text of the log from byte number sequence on, whole or part of it: bytes copied; *first is the number of the first
- * one, greater than sequence if older text is gone. */
-uint32_t log_read(uint64_t sequence, char *out, uint32_t size, uint64_t *first);
+/* What root says about a VM, and the VM can cause: kept in that VM's part of the log, so that it takes no other's
+ * place. */
+void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* From now on lines do not go to the serial port: control prints them, from the byte with this number on. */
+/*
+ * A line of text of a VM's world, length bytes, which may change meanwhile; name is the guest's. False: its budget is
+ * used up, and the line is dropped, which the log says.
+ */
+bool log_world_line(uint32_t vm, const char *name, struct log_budget *budget, enum log_level level, const char *text,
+                    uint32_t length);
+
+/* The VM is gone: says how many lines of its world were dropped, if that was not said yet. */
+void log_world_end(uint32_t vm, const char *name, const struct log_budget *budget);
+
+/* The oldest line that is kept, of this number or a greater one. False: there is none. */
+bool log_read(uint64_t number, struct abi_log_line *line);
+
+/* From now on lines do not go to the serial port: control prints them, from the one with this number on. */
 uint64_t log_hand_over(void);
 
 struct trap_frame;

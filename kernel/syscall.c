@@ -45,6 +45,8 @@ static bool may(const struct thread *t, char who)
 
 static int64_t sys_park(struct thread *t, uint64_t deadline)
 {
+    if (!t->vcpu)
+        t->upcall_ticks = t->se.run_ticks;
     if (atomic_exchange(&t->interrupted, false))
         return E_INTR;
     int err = thread_park_until(deadline);
@@ -71,7 +73,11 @@ static int64_t sys_log(const struct thread *t, const struct abi_page *page, uint
         text += 3;
         length -= 3;
     }
-    log_line(level, "%s: %.*s", t->world->vm ? t->world->vm->config.name : "control", (int)length, text);
+    struct vm *vm = t->world->vm;
+    if (!vm)
+        log_line(level, "control: %.*s", (int)length, text);
+    else if (log_world_line(vm->id, vm->config.name, &vm->log, level, text, (uint32_t)length))
+        thread_wake(control_world->worker);
     return OK;
 }
 
@@ -113,7 +119,10 @@ static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint6
     case SYS_LAPIC_WRITE:
         return sys_lapic(t->vcpu, a, true, b);
     case SYS_BOOT:
-        return t->slot == ABI_SLOT_WORKER ? vm_boot(vm, (const struct abi_regs *)page->buffer) : E_PERM;
+        if (t->slot != ABI_SLOT_WORKER)
+            return E_PERM;
+        t->upcall_ticks = t->se.run_ticks; /* what it has used until now was for loading */
+        return vm_boot(vm, (const struct abi_regs *)page->buffer);
     case SYS_VM_END:
         vm_end(vm, (enum abi_end)a, (uint32_t)b);
         return OK;

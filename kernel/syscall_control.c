@@ -16,14 +16,6 @@ void console_input_ready(void)
         thread_wake(control_world->worker);
 }
 
-static int64_t log_to(struct abi_page *page, uint64_t sequence)
-{
-    uint64_t first;
-    uint32_t n = log_read(sequence, (char *)page->buffer + sizeof first, ABI_BUFFER_SIZE - sizeof first, &first);
-    memcpy(page->buffer, &first, sizeof first);
-    return n;
-}
-
 static int64_t vm_config(const struct abi_page *page, uint64_t offset, uint64_t length)
 {
     if (length > ABI_BUFFER_SIZE || offset > sizeof config || length > sizeof config - offset)
@@ -199,7 +191,7 @@ int64_t syscall_control(struct abi_page *page, uint64_t a, uint64_t b, uint64_t 
     case SYS_CONSOLE_READ:
         return serial_read((char *)page->buffer, (uint32_t)MIN(a, (uint64_t)ABI_BUFFER_SIZE));
     case SYS_LOG_READ:
-        return log_to(page, a);
+        return log_read(a, (struct abi_log_line *)page->buffer);
     case SYS_VM_CONFIG:
         return vm_config(page, a, b);
     case SYS_VM_CREATE:

@@ -10,8 +10,10 @@
 #include "kernel/vm.h"
 #include "lib/string.h"
 
-/* CPU time after which a device world that does not answer is given up. */
+/* CPU time after which a device world is given up that does not answer, or whose worker does not park; while that loads
+ * the guest's image it has more to do. */
 #define HANG_SECONDS 10
+#define LOAD_SECONDS 60
 
 extern const char thread_start_stub[];
 _Noreturn void thread_begin(struct thread *t);
@@ -145,12 +147,21 @@ void thread_gone(_Atomic uint32_t *alive)
 
 void thread_watch(struct thread *t)
 {
-    if (!t->vcpu || !t->user_rsp0 || t->leave)
+    if (!t->user_rsp0 || t->leave || !t->world->vm)
         return;
-    if (t->se.run_ticks - t->upcall_ticks < HANG_SECONDS * tsc_hz())
+    struct vm *vm = t->world->vm;
+    bool loading = !t->vcpu && atomic_load(&vm->state) == ABI_VM_LOADING;
+    uint64_t seconds = loading ? LOAD_SECONDS : HANG_SECONDS;
+    if (t->se.run_ticks - t->upcall_ticks < seconds * tsc_hz())
         return;
     t->leave = true;
-    log_line(LOG_ERROR, "guest %s: its device world has not answered vCPU %u for %u s of CPU time: the guest ends",
-             t->world->vm->config.name, t->slot - 1, HANG_SECONDS);
-    vm_end(t->world->vm, ABI_END_WORLD_HANG, 0);
+    if (t->vcpu)
+        log_vm_line(vm->id, LOG_ERROR,
+                    "guest %s: its device world has not answered vCPU %u for %lu s of CPU time: the guest ends",
+                    vm->config.name, t->slot - 1, seconds);
+    else
+        log_vm_line(vm->id, LOG_ERROR,
+                    "guest %s: its device world's own thread has not slept for %lu s of CPU time: the guest ends",
+                    vm->config.name, seconds);
+    vm_end(vm, ABI_END_WORLD_HANG, 0);
 }

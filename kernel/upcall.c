@@ -88,8 +88,8 @@ bool vcpu_skip_slowly(struct vcpu *v)
             return false;
         uint32_t told = v->page->reply.length;
         if (told < 1 || told > 15) {
-            log_line(LOG_ERROR, "guest %s: its device world found an instruction of %u bytes", v->vm->config.name,
-                     told);
+            log_vm_line(v->vm->id, LOG_ERROR, "guest %s: its device world found an instruction of %u bytes",
+                        v->vm->config.name, told);
             vm_end(v->vm, ABI_END_WORLD_CRASH, 0);
             return false;
         }

@@ -133,6 +133,7 @@ static void worker_main(void *arg)
         user_zero(WORLD_RAM_BASE + guest, size);
         thread_preempt_point();
     }
+    current_thread()->upcall_ticks = current_thread()->se.run_ticks;
     if (!atomic_load(&vm->ending))
         user_enter(WORLD_IMAGE_BASE, WORLD_STACKS_BASE + WORLD_STACK_STRIDE - 8, ABI_SLOT_WORKER);
 }
@@ -239,6 +240,7 @@ void vm_destroy(struct vm *vm)
     vm_end(vm, ABI_END_STOPPED, 0);
     while (atomic_load(&vm->world->alive))
         thread_park();
+    log_world_end(vm->id, vm->config.name, &vm->log);
     vms[vm->id] = NULL;
     world_unmap_console(control_world, vm);
     vm_free(vm);

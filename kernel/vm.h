@@ -3,6 +3,7 @@
 #define KERNEL_VM_H
 
 #include "kernel/inhibit.h"
+#include "kernel/logring.h"
 #include "kernel/requests.h"
 #include "kernel/world.h"
 #include "lapic/lapic.h"
@@ -34,6 +35,7 @@ struct vm {
     struct mutex broadcast;        /* whoever asks all vCPUs for what may be waited for, and the inhibits' mask */
     _Atomic uint32_t acks;         /* acknowledgements that a broadcast still waits for */
     struct thread *_Atomic waiter; /* who waits for them */
+    struct log_budget log;         /* of its world; kernel/log.c's */
     _Atomic uint32_t extint;       /* a guest without LAPICs: level of the 8259s' INTR */
 };
 

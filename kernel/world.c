@@ -181,7 +181,8 @@ void trap_user_fault(struct trap_frame *f)
     if (!t->world->vm)
         panic("control crashed: exception %lu (error code %lx) at %lx, address %lx%s", f->vector, f->error_code, f->rip,
               address, meaning(f->vector));
-    log_line(LOG_ERROR, "guest %s: its device world crashed: exception %lu (error code %lx) at %lx, address %lx%s",
-             t->world->vm->config.name, f->vector, f->error_code, f->rip, address, meaning(f->vector));
+    log_vm_line(t->world->vm->id, LOG_ERROR,
+                "guest %s: its device world crashed: exception %lu (error code %lx) at %lx, address %lx%s",
+                t->world->vm->config.name, f->vector, f->error_code, f->rip, address, meaning(f->vector));
     vm_end(t->world->vm, ABI_END_WORLD_CRASH, 0);
 }

@@ -171,6 +171,13 @@ uint64_t tsc_hz(void) { return 1ull << 56; /* no device world is ever taken for 
 
 void log_line(enum log_level level, const char *fmt, ...) { (void)level, (void)fmt; }
 
+void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...) { (void)vm, (void)level, (void)fmt; }
+
+void log_world_end(uint32_t vm, const char *name, const struct log_budget *budget)
+{
+    (void)vm, (void)name, (void)budget;
+}
+
 void panic_at(const struct trap_frame *frame, const char *fmt, ...)
 {
     char text[300];

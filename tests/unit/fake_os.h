@@ -32,9 +32,10 @@ static struct fake_os {
     bool console_limited;
     char typed[16384]; /* what the keyboard has for us */
     size_t typed_length, typed_at;
-    char log[FAKE_TEXT];
-    size_t log_length;
-    uint64_t log_first; /* sequence number of log[0] */
+    struct abi_log_line log[4096];
+    size_t log_count;
+    uint64_t log_first; /* number of log[0] */
+    void (*at_log_read)(void);
     struct fake_vm vms[FAKE_VMS];
     struct abi_vm_config config; /* being built */
     int create_error;            /* if not 0: the answer to VM_CREATE */
@@ -48,6 +49,7 @@ static struct fake_os {
     uint8_t memory[8192]; /* physical memory from FAKE_MEMORY on */
     uint64_t park_deadline;
     void (*at_park)(void); /* happens once, during the next PARK */
+    void (*at_console_write)(void);
 } fake;
 
 #define FAKE_MEMORY 0xe0000ull
@@ -70,12 +72,14 @@ static inline void fake_module(const char *name, const char *text)
     module->size = strlen(text);
 }
 
-static inline void fake_log(const char *text)
+/* A line of the log. */
+static inline void fake_log(unsigned level, const char *text)
 {
-    size_t n = strlen(text);
+    struct abi_log_line *line = &fake.log[fake.log_count];
 
-    memcpy(fake.log + fake.log_length, text, n);
-    fake.log_length += n;
+    line->number = fake.log_first + fake.log_count++;
+    line->level = (uint8_t)level;
+    line->length = (uint8_t)snprintf(line->text, ABI_LOG_TEXT + 1, "%s", text);
 }
 
 static inline void fake_type(const char *text)
@@ -151,6 +155,8 @@ static inline int64_t fake_create(void)
 
 static inline int64_t fake_console_write(size_t length)
 {
+    if (fake.at_console_write)
+        fake.at_console_write();
     if (fake.console_limited) {
         length = MIN(length, fake.console_room);
         fake.console_room -= length;
@@ -170,15 +176,16 @@ static inline int64_t fake_console_read(size_t max)
     return (int64_t)n;
 }
 
-static inline int64_t fake_log_read(uint64_t sequence)
+static inline int64_t fake_log_read(uint64_t number)
 {
-    uint64_t first = MAX(sequence, fake.log_first);
-    size_t at = (size_t)(first - fake.log_first);
-    size_t n = at < fake.log_length ? MIN(fake.log_length - at, (size_t)ABI_BUFFER_SIZE - 8) : 0;
+    uint64_t n = MAX(number, fake.log_first) - fake.log_first;
 
-    memcpy(fake.buffer, &first, 8);
-    memcpy(fake.buffer + 8, fake.log + at, n);
-    return (int64_t)n;
+    if (fake.at_log_read)
+        fake.at_log_read();
+    if (n >= fake.log_count)
+        return 0;
+    memcpy(fake.buffer, &fake.log[n], sizeof(fake.log[n]));
+    return 1;
 }
 
 static inline int64_t fake_vm_call(enum abi_syscall number, struct fake_vm *vm, uint64_t b, uint64_t c)

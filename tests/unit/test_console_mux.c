@@ -216,12 +216,15 @@ static void start_log(void)
 TEST(log_levels)
 {
     start_log();
-    fake_log("plain\n<0>error\n<3>debug\n<2>info\n<4>no mark\n<x\n<\n\n<1>warn\n");
-    CHECK_STR(turns(), "lapwing| plain\r\nlapwing| error\r\nlapwing| info\r\nlapwing| <4>no mark\r\nlapwing| <x\r\n"
-                       "lapwing| <\r\nlapwing| \r\nlapwing| warn\r\n");
+    fake_log(2, "plain");
+    fake_log(0, "error");
+    fake_log(3, "debug");
+    fake_log(1, "");
+    CHECK_STR(turns(), "lapwing| plain\r\nlapwing| error\r\nlapwing| \r\n");
     kernel_log.level = 0;
-    fake_log("plain\n<0>error\n<1>w\nx<0>y\n\n<0>\n<0>e\n");
-    CHECK_STR(turns(), "lapwing| error\r\nlapwing| \r\nlapwing| e\r\n");
+    fake_log(2, "plain");
+    fake_log(0, "e");
+    CHECK_STR(turns(), "lapwing| e\r\n");
     CHECK_STR(turns(), "");
 }
 
@@ -229,14 +232,15 @@ TEST(log_gap)
 {
     start_log();
     fake.log_first = 1234;
-    fake_log("rest\n");
-    CHECK_STR(turns(), "lapwing| [1234 bytes of the log are gone]\r\nlapwing| rest\r\n");
+    fake_log(2, "rest");
+    CHECK_STR(turns(), "lapwing| [1234 lines of the log are gone]\r\nlapwing| rest\r\n");
 }
 
 TEST(log_comes_before_what_is_said_later)
 {
     start_log();
-    fake_log("first\nsecond");
+    fake_log(2, "first");
+    fake_log(2, "second");
     mux_say(&mux, "third");
     mux_flush(&mux);
     CHECK_STR(fake_console(), "lapwing| first\r\nlapwing| second\r\nlapwing| third\r\n");
@@ -248,9 +252,89 @@ TEST(big_log)
 
     start_log();
     for (unsigned i = 0; i < 3000; i++)
-        fake_log("a line of the log\n");
+        fake_log(2, "a line of the log");
     turns();
     for (const char *c = fake.console; *c; c++)
         lines += strncmp(c, "lapwing| a line of the log\r\n", 28) == 0;
     CHECK_EQ(lines, 3000);
+}
+
+/* Each look at the log finds another line there: a world that logs as fast as control reads. */
+static void log_more(void)
+{
+    if (fake.log_count < ARRAY_SIZE(fake.log))
+        fake_log(2, "world of x: more");
+}
+
+TEST(an_endless_log_keeps_nobody_waiting)
+{
+    start_log();
+    fake.at_log_read = log_more;
+    mux_say(&mux, "said");
+    mux_flush(&mux);
+    CHECK(strstr(fake_console(), "\nlapwing| said\r\n") != NULL);
+    CHECK(fake.log_count < 200);
+
+    print(1, "a's line\n");
+    for (unsigned i = 0; i < 8; i++) {
+        deadline = NEVER;
+        CHECK(mux_turn(&mux, fake.now, &deadline));
+    }
+    mux_flush(&mux);
+    CHECK(strstr(fake_console(), "\na| a's line\r\n") != NULL);
+}
+
+/* Lines that are not shown are bounded, too. */
+TEST(an_endless_hidden_log_is_read_in_pieces)
+{
+    uint8_t bytes[MUX_LINE];
+
+    start_log();
+    for (unsigned i = 0; i < 1000; i++)
+        fake_log(3, "debug");
+    CHECK_EQ(log_fetch(&kernel_log, bytes, sizeof(bytes)), 0);
+    CHECK(kernel_log.behind && kernel_log.next < 100);
+}
+
+/* ---- turns ---- */
+
+/* What counts is what the console has to carry: an empty line costs its prefix. */
+TEST(a_turn_is_bounded_by_what_is_written)
+{
+    start();
+    for (unsigned i = 0; i < 5000; i++)
+        print(1, "\n");
+    for (unsigned i = 0; i < 200; i++)
+        print(2, "text\n");
+    for (unsigned turn = 0; turn < 40; turn++) {
+        size_t before = fake.console_length;
+
+        deadline = NEVER;
+        CHECK(mux_turn(&mux, fake.now, &deadline));
+        mux_flush(&mux);
+        CHECK(fake.console_length - before <= 2 * MUX_TURN + 64);
+    }
+    size_t lines = 0;
+    for (const char *c = fake.console; *c; c++)
+        lines += strncmp(c, "bb| text\r\n", 10) == 0;
+    CHECK_EQ(lines, 200); /* they did not wait for 5,000 empty ones */
+}
+
+TEST(last_words_take_turns_too)
+{
+    start();
+    for (unsigned i = 0; i < 3000; i++)
+        print(1, "\n");
+    mux_ending(&mux, 1, 2048);
+    print(2, "bb's\n");
+    deadline = NEVER;
+    CHECK(mux_turn(&mux, fake.now, &deadline));
+    CHECK(!mux_is_dry(&mux, 1));
+    deadline = NEVER;
+    mux_turn(&mux, fake.now, &deadline);
+    mux_flush(&mux);
+    CHECK(strstr(fake_console(), "\nbb| bb's\r\n") != NULL);
+    turns();
+    CHECK(mux_is_dry(&mux, 1));
+    CHECK_EQ(inputs[1].at, 2048); /* and no more than was promised */
 }

@@ -66,9 +66,9 @@ TEST(the_log_begins_with_what_root_has_not_printed)
 {
     fake_reset();
     memset(&control, 0, sizeof(control));
-    fake_log("<2>Lapwing starts\n");
-    fake.info.log_from = fake.log_length;
-    fake_log("<2>by control\n");
+    fake_log(2, "Lapwing starts");
+    fake.info.log_from = fake.log_count;
+    fake_log(2, "by control");
     control_start(&control);
     turn();
     CHECK(said("lapwing| by control\r\n"));
@@ -368,11 +368,74 @@ TEST(commands)
     CHECK(answers("a b c d e", "there is no command \"a\""));
     CHECK(answers("log loud", "is no level"));
     CHECK(answers("log debug", "log: debug"));
-    fake_log("boot line\n");
+    fake_log(2, "boot line");
     turn();
     CHECK(answers("log", "lapwing| boot line"));
     CHECK(answers("focus db", "keyboard: db"));
     CHECK(!control.prompt.active);
+}
+
+static void type_cancel(void) { fake_type("\x03"); }
+
+/* A table is printed a row at a time; what is typed meanwhile is not lost, and Ctrl-C ends it. */
+TEST(tables_in_pieces)
+{
+    boot("[guest a]\nimage=vmlinuz\nvcpus=200\n");
+    type("\x1d:");
+    fake_console();
+    fake_type("vcpus\rhelp\r");
+    turn();
+    const char *console = fake_console(), *last = strstr(console, "lapwing| a/199: exits: "),
+               *help = strstr(console, "lapwing| help "), *first = strstr(console, "lapwing| a/0: ");
+    CHECK(first && last && help && first < last && last < help);
+
+    fake.console_limited = true; /* slowly: keys come while it prints */
+    fake.console_room = 100;
+    fake.at_park = type_cancel;
+    type("vcpus\r");
+    console = fake_console();
+    CHECK(strstr(console, "lapwing| a/0: "));
+    CHECK(!strstr(console, "lapwing| a/100: "));
+    CHECK(!control.prompt.cancelled);
+}
+
+/* For each write to the console the guest has printed more, for so many writes, each of which takes 10 ms. */
+static unsigned flood;
+static void print_more(void)
+{
+    static const char lines[] =
+        "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n";
+
+    fake.now += 10 * MS;
+    if (flood > 0) {
+        flood--;
+        fake_print(0, lines);
+        fake_print(0, lines);
+        fake_print(0, lines);
+        fake_print(0, lines);
+    }
+}
+
+/* A guest that prints all the time: keys are seen, the prompt is shown, other guests' lines and ends as well. */
+TEST(a_flood_keeps_nobody_waiting)
+{
+    boot(two_guests);
+    type("\x1d:");
+    fake_console();
+    flood = 200;
+    fake_print(0, "\n");
+    fake_print(1, "db's line\n");
+    fake_type("memory\rlog");
+    fake_end(1, ABI_END_POWEROFF, 0);
+    fake.at_console_write = print_more;
+    turn();
+    CHECK_EQ(flood, 0);
+    fake.console[4096] = '\0'; /* not at the end of it all: the first 4 KiB of some 20 */
+    const char *console = fake_console();
+    CHECK(strstr(console, "\ndb| db's line\r\n"));
+    CHECK(strstr(console, "\nlapwing| db: powered off"));
+    CHECK(strstr(console, "lapwing| hypervisor "));
+    CHECK(strstr(console, "lapwing> log"));
 }
 
 TEST(stop_and_start_at_the_prompt_keep_the_machine_on)

@@ -3,7 +3,6 @@
 #include "lib/string.h"
 #include "user/control/control.h"
 #include "user/control/os.h"
-#include "user/control/show.h"
 
 #define WORDS_MAX 3
 
@@ -26,19 +25,15 @@ static struct guest *find_guest(struct control *control, const char *name)
 static void run_guests(struct control *control, char *argument)
 {
     (void)argument;
-    show_guests(&control->mux, &control->guests);
+    show_begin(&control->show, &control->guests, SHOW_GUESTS, NULL);
 }
 
 static void run_vcpus(struct control *control, char *name)
 {
     struct guest *guest = name ? find_guest(control, name) : NULL;
 
-    if (name && !guest)
-        return;
-    for (unsigned i = 0; i < control->guests.count; i++) {
-        if (!guest || guest == &control->guests.list[i])
-            show_vcpus(&control->mux, &control->guests.list[i]);
-    }
+    if (!name || guest)
+        show_begin(&control->show, &control->guests, SHOW_VCPUS, guest);
 }
 
 static void say_failure(struct control *control, const struct guest *guest, int result, const char *busy)
@@ -109,7 +104,7 @@ static void run_resume(struct control *control, char *name)
 static void run_memory(struct control *control, char *argument)
 {
     (void)argument;
-    show_memory(&control->mux, &control->guests);
+    show_begin(&control->show, &control->guests, SHOW_MEMORY, NULL);
 }
 
 static void run_log(struct control *control, char *level)

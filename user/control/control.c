@@ -2,9 +2,19 @@
 
 #include "user/control/os.h"
 
+/* While guests print without a pause, the prompt comes back this often. */
+#define PROMPT_MS 250
+
 /* A guest's clock, the log and the keyboard need no help of ours between events, so control runs only when woken. */
 
 static void run_command(void *context, char *line) { command_run(context, line); }
+
+static bool is_printing(void *context)
+{
+    const struct control *control = context;
+
+    return control->show.table != SHOW_NOTHING;
+}
 
 /* What on-end asks for. */
 static enum control_quit end_action(const struct control *control)
@@ -59,10 +69,10 @@ void control_start(struct control *control)
     control->config.escape = CONFIG_ESCAPE_DEFAULT;
     control->config.log = CONFIG_LOG_INFO;
     control->config.on_end = CONFIG_STAY;
-    control->log = (struct log){.sequence = os_info()->log_from, .level = CONFIG_LOG_INFO};
+    control->log = (struct log){.next = os_info()->log_from, .level = CONFIG_LOG_INFO};
     mux_attach(&control->mux, MUX_LOG, MUX_NAME, log_fetch, &control->log);
-    control->prompt =
-        (struct prompt){.mux = &control->mux, .run = run_command, .leave = leave_prompt, .context = control};
+    control->prompt = (struct prompt){
+        .mux = &control->mux, .run = run_command, .leave = leave_prompt, .busy = is_printing, .context = control};
     boot_config(control);
     control->log.level = control->config.log;
     guests_start(&control->guests, &control->mux, &control->config);
@@ -70,28 +80,48 @@ void control_start(struct control *control)
         keyboard_start(&control->keyboard, &control->mux, &control->guests, &control->prompt, control->config.escape);
 }
 
+/* A row of the table that is being printed; when that is complete, what was typed meanwhile. True: there is more. */
+static bool table_turn(struct control *control)
+{
+    struct prompt *prompt = &control->prompt;
+
+    if (prompt->cancelled)
+        control->show.table = SHOW_NOTHING;
+    prompt->cancelled = false;
+    if (show_row(&control->show, &control->mux, &control->guests))
+        return true;
+    prompt_resume(prompt);
+    return control->show.table != SHOW_NOTHING;
+}
+
+static void prompt_turn(struct control *control, uint64_t now, bool more)
+{
+    if (control->show.table != SHOW_NOTHING || (more && now - control->prompt_shown < os_ticks(PROMPT_MS)))
+        return;
+    control->prompt_shown = now;
+    prompt_show(&control->prompt);
+}
+
 enum control_quit control_turn(struct control *control, uint64_t *deadline)
 {
-    bool more = true, destroyed;
+    bool more = true;
 
     while (more && control->quit == CONTROL_RUN) {
         uint64_t now = os_now();
 
         *deadline = NEVER;
-        destroyed = guests_check(&control->guests, now, deadline);
+        more = guests_check(&control->guests, now, deadline);
         check_all_ended(control);
         if (control->quit != CONTROL_RUN)
             break;
         keyboard_check(&control->keyboard);
-        more = keyboard_turn(&control->keyboard, now, deadline);
-        if (mux_turn(&control->mux, now, deadline))
-            more = true;
-        if (!more)
-            prompt_show(&control->prompt);
+        more |= keyboard_turn(&control->keyboard, now, deadline);
+        more |= table_turn(control);
+        more |= mux_turn(&control->mux, now, deadline) || control->log.behind;
+        prompt_turn(control, now, more);
         mux_flush(&control->mux);
-        /* What woke us while we waited for the console, or for a guest's threads, is to be looked for before we park.
-         */
-        more = more || control->mux.parked || destroyed;
+        /* What woke us while we waited for the console is to be looked for before we park. */
+        more |= control->mux.parked;
         control->mux.parked = false;
     }
     return control->quit;

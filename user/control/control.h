@@ -5,6 +5,7 @@
 #include "user/control/keyboard.h"
 #include "user/control/log.h"
 #include "user/control/prompt.h"
+#include "user/control/show.h"
 
 #define CONFIG_MODULE_NAME "lapwing.conf"
 
@@ -17,6 +18,8 @@ struct control {
     struct guests guests;
     struct keyboard keyboard;
     struct prompt prompt;
+    struct show show;       /* the table that is being printed */
+    uint64_t prompt_shown;  /* host TSC of the last look whether the prompt is there */
     enum control_quit quit; /* what is to happen to the machine now */
     bool reported;          /* all guests have ended and the results were printed */
 };
@@ -25,6 +28,10 @@ struct control {
 void control_start(struct control *control);
 
 /*
+ * Control has one thread and serves all guests, and none of them may keep it from the others: each pass of this looks
+ * at everything, and does of each kind of work a bounded amount (a VM created or destroyed, 64 keys, MUX_TURN bytes, 64
+ * lines of the log, a row of a table).
+ *
  * Do all that is to be done now, until the machine is to be switched off or reset or nothing is left but to wait: then
  * *deadline is the host TSC until which, NEVER: for ever. Returns control->quit.
  */

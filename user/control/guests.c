@@ -111,6 +111,7 @@ static int create(struct guests *guests, struct guest *guest)
     guest->state = GUEST_ALIVE;
     guest->refused = OK;
     guest->reset = false;
+    guest->ending = false;
     guest->created_at = os_now();
     ring_consumer_init(&guest->out, &os_console(guest->vm)->out);
     ring_producer_init(&guest->in, &os_console(guest->vm)->in);
@@ -133,14 +134,24 @@ static void bury(struct guests *guests, struct guest *guest, const struct abi_vm
             (unsigned long long)guest->run_ms % 1000, (unsigned long long)guest->exits);
 }
 
-/* True: it has, and is destroyed. */
-static bool check_ended(struct guests *guests, struct guest *guest, uint64_t now)
+/* What became of a guest that was looked at. */
+enum looked { NOTHING, LAST_WORDS, DONE };
+
+/* DONE: it has ended, and its VM is destroyed; LAST_WORDS: that comes when they are printed. */
+static enum looked check_ended(struct guests *guests, struct guest *guest, uint64_t now)
 {
     const struct abi_vm_info *info = guest_info(guest);
     struct abi_vm_info gone = {.end_reason = ABI_END_INTERNAL};
 
     if (info && info->state != ABI_VM_ENDED)
-        return false;
+        return NOTHING;
+    if (!guest->ending) {
+        guest->ending = true;
+        mux_ending(guests->mux, guest->number, ABI_RING_SIZE);
+    }
+    if (!mux_is_dry(guests->mux, guest->number))
+        return LAST_WORDS;
+
     if (info)
         gone = *info; /* what follows uses the buffer */
     bury(guests, guest, &gone);
@@ -150,34 +161,41 @@ static bool check_ended(struct guests *guests, struct guest *guest, uint64_t now
         guest->state = GUEST_WAITING;
         guest->restart_at = MAX(now, guest->created_at + os_ticks(GUEST_RESTART_MS));
     }
-    return true;
+    return DONE;
 }
 
-static void check_restart(struct guests *guests, struct guest *guest, uint64_t now, uint64_t *deadline)
+/* DONE: it was started. */
+static enum looked check_restart(struct guests *guests, struct guest *guest, uint64_t now, uint64_t *deadline)
 {
     if (now < guest->restart_at) {
         *deadline = MIN(*deadline, guest->restart_at);
-        return;
+        return NOTHING;
     }
     guest->state = GUEST_ENDED;
     guest->restarts++;
     mux_say(guests->mux, "%s: restart number %u", guest->config->vm.name, guest->restarts);
     create(guests, guest);
+    return DONE;
 }
 
 bool guests_check(struct guests *guests, uint64_t now, uint64_t *deadline)
 {
-    bool some = false;
+    bool more = false;
 
     for (unsigned i = 0; i < guests->count; i++) {
-        struct guest *guest = &guests->list[i];
+        unsigned n = (guests->next + i) % guests->count;
+        struct guest *guest = &guests->list[n];
+        enum looked looked = guest->state == GUEST_ALIVE     ? check_ended(guests, guest, now)
+                             : guest->state == GUEST_WAITING ? check_restart(guests, guest, now, deadline)
+                                                             : NOTHING;
 
-        if (guest->state == GUEST_ALIVE)
-            some |= check_ended(guests, guest, now);
-        if (guest->state == GUEST_WAITING)
-            check_restart(guests, guest, now, deadline);
+        if (looked == DONE) {
+            guests->next = n + 1;
+            return true;
+        }
+        more = more || looked == LAST_WORDS;
     }
-    return some;
+    return more;
 }
 
 void guests_start(struct guests *guests, struct mux *mux, const struct config *config)

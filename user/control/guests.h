@@ -26,6 +26,7 @@ struct guest {
     int refused;         /* ABSENT: the error that root answered, 0: config->bad */
     bool reset;          /* the operator asked for another run when this one has ended */
     unsigned vm;         /* while ALIVE */
+    bool ending;         /* ALIVE, but its VM has ended: its last words are being printed */
     uint64_t created_at; /* host TSC of the last start */
     uint64_t restart_at; /* while WAITING */
     uint32_t restarts;
@@ -38,6 +39,7 @@ struct guest {
 struct guests {
     struct mux *mux;
     unsigned count;
+    unsigned next; /* who is looked after first */
     struct guest list[ABI_MAX_VMS];
 };
 
@@ -47,8 +49,8 @@ void guests_start(struct guests *guests, struct mux *mux, const struct config *c
 
 /*
  * Look after those that ended or are due to start again at host TSC now; each is one line. *deadline becomes the host
- * TSC of the next start if that is sooner (NEVER: no deadline). True: it has waited for one's threads, and what woke
- * control meanwhile is lost: look at everything again.
+ * TSC of the next start if that is sooner (NEVER: no deadline). One VM at most is destroyed or created in a call, for
+ * that takes time. True: call again soon: there is more to do, or what woke control meanwhile is lost.
  */
 bool guests_check(struct guests *guests, uint64_t now, uint64_t *deadline);
 

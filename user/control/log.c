@@ -3,56 +3,44 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "user/control/os.h"
-#include "user/lib/config.h"
 
 #define NOTE_SIZE 64
 
-/* Out gets the byte, or what was held back of a mark that is none: up to sizeof(mark) bytes. How many. */
-static uint32_t take(struct log *log, uint8_t byte, uint8_t *out)
+/* How many lines one fetch reads at most, those that are not shown included. */
+#define LINES_MAX 64
+
+/* The line, and before it a note if others are gone, at bytes, which has room for both. How many bytes. */
+static uint32_t take(struct log *log, const struct abi_log_line *line, uint8_t *bytes)
 {
-    static const char form[] = "<0>";
-    uint32_t n;
+    uint32_t length = MIN(line->length, (uint32_t)ABI_LOG_TEXT);
+    uint32_t used = 0;
 
-    if (!log->in_line) {
-        uint8_t at = log->mark_length;
-        bool fits = at == 1 ? byte >= '0' && byte <= '3' : byte == (uint8_t)form[at];
+    if (line->number > log->next)
+        used = (uint32_t)format((char *)bytes, NOTE_SIZE, "[%llu lines of the log are gone]\n",
+                                (unsigned long long)(line->number - log->next));
+    log->next = line->number + 1;
+    if (line->level > log->level)
+        return used;
 
-        log->mark[log->mark_length++] = byte;
-        if (fits && log->mark_length < sizeof(log->mark))
-            return 0;
-        log->in_line = byte != '\n';
-        log->hidden = (fits ? log->mark[1] - '0' : CONFIG_LOG_INFO) > log->level;
-        n = fits || log->hidden ? 0 : log->mark_length;
-        memcpy(out, log->mark, n);
-        log->mark_length = 0;
-        return n;
-    }
-    if (byte == '\n')
-        log->in_line = false;
-    out[0] = byte;
-    return log->hidden ? 0 : 1;
+    memcpy(bytes + used, line->text, length);
+    bytes[used + length] = '\n';
+    return used + length + 1;
 }
 
 uint32_t log_fetch(void *context, uint8_t *bytes, uint32_t max)
 {
     struct log *log = context;
-    const uint8_t *text = os_buffer() + sizeof(uint64_t);
     uint32_t used = 0;
 
-    while (used + NOTE_SIZE + sizeof(log->mark) <= max) {
-        int64_t size = os_call(SYS_LOG_READ, log->sequence, 0, 0);
-        uint64_t first;
-
-        if (size <= 0)
+    log->behind = false;
+    for (unsigned n = 0; used + NOTE_SIZE + ABI_LOG_TEXT + 1 <= max; n++) {
+        if (n == LINES_MAX) {
+            log->behind = true;
             break;
-        memcpy(&first, os_buffer(), sizeof(first));
-        if (first > log->sequence) {
-            used += (uint32_t)format((char *)bytes + used, NOTE_SIZE, "[%llu bytes of the log are gone]\n",
-                                     (unsigned long long)(first - log->sequence));
-            log->sequence = first;
         }
-        for (int64_t i = 0; i < size && used + sizeof(log->mark) <= max; i++, log->sequence++)
-            used += take(log, text[i], bytes + used);
+        if (os_call(SYS_LOG_READ, log->next, 0, 0) <= 0)
+            break;
+        used += take(log, (const struct abi_log_line *)os_buffer(), bytes + used);
     }
     return used;
 }

@@ -9,6 +9,9 @@
 #define CONSOLE_FULL_MS 1
 #define CONSOLE_TRIES   1000
 
+/* How often mux_say() looks for lines of the log that are older. */
+#define SAY_FETCHES 8
+
 void mux_flush(struct mux *mux)
 {
     for (uint32_t done = 0, tries = 0; done < mux->used && tries < CONSOLE_TRIES; tries++) {
@@ -40,6 +43,7 @@ static void put(struct mux *mux, const void *bytes, size_t length)
             mux_flush(mux);
         mux->out[mux->used++] = from[i];
     }
+    mux->written += length;
 }
 
 static void put_string(struct mux *mux, const char *string) { put(mux, string, strlen(string)); }
@@ -87,13 +91,15 @@ static void show_byte(struct mux *mux, struct mux_source *source, uint8_t byte)
     }
 }
 
-/* Show the first n bytes that were fetched. */
-static void show(struct mux *mux, struct mux_source *source, uint32_t n)
+/* Show the first n bytes that were fetched, or less: no further line from where mux->written is `until`. */
+static void show(struct mux *mux, struct mux_source *source, uint32_t n, uint64_t until)
 {
-    for (uint32_t i = 0; i < n; i++)
-        show_byte(mux, source, source->line[i]);
-    memmove(source->line, source->line + n, source->used - n);
-    source->used -= n;
+    uint32_t done = 0;
+
+    while (done < n && (mux->open == source || mux->written < until))
+        show_byte(mux, source, source->line[done++]);
+    memmove(source->line, source->line + done, source->used - done);
+    source->used -= done;
 }
 
 /* How many of the fetched bytes are to be shown now: whole lines; without one, all if they are due. */
@@ -112,43 +118,85 @@ static uint32_t due(const struct mux *mux, const struct mux_source *source, uint
 
 static uint32_t fetch(struct mux_source *source, uint64_t now)
 {
+    uint32_t room = (uint32_t)sizeof(source->line) - source->used;
     uint32_t n = 0;
 
-    if (source->fetch && source->used < sizeof(source->line))
-        n = source->fetch(source->context, source->line + source->used, (uint32_t)sizeof(source->line) - source->used);
+    if (room == 0)
+        return 0;
+    if (source->ending)
+        room = MIN(room, source->left);
+    if (source->fetch && room > 0)
+        n = source->fetch(source->context, source->line + source->used, room);
+
+    source->dry = n == 0;
     if (n > 0)
         source->last = now;
+    source->left -= MIN(source->left, n);
     source->used += n;
     return n;
 }
 
+/* One source's turn. True: it has more. */
+static bool take_turn(struct mux *mux, struct mux_source *source, uint64_t now)
+{
+    bool more = fetch(source, now) > 0;
+
+    show(mux, source, due(mux, source, now), mux->written + MUX_TURN);
+    return more || due(mux, source, now) > 0;
+}
+
 bool mux_turn(struct mux *mux, uint64_t now, uint64_t *deadline)
 {
+    uint64_t until = mux->written + MUX_TURN;
+    unsigned first = mux->next;
     bool more = false;
 
     for (unsigned i = 0; i < MUX_SOURCES; i++) {
-        struct mux_source *source = &mux->sources[i];
+        struct mux_source *source = &mux->sources[(first + i) % MUX_SOURCES];
+        uint64_t at;
 
         if (source->prefix_length == 0)
             continue;
-        if (fetch(source, now) > 0)
-            more = true;
-        show(mux, source, due(mux, source, now));
-        if (source->used > 0) {
-            uint64_t at = source->last + os_ticks(MUX_QUIET_MS);
-
-            *deadline = MIN(*deadline, at);
+        if (mux->written >= until) {
+            mux->next = (first + i) % MUX_SOURCES;
+            return true;
         }
+
+        if (take_turn(mux, source, now))
+            more = true;
+        at = source->last + os_ticks(MUX_QUIET_MS);
+        if (source->used > 0)
+            *deadline = MIN(*deadline, at);
     }
+    mux->next = 0;
     return more;
+}
+
+void mux_ending(struct mux *mux, unsigned n, uint32_t max)
+{
+    struct mux_source *source = &mux->sources[n];
+
+    if (source->ending)
+        return;
+    source->ending = true;
+    source->left = max;
+    source->dry = false;
+}
+
+bool mux_is_dry(const struct mux *mux, unsigned n)
+{
+    const struct mux_source *source = &mux->sources[n];
+
+    return source->dry && due(mux, source, source->last) == 0;
 }
 
 void mux_drain(struct mux *mux, unsigned n)
 {
     struct mux_source *source = &mux->sources[n];
 
+    mux_ending(mux, n, ABI_RING_SIZE);
     do {
-        show(mux, source, source->used);
+        show(mux, source, source->used, UINT64_MAX);
     } while (fetch(source, source->last) > 0);
     if (mux->open == source)
         mux_end_line(mux);
@@ -164,6 +212,7 @@ void mux_attach(struct mux *mux, unsigned n, const char *name,
     source->prefix_length = (uint32_t)format(source->prefix, sizeof(source->prefix), "%s| ", name);
     source->fetch = fetch_bytes;
     source->context = context;
+    source->ending = source->dry = false;
 }
 
 void mux_init(struct mux *mux) { mux_attach(mux, MUX_LOG, MUX_NAME, NULL, NULL); }
@@ -178,8 +227,8 @@ void mux_say(struct mux *mux, const char *fmt, ...)
     vformat(line, sizeof(line), fmt, args);
     va_end(args);
     /* What the log has to say is older; what of it is there without a newline gets one. */
-    while (fetch(source, source->last) > 0 || source->used > 0)
-        show(mux, source, source->used);
+    for (unsigned i = 0; i < SAY_FETCHES && (fetch(source, source->last) > 0 || source->used > 0); i++)
+        show(mux, source, source->used, UINT64_MAX);
     if (mux->open == source)
         mux_end_line(mux);
     for (const char *c = line; *c; c++)

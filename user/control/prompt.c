@@ -21,12 +21,14 @@ void prompt_open(struct prompt *prompt)
     prompt->active = true;
     prompt->length = 0;
     prompt->sequence = 0;
+    prompt->waiting = 0;
 }
 
 void prompt_close(struct prompt *prompt)
 {
     prompt->active = false;
     prompt->length = 0;
+    prompt->waiting = 0;
 }
 
 static void enter(struct prompt *prompt)
@@ -73,8 +75,36 @@ static void insert(struct prompt *prompt, uint8_t byte)
     mux_prompt(prompt->mux, (const char *)&byte, 1);
 }
 
+/* A byte that comes while a command is printing. */
+static void type_ahead(struct prompt *prompt, uint8_t byte)
+{
+    if (byte == CTRL('C')) {
+        prompt->cancelled = true;
+        prompt->waiting = 0;
+    } else if (prompt->waiting < sizeof(prompt->ahead)) {
+        prompt->ahead[prompt->waiting++] = byte;
+    } else {
+        mux_bell(prompt->mux);
+    }
+}
+
+void prompt_resume(struct prompt *prompt)
+{
+    uint8_t ahead[sizeof(prompt->ahead)];
+    uint32_t n = prompt->waiting;
+
+    memcpy(ahead, prompt->ahead, n);
+    prompt->waiting = 0;
+    for (uint32_t i = 0; i < n && prompt->active; i++)
+        prompt_type(prompt, ahead[i]); /* behind a command that takes its time they wait again */
+}
+
 void prompt_type(struct prompt *prompt, uint8_t byte)
 {
+    if (prompt->busy(prompt->context)) {
+        type_ahead(prompt, byte);
+        return;
+    }
     if (in_sequence(prompt, byte))
         return;
     prompt_show(prompt);
