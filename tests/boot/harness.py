@@ -227,6 +227,12 @@ class Session:
     def send(self, text):
         self._emulator.send(text.encode())
 
+    def flush(self):
+        """What was sent is on its way to the machine, even if that stands still."""
+        while self._emulator.unsent():
+            data, _ = self._emulator.receive(0.1)
+            self._take(data or b"")
+
     def expect(self, source, pattern, limit=None):
         """Wait until a source printed what matches; the match. Fails after limit seconds, or if the machine ends."""
         end = self._end(limit)
@@ -318,12 +324,15 @@ class Session:
         if data is None:
             self._over = True
             return
-        self.transcript.feed(data)
-        self.results.feed(data)
+        self._take(data)
         found = self.fatal and self.transcript.look(self.fatal)
         if found:
             self._drain()
             raise Failure(f"the hypervisor failed: {found[0]}")
+
+    def _take(self, data):
+        self.transcript.feed(data)
+        self.results.feed(data)
 
     def _drain(self):
         """What follows the first line of a failure belongs into the log, too."""

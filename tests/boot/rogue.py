@@ -1,7 +1,7 @@
-"""Device worlds that have been taken over: code of ours in place of a function of theirs.
+"""Device worlds that have been taken over: code of ours that they execute.
 
-All device worlds share the pages of their program's text (kernel/world.c), so that what is written there is executed by
-every world that comes to that function from then on.
+All device worlds share the pages of their program's text (kernel/world.c). What is written there is in all of them, and only
+the one that is sent there executes it.
 """
 
 import os
@@ -20,10 +20,20 @@ BUFFER = 2048  # in struct abi_page
 SYS_LOG = 3
 
 
-def replace(debugger, name, code):
-    """Code over the beginning of a function of the device worlds', of a machine that stands still."""
+def take_over(session, name, function, code):
+    """Start a guest again, whose worker goes on in code of ours when it comes to a function of its world's."""
+    session.command(f"stop {name}", rf"{name}: stopped")
+    debugger = session.debugger()
+    # Where no world of these tests has been: Bochs would go on executing what it has decoded before.
+    room = elf.symbol(DEVICE, "emul_task_switch")
     text = physical(elf.symbol(IMAGE, "device_image"))
-    debugger.write(text + elf.symbol(DEVICE, name) - WORLD_IMAGE_BASE, code)
+    debugger.write(text + room - WORLD_IMAGE_BASE, code)
+    session.send(f"start {name}\r")
+    session.flush()
+    debugger.stop_at(*elf.function(DEVICE, function))
+    debugger.set_register("rip", room)
+    debugger.close()
+    session.expect("lapwing", rf"{name}: started")
 
 
 def log_for_ever(text):

@@ -8,24 +8,14 @@ from harness import BOTH, SLOWNESS, Failure, boot_test
 GUESTS = "".join(f"[guest {name}]\nimage = spin.elf\nmemory = 16M\n" for name in ("a", "b"))
 
 
-def restart_as(session, name, function, code):
-    """Start a guest again, whose worker executes that code instead of a function of its world's."""
-    session.command(f"stop {name}", rf"{name}: stopped")
-    debugger = session.debugger()
-    rogue.replace(debugger, function, code)
-    debugger.go()
-    session.send(f"start {name}\r")
-    session.expect("lapwing", rf"{name}: started")
-
-
 @boot_test(limit=60, machines=BOTH)
 def log_flood(session):
     """A worker that logs for ever: the prompt answers, others' lines stay, what it loses is counted, it can be stopped."""
     session.boot("[lapwing]\non-end = stay\n" + GUESTS, debugger=True)
     session.expect("a", r"spin: 1 CPUs spin")
     session.expect("b", r"spin: 1 CPUs spin")
-    restart_as(session, "a", "guest_load", rogue.log_for_ever(b"nuisance"))
-    session.expect("lapwing", r"^world of a: nuisance$")
+    rogue.take_over(session, "a", "guest_load", rogue.log_for_ever(b"nuisance"))
+    session.expect("lapwing", r"a: nuisance$")
     session.expect("lapwing", r"^guest a: its device world logs too much: lines are dropped$")
 
     begin = time.monotonic()
@@ -48,7 +38,7 @@ def worker_hang(session):
     session.boot("[lapwing]\non-end = stay\n" + GUESTS, debugger=True)
     session.expect("b", r"spin: 1 CPUs spin")
     session.expect("a", r"spin: 1 CPUs spin")
-    restart_as(session, "a", "machine_work", rogue.SPIN)
+    rogue.take_over(session, "a", "machine_work", rogue.SPIN)
     session.expect("lapwing", r"^guest a: its device world's own thread has not slept for 10 s of CPU time: the guest ends$")
     session.expect("lapwing", r"^a: device world did not answer")
     session.command("poweroff")
