@@ -220,7 +220,7 @@ struct abi_upcall {
 
 struct abi_reply {
     uint32_t flags;
-    /* IO read: result in the low bytes; LENGTH: the register that ModRM.rm names, if it does; #DB: of DR6, BS or BT */
+    /* IO read: result in the low bytes; LENGTH: the register that ModRM.rm names, if it does; #DB: DR6.BS, BT, B0-B3 */
     uint32_t value;
     uint32_t length; /* LENGTH: 1..15 */
     uint32_t vector;

@@ -59,6 +59,8 @@ struct abi_regs {
     struct abi_segment ldtr, tr;
     uint32_t cpl;
     uint32_t reserved;
+    uint64_t dr7;
+    uint64_t dr[4]; /* valid if DR7 enables any of them */
 };
 
 static_assert(sizeof(struct abi_segment) == 16, "abi_segment layout");

@@ -2,12 +2,13 @@
 #include "kernel/vcpu.h"
 #include "lib/string.h"
 
-enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
+enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16, DR6_HITS = 0xf, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 
-/* The trap behind an instruction that root or the device world has done: a single step's, a new task's. */
+/* The trap behind an instruction that root or the device world has done: a single step's, a new task's, a
+ * breakpoint's. */
 static void inject_trap(struct vcpu *v, uint32_t dr6)
 {
-    backend->add_dr6(v, dr6 & (DR6_BS | DR6_BT));
+    backend->add_dr6(v, dr6 & (DR6_HITS | DR6_BS | DR6_BT));
     vcpu_inject_exception(v, VECTOR_DB, false, 0);
 }
 

@@ -3,7 +3,7 @@
 #include "kernel/msr.h"
 #include "lib/string.h"
 
-enum { CR0_PE = 1, CR0_STATUS = 0xf, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12 };
+enum { CR0_PE = 1, CR0_STATUS = 0xf, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12, DR7_ENABLED = 0xff };
 #define CR0_PG BIT(31)
 
 /* The VMCB's segments in the order of enum abi_seg. */
@@ -34,6 +34,9 @@ void svm_get_regs(struct vcpu *v, struct abi_regs *out)
     out->efer = c->efer & ~(uint64_t)EFER_SVME;
     out->cpl = c->cpl;
     out->reserved = 0;
+    out->dr7 = c->dr7;
+    if (c->dr7 & DR7_ENABLED)
+        svm_get_breakpoints(v, out->dr);
 }
 
 void svm_set_regs(struct vcpu *v, const struct abi_regs *r)

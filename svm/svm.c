@@ -134,6 +134,16 @@ static void release(struct vcpu *v)
     cpu->current = NULL;
 }
 
+void svm_get_breakpoints(const struct vcpu *v, uint64_t dr[4])
+{
+    const struct svm_cpu *cpu = this_cpu()->backend;
+    const struct svm_vcpu *s = svm_of(v);
+    if (cpu->current == s)
+        save_breakpoints(dr);
+    else
+        memcpy(dr, s->dr, sizeof s->dr);
+}
+
 static enum quick interrupted(struct vcpu *v, struct vmcb *c)
 {
     __asm__ volatile("stgi; nop; clgi" ::: "memory"); /* IF is set */

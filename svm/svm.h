@@ -82,6 +82,8 @@ void svm_step_begin(struct vcpu *v, struct svm_step *before);
 void svm_step_end(struct vcpu *v, const struct svm_step *before);
 /* svm/state.c */
 void svm_get_regs(struct vcpu *v, struct abi_regs *out);
+/* DR0 to DR3, wherever they are. */
+void svm_get_breakpoints(const struct vcpu *v, uint64_t dr[4]);
 void svm_set_regs(struct vcpu *v, const struct abi_regs *regs);
 void svm_set_system(struct vcpu *v, const struct abi_regs *regs);
 int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);

@@ -6,7 +6,7 @@
 #include "vmx/vmx.h"
 
 enum { CR4_MCE = 1 << 6, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
-enum { CR0_PE = 1, CR0_TS = 8, CR0_STATUS = 0xf, DR7_LOCAL = 0x155 };
+enum { CR0_PE = 1, CR0_TS = 8, CR0_STATUS = 0xf, DR7_ENABLED = 0xff, DR7_LOCAL = 0x155 };
 #define CR0_PG        BIT(31)
 #define DR6_RESET     0xffff0ff0ull
 #define TYPE_ACCESSED 1u
@@ -97,6 +97,9 @@ void vmx_get_regs(struct vcpu *v, struct abi_regs *out)
     out->efer = vmx_get_efer(v);
     out->cpl = vmx_get_cpl(v);
     out->reserved = 0;
+    out->dr7 = readn(GUEST_DR7);
+    if (out->dr7 & DR7_ENABLED)
+        save_breakpoints(out->dr);
 }
 
 /* The entry checks want what loading a selector does to a descriptor: accessed, busy (SDM Vol. 3, 27.3.1.2). */

@@ -141,6 +141,61 @@ static void check_far_jump(void)
     check("far JMP", 1, back);
 }
 
+/* ---- Breakpoints on data */
+
+#define DR7_READ_WRITE(n) (2ull << 2 * (n) | 3ull << (16 + 4 * (n)))
+#define DR7_LENGTH(n, l)  ((uint64_t)((l)-1) << (18 + 4 * (n)))
+#define DR6_HITS          0xf
+#define PORT_POST         0x80
+
+static volatile uint64_t hits, hit_rip, hit_count;
+
+static void debug_trap(struct trap *t)
+{
+    uint64_t dr6;
+
+    __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+    __asm__ volatile("mov %0, %%dr6" : : "r"(0xffff0ff0ull));
+    hits = dr6 & DR6_HITS;
+    hit_rip = t->rip;
+    hit_count = t->rcx;
+    __asm__ volatile("mov %0, %%dr7" : : "r"(0x400ull));
+}
+
+static void watch(const volatile void *what, uint64_t dr7)
+{
+    hits = hit_rip = 0;
+    __asm__ volatile("mov %0, %%dr0\n\tmov %1, %%dr7" : : "r"(what), "r"(0x400 | dr7) : "memory");
+}
+
+static void check_breakpoints(void)
+{
+    static char text[] = "abcdefgh";
+    const char *from = text;
+    uint64_t rip, n = sizeof(text) - 1;
+    uint32_t value;
+
+    trap_set(VECTOR_DB, debug_trap);
+    *count = 77;
+    watch(count, DR7_READ_WRITE(0) | DR7_LENGTH(0, 4));
+    __asm__ volatile("movl (%2), %0\n1: lea 1b(%%rip), %1" : "=&r"(value), "=r"(rip) : "r"(count) : "memory");
+    check("a load behind its breakpoint", 77, value);
+    check("DR6 behind a load from MMIO", 1, hits);
+    check("its RIP", rip, hit_rip);
+
+    watch(count, DR7_READ_WRITE(0) | DR7_LENGTH(0, 4));
+    *(volatile uint32_t *)(LAPIC_BASE + APIC_SVR) |= SVR_ENABLE;
+    check("MMIO beside a breakpoint", 0, hits);
+
+    watch(text + 2, DR7_READ_WRITE(0));
+    __asm__ volatile("lea 1f(%%rip), %2\n1: rep outsb" : "+S"(from), "+c"(n), "=&r"(rip) : "d"(PORT_POST) : "memory");
+    check("DR6 within REP OUTS", 1, hits);
+    check("its RIP", rip, hit_rip);
+    check("its RCX", sizeof(text) - 1 - 3, hit_count);
+    check("REP OUTS goes on", 0, n);
+    watch(text, 0);
+}
+
 void guest_main(void)
 {
     lapic_init(false);
@@ -151,4 +206,5 @@ void guest_main(void)
     check_segment();
     check_task_register();
     check_far_jump();
+    check_breakpoints();
 }

@@ -112,10 +112,10 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
     case EMUL_DONE:
     case EMUL_AGAIN:
         reply->flags = ABI_REPLY_REGS | (result.system ? ABI_REPLY_SYSTEM : 0) | (result.shadow ? ABI_REPLY_SHADOW : 0);
-        if (result.single_step) {
+        if (result.single_step || result.breakpoints) {
             reply->flags |= ABI_REPLY_EXCEPTION;
             reply->vector = VECTOR_DB;
-            reply->value = DR6_BS;
+            reply->value = result.breakpoints | (result.single_step ? DR6_BS : 0);
         }
         break;
     case EMUL_FAULT:

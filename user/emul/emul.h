@@ -59,6 +59,11 @@ struct emul_result {
      * caller injects it with the new RIP.
      */
     bool single_step;
+    /*
+     * DONE, AGAIN: breakpoints of DR7 on data or ports that were hit, as DR6.B0-B3: a trap likewise. Behind a load of
+     * SS they are lost.
+     */
+    uint32_t breakpoints;
     uint8_t length;                 /* of the instruction, if it could be decoded; else 0 */
     uint8_t rm;                     /* the register that ModRM.rm names, if length is known and it does */
     uint8_t bytes_count;            /* of what is known in bytes */
@@ -81,8 +86,8 @@ struct emul_result {
  *
  * What is emulated, and why something is not: user/emul/coverage.c.
  *
- * A REP is executed in pieces of at most EMUL_STRING_PIECE elements: EMUL_AGAIN between them. #GP, #SS, #PF, #AC, #UD
- * are found as the manuals say; breakpoints of DR0-DR3 are not.
+ * A REP is executed in pieces of at most EMUL_STRING_PIECE elements, and up to one that hits a breakpoint: EMUL_AGAIN
+ * between them, with RF set. #GP, #SS, #PF, #AC, #UD are found as the manuals say; breakpoints on instructions are not.
  */
 #define EMUL_STRING_PIECE 512
 enum emul_status emul_step(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,

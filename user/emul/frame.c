@@ -137,6 +137,7 @@ enum emul_status execute_enter(struct emul *e)
     struct level levels[MAX_LEVELS];
     struct place old_frame, new_frame = {.size = {0}}, end;
     uint64_t frame;
+    uint32_t hits;
     enum emul_status status = stack_prepare_push(e, size, &old_frame);
 
     frame = e->gpr[ABI_RSP];
@@ -147,9 +148,11 @@ enum emul_status execute_enter(struct emul *e)
     if (status != EMUL_DONE)
         return status;
     register_write(e, ABI_RSP, width, e->gpr[ABI_RSP] - room);
+    hits = e->hits;
     status = memory_translate(e, ABI_SS, e->gpr[ABI_RSP] & alu_mask(width), size, WALK_WRITE, &end);
     if (status != EMUL_DONE)
         return status;
+    e->hits = hits; /* nothing is written there */
 
     memory_store(e, &old_frame, e->gpr[ABI_RBP]);
     for (unsigned i = 0; i + 1 < nesting; i++)

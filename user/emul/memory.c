@@ -1,7 +1,7 @@
 /* Guest memory as an instruction sees it: segmentation, canonical addresses, alignment, paging, RAM and MMIO. */
 #include "abi/err.h"
 #include "lib/string.h"
-#include "user/emul/state.h"
+#include "user/emul/watch.h"
 
 #define TYPE_CODE        0x8u
 #define TYPE_EXPAND_DOWN 0x4u /* data */
@@ -121,6 +121,8 @@ enum emul_status memory_translate(struct emul *e, unsigned segment, uint64_t off
         return status;
     if (user && (regs->cr0 & CR0_AM) && (regs->rflags & RFLAGS_AC) && (linear & (alignment_of(size) - 1)))
         return emul_fault(e, VECTOR_AC);
+    if (watch_is_on(e))
+        watch_memory(e, linear, size, access & WALK_WRITE);
     if (e->knows_gpa && !(access & WALK_WRITE) && ((linear ^ e->known_gpa) & (PAGE_SIZE - 1)) == 0 &&
         (linear & (PAGE_SIZE - 1)) + size <= PAGE_SIZE) {
         place->gpa[0] = e->known_gpa;

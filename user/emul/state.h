@@ -20,6 +20,7 @@ struct emul {
     uint64_t gpr[ABI_GPRS];
     uint64_t rip;
     uint64_t rflags;
+    uint32_t hits; /* breakpoints on what it accesses: DR6.B0-B3 (watch.c) */
     struct insn insn;
     bool knows_gpa; /* of what the instruction reads, its one memory operand: the CPU has walked there */
     uint64_t known_gpa;

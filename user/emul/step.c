@@ -58,6 +58,7 @@ void emul_begin(struct emul *e, const struct emul_ops *ops, void *ctx, struct ab
     e->rip = regs->rip;
     e->rflags = regs->rflags;
     e->knows_gpa = false;
+    e->hits = 0;
     e->insn.mode = (uint8_t)emul_code_size(regs);
     memcpy(e->gpr, regs->gpr, sizeof(e->gpr));
     out->rip = regs->rip;
@@ -189,6 +190,7 @@ static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_r
 {
     uint64_t count_before = regs->gpr[ABI_RCX], flags_before = regs->rflags;
     struct emul e;
+    bool traps;
 
     emul_begin(&e, ops, ctx, regs, out);
     out->bytes_count = (uint8_t)MIN(bytes_count, (unsigned)EMUL_MAX_LENGTH);
@@ -204,8 +206,12 @@ static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_r
     }
     if (out->status == EMUL_DONE)
         retire(&e);
-    out->single_step = (flags_before & RFLAGS_TF) && !out->shadow &&
-                       (out->status == EMUL_DONE || (out->status == EMUL_AGAIN && regs->gpr[ABI_RCX] != count_before));
+    else if (out->status == EMUL_AGAIN) /* a breakpoint on the instruction has been passed (SDM Vol. 3, 18.3.1.1) */
+        regs->rflags |= RFLAGS_RF;
+    traps =
+        !out->shadow && (out->status == EMUL_DONE || (out->status == EMUL_AGAIN && regs->gpr[ABI_RCX] != count_before));
+    out->single_step = traps && (flags_before & RFLAGS_TF);
+    out->breakpoints = traps ? e.hits : 0;
     return out->status;
 }
 

@@ -1,5 +1,5 @@
 /* MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS and their REP (SDM Vol. 1, 7.3.9; Vol. 2, REP). */
-#include "user/emul/state.h"
+#include "user/emul/watch.h"
 
 /* Where a string instruction's elements are; the port of INS and OUTS is in DX. */
 struct string {
@@ -76,6 +76,8 @@ static enum emul_status execute_element(struct emul *e, const struct string *s)
     if (status != EMUL_DONE)
         return status;
 
+    if (s->port && watch_is_on(e))
+        watch_port(e, (uint16_t)e->gpr[ABI_RDX], s->size);
     if (s->source)
         value = memory_load(e, &source);
     else if (s->port)
@@ -119,11 +121,13 @@ enum emul_status execute_string(struct emul *e)
         return execute_element(e, &s);
 
     for (unsigned i = 0; e->gpr[ABI_RCX] & s.mask; i++) {
-        if (i == EMUL_STRING_PIECE || (i > 0 && single_step))
+        if (i == EMUL_STRING_PIECE || (i > 0 && (single_step || e->hits)))
             return EMUL_AGAIN;
         status = execute_element(e, &s);
-        if (status != EMUL_DONE)
+        if (status != EMUL_DONE) {
+            e->hits = 0; /* of one that has not been */
             return status;
+        }
         register_write(e, ABI_RCX, e->insn.address_size, e->gpr[ABI_RCX] - 1);
         emul_commit(e);
         if (is_decided(e, &s))

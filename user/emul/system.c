@@ -252,7 +252,7 @@ static enum emul_status load_table(struct emul *e, struct abi_segment *table)
 /* LMSW sets PE and does not clear it. */
 static enum emul_status load_status_word(struct emul *e)
 {
-    uint64_t value;
+    uint64_t value = 0;
     enum emul_status status = is_program(e) ? emul_fault(e, VECTOR_GP) : operand_read(e, 2, &value);
 
     if (status != EMUL_DONE)
