@@ -40,6 +40,8 @@
 #define ABI_MAX_CPUS         256
 #define ABI_MAX_MODULES      64
 #define ABI_MAX_WEIGHT       10000
+#define ABI_MAX_CPU_LIMIT    25600 /* percent of one CPU */
+#define ABI_NO_CPU_LIMIT     0xffffffffu
 #define ABI_MIN_MEMORY       (2ull << 20) /* of a guest, in bytes */
 #define ABI_MAX_MEMORY       (512ull << 30)
 #define ABI_NAME_SIZE        32 /* with the final NUL */
@@ -68,9 +70,11 @@ struct abi_module {
 /* What a guest is, from its section of the config file. Root uses the fields it needs and copies the rest on. */
 struct abi_vm_config {
     char name[ABI_NAME_SIZE];
-    uint64_t memory;                  /* ABI_MIN_MEMORY..ABI_MAX_MEMORY, a multiple of 4 KiB */
-    uint32_t vcpus;                   /* 1..ABI_MAX_VCPUS; fixed for the VM's life */
-    uint32_t weight;                  /* share of the CPU, 1..ABI_MAX_WEIGHT, 100 is usual */
+    uint64_t memory;    /* ABI_MIN_MEMORY..ABI_MAX_MEMORY, a multiple of 4 KiB */
+    uint32_t vcpus;     /* 1..ABI_MAX_VCPUS; fixed for the VM's life */
+    uint32_t weight;    /* of the whole guest: share of the CPU, 1..ABI_MAX_WEIGHT, 100 is usual */
+    uint32_t cpu_limit; /* of the whole guest: percent of one CPU, 1..ABI_MAX_CPU_LIMIT, ABI_NO_CPU_LIMIT */
+    uint32_t reserved;
     uint64_t cpus[ABI_MAX_CPUS / 64]; /* CPUs its threads may run on; all zero: any */
     uint8_t lapic;                    /* 0: no LAPICs */
     uint8_t exit_device;              /* port 0xf4 ends the guest */

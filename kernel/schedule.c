@@ -156,10 +156,11 @@ void schedule(bool runnable)
     if (before != &s->idle)
         sched_put(&s->rq, now, runnable);
     take_woken(s, now);
-    publish(s);
+    sched_release(&s->rq, now);
     if (s->rq.queued > 1)
         push_surplus(s, now);
     struct sched_entity *se = sched_pick(&s->rq, now);
+    publish(s);
     this_cpu()->resched = false;
     set_slice(s, now);
     struct thread *next = se ? CONTAINER_OF(se, struct thread, se) : &s->idle;
@@ -200,6 +201,7 @@ void schedule_tick(uint64_t now)
 {
     struct schedule *s = mine();
     take_woken(s, now);
+    sched_release(&s->rq, now);
     sched_charge(&s->rq, now); /* a thread that runs alone, too: thread_watch() goes by it */
     if (sched_should_preempt(&s->rq, now))
         this_cpu()->resched = true;
@@ -238,10 +240,15 @@ void schedule_start(void)
 {
     struct schedule *s = mine();
     for (;;) {
-        take_woken(s, tsc_now());
-        if (s->rq.queued)
+        uint64_t now = tsc_now();
+        take_woken(s, now);
+        sched_release(&s->rq, now);
+        if (s->rq.queued) {
             schedule(true);
-        else
-            wait_for_woken(s);
+            continue;
+        }
+        if (sched_holds(&s->rq))
+            set_slice(s, now);
+        wait_for_woken(s);
     }
 }

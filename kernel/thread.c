@@ -20,7 +20,7 @@ _Noreturn void thread_begin(struct thread *t);
 
 static void deadline_fired(struct timer *timer) { thread_wake(CONTAINER_OF(timer, struct thread, deadline)); }
 
-struct thread *thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus)
+struct thread *thread_create(void (*main)(void *), void *arg, struct sched_group *group, const uint64_t *cpus)
 {
     static_assert(sizeof(struct thread) <= PAGE_SIZE, "fits a page");
     struct thread *t = page_alloc(0);
@@ -29,7 +29,7 @@ struct thread *thread_create(void (*main)(void *), void *arg, uint32_t weight, c
         page_free(t, 0);
         return NULL;
     }
-    sched_entity_init(&t->se, weight, cpus);
+    sched_entity_init(&t->se, group, cpus);
     t->kstack = top;
     t->cr3 = paging_root().v;
     t->state = THREAD_BLOCKED;

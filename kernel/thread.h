@@ -36,7 +36,8 @@ struct thread {
 enum thread_state { THREAD_RUNNING, THREAD_PERMIT, THREAD_BLOCKED, THREAD_DEAD };
 
 /* A blocked thread that will run main(arg) once woken; NULL: no memory. cpus NULL: any. */
-struct thread *thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus) MUST_CHECK;
+struct thread *thread_create(void (*main)(void *), void *arg, struct sched_group *group,
+                             const uint64_t *cpus) MUST_CHECK;
 /* One that is dead, or has never run. */
 void thread_destroy(struct thread *t);
 /* Makes it run, or its next thread_park return at once. Any CPU, any context in root. */

@@ -39,7 +39,7 @@ int vcpu_create(struct vm *vm, uint32_t index)
     v->fpu = page_alloc(fpu_area_order());
     v->msrs = page_alloc(0);
     v->lapic = vm->config.lapic ? page_alloc(0) : NULL;
-    v->thread = thread_create(vcpu_main, v, vm->config.weight, vm->config.cpus);
+    v->thread = thread_create(vcpu_main, v, &vm->group, vm->config.cpus);
     int err = v->fpu && v->msrs && v->thread && (v->lapic || !vm->config.lapic) ? OK : E_NOMEM;
     err = err ? err : backend->vcpu_create(v);
     if (err) {

@@ -55,11 +55,10 @@ static void timer_changed(void *ctx, uint32_t index)
 {
     const struct vm *vm = ctx;
     struct vcpu *v = vm->vcpus[index];
-    uint64_t now = tsc_now();
-    /* Host time is made of what is left: a guest's clock may be anywhere. */
-    uint64_t left = lapic_timer_left(v->lapic, now + vm->tsc_offset);
-    if (left < NEVER - now)
-        timer_set(&v->timer, now + left);
+    uint64_t deadline = lapic_timer_deadline(v->lapic);
+    /* Modulo 2^64, as the guest's clock counts. What it wants in a hundred years may come at once, for nothing. */
+    if (deadline != NEVER)
+        timer_set(&v->timer, deadline - vm->tsc_offset);
     else
         timer_cancel(&v->timer);
 }
@@ -73,6 +72,7 @@ static bool config_valid(const struct abi_vm_config *c)
             some_cpu |= i < cpu_count();
         }
     return c->vcpus >= 1 && c->vcpus <= ABI_MAX_VCPUS && c->weight >= 1 && c->weight <= SCHED_MAX_WEIGHT &&
+           ((c->cpu_limit >= 1 && c->cpu_limit <= ABI_MAX_CPU_LIMIT) || c->cpu_limit == ABI_NO_CPU_LIMIT) &&
            c->memory >= ABI_MIN_MEMORY && c->memory <= ABI_MAX_MEMORY && c->memory % PAGE_SIZE == 0 &&
            (any || some_cpu) && (c->lapic || c->vcpus == 1) && c->name[sizeof c->name - 1] == 0 &&
            c->module_count <= ARRAY_SIZE(c->modules);
@@ -179,7 +179,7 @@ static int build(struct vm *vm)
     if (err)
         return err;
     fill_info(vm);
-    struct thread *t = thread_create(worker_main, vm, vm->config.weight, vm->config.cpus);
+    struct thread *t = thread_create(worker_main, vm, &vm->group, vm->config.cpus);
     if (!t)
         return E_NOMEM;
     vm->world->worker = t;
@@ -208,6 +208,7 @@ int vm_create(const struct abi_vm_config *config)
     vm->config = *config;
     vm->ram_low = MIN(config->memory, ABI_RAM_LOW_MAX);
     vm->ram_high = config->memory - vm->ram_low;
+    sched_group_init(&vm->group, config->weight, config->cpu_limit);
     vm->created_tsc = tsc_now();
     vm->tsc_offset = 0 - vm->created_tsc;
     vm->domain = (struct lapic_domain){.count = config->vcpus,

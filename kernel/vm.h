@@ -7,6 +7,7 @@
 #include "kernel/requests.h"
 #include "kernel/world.h"
 #include "lapic/lapic.h"
+#include "sched/group.h"
 
 struct vcpu;
 
@@ -16,6 +17,7 @@ struct vm {
     uint32_t id;
     struct abi_vm_config config;
     struct world *world;
+    struct sched_group group;                /* its threads: vCPUs and worker */
     struct frame_extent extents[VM_EXTENTS]; /* guest memory, in guest-physical order */
     uint32_t extent_count;
     uint64_t ram_low, ram_high; /* bytes; see abi_info */

@@ -238,8 +238,6 @@ static inline uint8_t lapic_ppr(const struct lapic *l)
 /* When lapic_timer_expire() must be called, absolute, in guest TSC ticks, which may be beyond the TSC's end and
  * so small again; NEVER, as things stand: not armed, or masked. */
 uint64_t lapic_timer_deadline(const struct lapic *l);
-/* The same, in ticks from now on; 0: it is due. */
-uint64_t lapic_timer_left(const struct lapic *l, uint64_t now);
 
 /* Raises what is due at now; harmless when nothing is. Periods that were missed become one interrupt, and the next is
  * on the grid of the first, not nearer to the last than LAPIC_TIMER_MIN_GAP. */

@@ -27,13 +27,6 @@ static bool due(const struct lapic *l, uint64_t now)
     return mode(l) == LVT_TIMER_TSC_DEADLINE ? l->timer_next <= now : (int64_t)(l->timer_next - now) <= 0;
 }
 
-uint64_t lapic_timer_left(const struct lapic *l, uint64_t now)
-{
-    if (lapic_timer_deadline(l) == NEVER)
-        return NEVER;
-    return due(l, now) ? 0 : l->timer_next - now;
-}
-
 /* A count: its end is not NEVER. */
 static void arm(struct lapic *l, uint64_t end)
 {
@@ -142,9 +135,11 @@ void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)
     if (mode(l) != LVT_TIMER_TSC_DEADLINE)
         return;
     uint64_t before = lapic_timer_deadline(l);
-    expire(l, now);
+    if (l->timer_armed)
+        expire(l, now);
     l->timer_next = value;
     l->timer_armed = value; /* 0 disarms */
-    expire(l, now);         /* a deadline in the past fires at once */
+    if (value <= now)
+        expire(l, now); /* a deadline in the past fires at once */
     timer_notify(l, before);
 }

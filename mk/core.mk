@@ -2,7 +2,7 @@
 
 core_root  := kernel/word.c kernel/inhibit.c kernel/mutex.c kernel/vcpu.c kernel/vm.c kernel/serve.c kernel/inject.c \
 	kernel/exit.c kernel/upcall.c kernel/thread.c kernel/schedule.c kernel/timer.c lapic/lapic.c lapic/access.c \
-	lapic/ipi.c lapic/timer.c sched/fair.c sched/balance.c lib/rbtree.c lib/timerq.c
+	lapic/ipi.c lapic/timer.c sched/fair.c sched/group.c sched/balance.c lib/rbtree.c lib/timerq.c
 core_made  := tests/core/machine.c tests/core/memory.c tests/core/guest.c tests/core/actors.c tests/core/ghost.c \
 	tests/core/idle.c
 core_flags := -std=gnu11 -g -O1 -Itests/core/shadow -I. $(host_warnings) -MMD -MP -fno-omit-frame-pointer -fno-pie \

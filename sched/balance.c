@@ -61,33 +61,48 @@ static bool better(const struct push *a, const struct push *b)
     return a->se->arrived < b->se->arrived; /* longest here: so all take turns */
 }
 
+/* The load above the other CPU's, summed up since something was given away, if it has been there all the time. */
+static void sum_up(struct sched_rq *rq, uint64_t now, int64_t most)
+{
+    uint64_t ticks = MIN(now - rq->looked, rq->latency);
+
+    rq->looked = now;
+    most = MIN(most, (int64_t)SCHED_MAX_WEIGHT * SCHED_UNIT); /* more is given away at once, if anybody may take it */
+    rq->surplus = most > 0 ? MIN(rq->surplus + (uint64_t)most * ticks, BIT(62)) : 0;
+}
+
 struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
                                 uint32_t cpu_count, uint32_t *target)
 {
-    bool turn = !rq->current && now - rq->turned >= SCHED_TURN * rq->latency;
     struct push best = {.se = NULL};
     struct rb_node *node = rb_first(&rq->tree);
+    int64_t most = 0;
 
-    if (rq->queued + (rq->current ? 1 : 0) < 2)
+    if (rq->queued + (rq->current ? 1 : 0) < 2) {
+        sum_up(rq, now, 0);
         return NULL;
+    }
     for (unsigned i = 0; node && i < SCHED_PUSH_SCAN; i++, node = rb_next(node)) {
         struct push push = {.se = CONTAINER_OF(node, struct sched_entity, node)};
-        int64_t gap, after;
+        int64_t weight = push.se->weight, load, gap, after;
 
         push.target = least_loaded(push.se, self, loads, cpu_count);
         if (push.target == NO_CPU)
             continue;
-        gap = (int64_t)rq->load - read_load(loads, push.target);
-        if (gap < push.se->weight || (gap == push.se->weight && !turn))
+        load = read_load(loads, push.target);
+        gap = (int64_t)rq->load - load;
+        most = MAX(most, gap);
+        if (gap < 2 * weight && (load || gap < weight) &&
+            (gap <= 0 || rq->current || rq->surplus / SCHED_TURN / rq->latency < (uint64_t)weight))
             continue;
-        after = gap - 2 * (int64_t)push.se->weight;
+        after = gap - 2 * weight;
         push.imbalance = (uint64_t)(after < 0 ? -after : after);
         if (better(&push, &best))
             best = push;
     }
+    sum_up(rq, now, best.se ? 0 : most);
     if (!best.se)
         return NULL;
-    rq->turned = now;
     *target = best.target;
     return best.se;
 }

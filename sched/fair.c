@@ -4,13 +4,18 @@
 #define RATE_SHIFT 10
 #define RATE_ONE   (SCHED_MAX_WEIGHT << RATE_SHIFT) /* rate of weight 1 */
 
-/*
- * For 2^40 ticks or more the product wraps, and the result is too small, but less than 2^54 whatever happens. That is
- * good enough: it can only be the charge of one who was alone for minutes, and then no other's share is measured by it.
- */
-static_assert(RATE_ONE < BIT(24), "rate * 2^40 fits 64 bits");
+static_assert((uint64_t)RATE_ONE * (ABI_MAX_VCPUS + 1) <= UINT32_MAX, "a rate fits 32 bits");
 
-static uint64_t virtual_time(uint64_t ticks, uint32_t rate) { return ticks * rate >> RATE_SHIFT; }
+/*
+ * At most 2^54, which is far from where keys seem to be in the past. That is good enough: more can only be the charge
+ * of one who was alone for minutes, and then no other's share is measured by it.
+ */
+static uint64_t virtual_time(uint64_t ticks, uint32_t rate)
+{
+    unsigned __int128 product = (unsigned __int128)ticks * rate >> RATE_SHIFT;
+
+    return product < BIT(54) ? (uint64_t)product : BIT(54);
+}
 
 static struct sched_entity *first_queued(const struct sched_rq *rq)
 {
@@ -34,16 +39,56 @@ static void raise_floor(struct sched_rq *rq)
         rq->floor = lowest;
 }
 
+/* The entity's part of its group's weight, while so many share that. */
+static void set_shares(struct sched_entity *se, uint32_t shares)
+{
+    uint32_t weight = se->group->weight;
+
+    se->shares = shares;
+    se->weight = MAX(weight * SCHED_UNIT / shares, 1u);
+    se->rate = RATE_ONE / weight * shares + RATE_ONE % weight * shares / weight;
+}
+
+/* For one that is in the queue's load. */
+static void follow_shares(struct sched_rq *rq, struct sched_entity *se, uint32_t shares)
+{
+    rq->load -= se->weight;
+    set_shares(se, shares);
+    rq->load += se->weight;
+}
+
+static uint64_t burst(const struct sched_rq *rq) { return SCHED_LIMIT_BURST * rq->latency; }
+
+static uint64_t take_bill(struct sched_group *g)
+{
+    if (!atomic_load_explicit(&g->bill, memory_order_relaxed))
+        return 0;
+    return atomic_exchange_explicit(&g->bill, 0, memory_order_relaxed);
+}
+
 void sched_charge(struct sched_rq *rq, uint64_t now)
 {
     struct sched_entity *se = rq->current;
+    uint32_t shares;
+    uint64_t ticks;
 
     now = rq->stopped ? rq->stopped : now;
     if (!se || now <= rq->charged)
         return;
-    se->run_ticks += now - rq->charged;
-    se->node.key += virtual_time(now - rq->charged, se->rate);
+    ticks = now - rq->charged;
     rq->charged = now;
+    se->run_ticks += ticks;
+    ticks += take_bill(se->group);
+
+    /* Of the numbers at both ends of that time, by the greater: so nobody gains who sleeps while others are charged. */
+    shares = group_shares(se->group);
+    if (shares > se->shares)
+        follow_shares(rq, se, shares);
+    se->node.key += virtual_time(ticks, se->rate);
+    if (shares < se->shares)
+        follow_shares(rq, se, shares);
+
+    group_spend(se->group, now, ticks, burst(rq));
     raise_floor(rq);
 }
 
@@ -68,13 +113,28 @@ static void leave(struct sched_rq *rq, struct sched_entity *se)
     se->ahead = (int64_t)(se->node.key - rq->floor);
 }
 
+/* The same, and it does not share its group's weight any more. */
+static void sleep(struct sched_rq *rq, struct sched_entity *se)
+{
+    leave(rq, se);
+    atomic_fetch_sub_explicit(&se->group->runnable, 1, memory_order_relaxed);
+}
+
+/* The group has to wait. Its entity is in the queue's load, but not in the tree. */
+static void hold(struct sched_rq *rq, struct sched_entity *se)
+{
+    sleep(rq, se);
+    se->node.key = atomic_load_explicit(&se->group->held_until, memory_order_relaxed);
+    rb_insert(&rq->held, &se->node);
+}
+
 /* How far behind the floor a sleeper may start. The entity is in rq->load already, but not in the tree. */
 static int64_t most_credit(const struct sched_rq *rq, const struct sched_entity *se)
 {
     uint32_t entities = rq->queued + (rq->current ? 1 : 0) + 1;
-    uint32_t average_rate = (uint32_t)((uint64_t)RATE_ONE * entities / rq->load);
+    uint64_t average_rate = (uint64_t)RATE_ONE * SCHED_UNIT * entities / rq->load;
 
-    return (int64_t)virtual_time(rq->latency / SCHED_CREDIT_PART, MIN(se->rate, average_rate));
+    return (int64_t)virtual_time(rq->latency / SCHED_CREDIT_PART, (uint32_t)MIN(se->rate, average_rate));
 }
 
 static int64_t ahead_after_sleep(const struct sched_rq *rq, const struct sched_entity *se)
@@ -98,9 +158,10 @@ static uint64_t slice(const struct sched_rq *rq, const struct sched_entity *se)
 
 void sched_rq_init(struct sched_rq *rq, uint64_t latency) { *rq = (struct sched_rq){.latency = latency}; }
 
-void sched_entity_init(struct sched_entity *se, uint32_t weight, const uint64_t *cpus)
+void sched_entity_init(struct sched_entity *se, struct sched_group *group, const uint64_t *cpus)
 {
-    *se = (struct sched_entity){.weight = weight, .rate = RATE_ONE / weight};
+    *se = (struct sched_entity){.group = group};
+    set_shares(se, 1);
     for (unsigned i = 0; cpus && i < ARRAY_SIZE(se->cpus); i++)
         se->cpus[i] = cpus[i];
 }
@@ -110,6 +171,9 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
     int64_t ahead = 0;
 
     sched_charge(rq, now); /* the floor is where current is now: it may have run for hours */
+    if (why != SCHED_MIGRATE)
+        atomic_fetch_add_explicit(&se->group->runnable, 1, memory_order_relaxed);
+    set_shares(se, group_shares(se->group));
     rq->load += se->weight;
     if (why == SCHED_WAKE)
         ahead = ahead_after_sleep(rq, se);
@@ -118,7 +182,22 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
     se->node.key = rq->floor + (uint64_t)ahead;
     se->arrived = rq->arrivals++;
     se->woken = why == SCHED_WAKE;
-    insert(rq, se);
+    if (group_held(se->group, now))
+        hold(rq, se);
+    else
+        insert(rq, se);
+}
+
+void sched_release_due(struct sched_rq *rq, uint64_t now)
+{
+    struct rb_node *node;
+
+    while ((node = rb_first(&rq->held)) && node->key <= now) {
+        struct sched_entity *se = CONTAINER_OF(node, struct sched_entity, node);
+
+        rb_erase(&rq->held, node);
+        sched_enqueue(rq, now, se, SCHED_WAKE); /* or held for longer, if others of the group ran meanwhile */
+    }
 }
 
 void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
@@ -130,11 +209,17 @@ void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
 
 struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now)
 {
-    struct sched_entity *se = first_queued(rq);
+    struct sched_entity *se;
 
-    if (se) {
+    while ((se = first_queued(rq))) {
         erase(rq, se);
+        if (!group_held(se->group, now))
+            break;
+        hold(rq, se);
+    }
+    if (se) {
         se->woken = false;
+        follow_shares(rq, se, group_shares(se->group));
     }
     rq->current = se;
     rq->charged = now;
@@ -147,10 +232,12 @@ void sched_put(struct sched_rq *rq, uint64_t now, bool runnable)
 
     sched_charge(rq, now);
     rq->current = NULL;
-    if (runnable)
-        insert(rq, se);
+    if (!runnable)
+        sleep(rq, se);
+    else if (group_held(se->group, now))
+        hold(rq, se);
     else
-        leave(rq, se);
+        insert(rq, se);
 }
 
 void sched_yield_current(struct sched_rq *rq, uint64_t now)
@@ -163,7 +250,21 @@ void sched_yield_current(struct sched_rq *rq, uint64_t now)
     raise_floor(rq);
 }
 
-uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
+/* When the limits of groups want to be looked at. */
+static uint64_t limit_end(struct sched_rq *rq, uint64_t now)
+{
+    const struct rb_node *held = rb_first(&rq->held);
+    uint64_t end = held ? MAX(held->key, now) : NEVER, allowance;
+
+    if (!rq->current || rq->stopped || rq->current->group->limit == SCHED_NO_LIMIT)
+        return end;
+    sched_charge(rq, now);
+    allowance = group_allowance(rq->current->group, now, burst(rq));
+    return MIN(end, now + allowance);
+}
+
+/* Because others wait. */
+static uint64_t turn_end(struct sched_rq *rq, uint64_t now)
 {
     const struct sched_entity *se = rq->current, *first = first_queued(rq);
     int64_t left;
@@ -181,14 +282,23 @@ uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
     return now + ((uint64_t)left << RATE_SHIFT) / se->rate + 1;
 }
 
+uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
+{
+    uint64_t limit = limit_end(rq, now), turn = turn_end(rq, now);
+
+    return MIN(limit, turn);
+}
+
 bool sched_should_preempt(struct sched_rq *rq, uint64_t now)
 {
     const struct sched_entity *first = first_queued(rq);
     uint64_t least;
 
+    if (rq->current && group_held(rq->current->group, now))
+        return true;
     if (!first || !rq->current)
         return first != NULL;
-    if (sched_slice_end(rq, now) <= now)
+    if (turn_end(rq, now) <= now)
         return true;
     least = first->node.key + virtual_time(rq->latency / SCHED_MIN_SLICE_PART, first->rate);
     return first->woken && rb_key_before(least, rq->current->node.key);

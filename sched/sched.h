@@ -6,10 +6,12 @@
  * CPUs may know of it is one number, its load, which the owner publishes in an array (sched_load) and others read
  * without order; so decisions about other CPUs are made on stale numbers, and a wrong one costs time, nothing else.
  *
- * The policy is `fair`. Every entity has a virtual time that advances while it runs, the slower the greater its weight;
- * who is furthest behind runs next. The virtual time of the queue (`floor`) is that of the entity furthest behind and
- * never goes back. This rule was chosen over EEVDF because it needs one ordered tree and no augmentation, and gives the
- * same shares; EEVDF's separate latency knob would have no user here. What follows from it, with L = latency ticks:
+ * The policy is `fair`. Every entity has a weight: its part of its group's (sched/group.h), which follows the number of
+ * runnable entities there, as of when the entity is next charged. It has a virtual time that advances while it runs,
+ * the slower the greater its weight; who is furthest behind runs next. The virtual time of the queue (`floor`) is that
+ * of the entity furthest behind and never goes back. This rule was chosen over EEVDF because it needs one ordered tree
+ * and no augmentation, and gives the same shares; EEVDF's separate latency knob would have no user here. What follows
+ * from it, with L = latency ticks:
  *   - Share: while the set of runnable entities stays the same, each gets time in proportion to its weight, to within
  *     one slice. A slice is the entity's part of L, but at least L / SCHED_MIN_SLICE_PART.
  *   - Starvation: a runnable entity of weight w among a total of W waits no longer than its own last slice times W / w
@@ -25,18 +27,22 @@
 
 #include "abi/abi.h"
 #include "lib/rbtree.h"
+#include "sched/group.h"
 
 #define SCHED_MAX_WEIGHT     ((uint32_t)ABI_MAX_WEIGHT)
 #define SCHED_USUAL_WEIGHT   100u
-#define SCHED_MIN_SLICE_PART 8 /* shortest slice, and the advance that a woken entity needs to preempt: L / 8 */
-#define SCHED_CREDIT_PART    2 /* most that a sleeper keeps: L / 2 of its own run time */
+#define SCHED_MIN_SLICE_PART 8    /* shortest slice, and the advance that a woken entity needs to preempt: L / 8 */
+#define SCHED_CREDIT_PART    2    /* most that a sleeper keeps: L / 2 of its own run time */
+#define SCHED_UNIT           256u /* an entity's weight and all loads are in this part of a group's weight */
 
 struct sched_rq;
 
 /* What can be on a run queue; embedded in a thread. The fields are the scheduler's own; others may read run_ticks. */
 struct sched_entity {
     struct rb_node node; /* key: virtual time, valid while on a run queue or current */
-    uint32_t weight;
+    struct sched_group *group;
+    uint32_t shares;    /* the group's runnable entities, when these two were computed: */
+    uint32_t weight;    /* in SCHED_UNITs */
     uint32_t rate;      /* virtual time per 1024 ticks */
     uint64_t run_ticks; /* it has run in all, as of the last charge */
     bool woken;         /* since it was last picked */
@@ -50,6 +56,7 @@ struct sched_entity {
 
 struct sched_rq {
     struct rb_tree tree; /* runnable entities except the current one */
+    struct rb_tree held; /* those of groups that are over their limit, by when they may go on; no part of load */
     struct sched_entity *current;
     uint32_t queued; /* entities in tree */
     uint32_t load;   /* sum of weights, current's included */
@@ -58,7 +65,8 @@ struct sched_rq {
     uint64_t charged; /* current has been charged up to this tick */
     uint64_t stopped; /* since when current waits; 0: it does not */
     uint64_t arrivals;
-    uint64_t turned; /* tick of the last sched_push that gave something away */
+    uint64_t surplus; /* load above the least loaded CPU's, times ticks, since sched_push gave something away */
+    uint64_t looked;  /* tick of the last sched_push */
 };
 
 enum sched_why {
@@ -70,8 +78,8 @@ enum sched_why {
 /* An empty queue. latency: L, the ticks in which everybody should have a turn, 2^10..2^36; 6 ms is usual. */
 void sched_rq_init(struct sched_rq *rq, uint64_t latency);
 
-/* weight: 1..SCHED_MAX_WEIGHT. cpus: where it may run, ABI_MAX_CPUS bits; NULL or all zero: anywhere. */
-void sched_entity_init(struct sched_entity *se, uint32_t weight, const uint64_t *cpus);
+/* cpus: where it may run, ABI_MAX_CPUS bits; NULL or all zero: anywhere. The group outlives it. */
+void sched_entity_init(struct sched_entity *se, struct sched_group *group, const uint64_t *cpus);
 
 /* Make an entity that is on no queue runnable on this one. Ask sched_should_preempt afterwards. */
 void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, enum sched_why why);
@@ -79,7 +87,8 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
 /* Take an entity that is queued here, and not current, out: to be enqueued elsewhere (SCHED_MIGRATE) or destroyed. */
 void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se);
 
-/* Take the next entity out of the queue and make it current, which nobody is. NULL: none is runnable, the CPU idles. */
+/* Take the next entity out of the queue and make it current, which nobody is. NULL: none may run, the CPU idles. Who is
+ * held is set aside: O(log n) for each, once until it may go on. */
 struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now);
 
 /* Current stops running: charge it; if it is runnable, queue it again, otherwise it sleeps, on no queue. */
@@ -90,12 +99,26 @@ void sched_charge(struct sched_rq *rq, uint64_t now);
 
 /* Current waits from now on and does not use the CPU: until it goes on it is charged for what it ran before, no more.
  * No put and no pick meanwhile. */
-static inline void sched_stop(struct sched_rq *rq, uint64_t now) { rq->stopped = now; }
+static inline void sched_stop(struct sched_rq *rq, uint64_t now)
+{
+    rq->stopped = now;
+    atomic_fetch_sub_explicit(&rq->current->group->runnable, 1, memory_order_relaxed);
+}
 static inline bool sched_stopped(const struct sched_rq *rq) { return rq->stopped; }
 static inline void sched_go_on(struct sched_rq *rq, uint64_t now)
 {
+    atomic_fetch_add_explicit(&rq->current->group->runnable, 1, memory_order_relaxed);
     rq->charged += now - rq->stopped;
     rq->stopped = 0;
+}
+
+/* Who was held and may go on is queued again; as often as it is called. Ask sched_should_preempt afterwards. */
+void sched_release_due(struct sched_rq *rq, uint64_t now);
+static inline bool sched_holds(const struct sched_rq *rq) { return rb_first(&rq->held); }
+static inline void sched_release(struct sched_rq *rq, uint64_t now)
+{
+    if (sched_holds(rq))
+        sched_release_due(rq, now);
 }
 
 /*
@@ -105,15 +128,16 @@ static inline void sched_go_on(struct sched_rq *rq, uint64_t now)
 void sched_yield_current(struct sched_rq *rq, uint64_t now);
 
 /*
- * Should current give way now, to one just enqueued or because its slice is over? True as well if nobody is current but
- * someone waits.
+ * Should current give way now, to one just enqueued, because its slice is over or because it is held? True as well if
+ * nobody is current but someone waits.
  */
 bool sched_should_preempt(struct sched_rq *rq, uint64_t now);
 
 /*
- * The tick at which the scheduler wants to be asked again (sched_put, sched_push, sched_pick) because others wait: the
- * end of current's slice or, so that an idle CPU elsewhere is seen in time, now + latency if that comes first.
- * NEVER: nobody waits, and no tick is needed until the next enqueue. Ask again after each enqueue.
+ * The tick at which the scheduler wants to be asked again (sched_release, sched_put, sched_push, sched_pick): because
+ * others wait, the end of current's slice or, so that an idle CPU elsewhere is seen in time, now + latency if that
+ * comes first; or what current's limit allows; or when somebody held may go on. NEVER: none of these, and no tick is
+ * needed until the next enqueue. Ask again after each enqueue.
  */
 uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now);
 
@@ -132,11 +156,13 @@ uint32_t sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint
 
 /*
  * Should this CPU (self) give a queued entity to another one? Returns it, still queued here, with *target set (then
- * sched_dequeue, and enqueue there as SCHED_MIGRATE), or NULL. It does so if the entity gets a greater share there; or,
- * if nobody is current and once per SCHED_TURN latencies, an equal share, so that entities that can't be divided evenly
- * among CPUs (three on two) take turns in having one for themselves. Unequal weights that don't add up evenly stay
- * where they are. Ask between sched_put and sched_pick, when all entities are queued and each may be chosen; asking
- * after an enqueue, too, serves idle CPUs sooner. Looks at the SCHED_PUSH_SCAN entities furthest behind: O(cpu_count).
+ * sched_dequeue, and enqueue there as SCHED_MIGRATE), or NULL. It does so at once if the entity gets a greater share on
+ * an idle CPU, or if this CPU has no less than the other one even then. Else, whoever moves makes the other CPU the
+ * fuller one: then it does so when the difference of the loads, summed up over time, has come to the entity's weight
+ * times SCHED_TURN latencies, and if nobody is current. The other CPU does the same, so that each is the fuller one for
+ * as long as makes the loads equal in the mean: what can't be divided evenly among CPUs (three on two) takes turns. Ask
+ * between sched_put and sched_pick, when all entities are queued and each may be chosen; asking after an enqueue, too,
+ * serves idle CPUs sooner. Looks at the SCHED_PUSH_SCAN entities furthest behind: O(cpu_count).
  */
 struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
                                 uint32_t cpu_count, uint32_t *target);

@@ -63,6 +63,7 @@ void user_zero(uint64_t address, uint64_t size) { (void)address, (void)size; }
 static struct vm *make_vm(void)
 {
     struct abi_vm_config c = {.memory = ABI_MIN_MEMORY, .weight = 100, .image = -1, .initrd = -1};
+    c.cpu_limit = one_in(4) ? 20 + (uint32_t)(core_random() % 200) : ABI_NO_CPU_LIMIT;
     c.vcpus = 1 + (uint32_t)(core_random() % CORE_VCPUS);
     c.lapic = c.vcpus > 1 || !one_in(4);
     c.acceleration = !one_in(4);

@@ -181,6 +181,8 @@ BREAKS = [
      "    if (!head || head == WAITING)\n", "    if (!head)\n"),
     ("handing over is a store", False, "kernel/schedule.c",
      "    while (!atomic_compare_exchange_weak(&s->woken, &head, t));", "    while (false);\n    atomic_store(&s->woken, t);"),
+    ("an idle CPU does not look for whoever is held", True, "kernel/schedule.c",
+     "        if (sched_holds(&s->rq))\n", "        if (sched_stopped(&s->rq))\n"),
     ("a deadline of 0 is none", True, "kernel/timer.c",
      "    next = MIN(next, t->slice);\n", "    next = next ? MIN(next, t->slice) : NEVER;\n"),
     ("a timer may fire while it is cancelled", False, "kernel/timer.c",

@@ -20,11 +20,11 @@ void ghost_threads_init(void)
     run_ticks = 0;
 }
 
-struct thread *__real_thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus);
-struct thread *__wrap_thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *cpus);
-struct thread *__wrap_thread_create(void (*main)(void *), void *arg, uint32_t weight, const uint64_t *allowed)
+struct thread *__real_thread_create(void (*main)(void *), void *arg, struct sched_group *group, const uint64_t *cpus);
+struct thread *__wrap_thread_create(void (*main)(void *), void *arg, struct sched_group *group, const uint64_t *cpus);
+struct thread *__wrap_thread_create(void (*main)(void *), void *arg, struct sched_group *group, const uint64_t *allowed)
 {
-    struct thread *t = __real_thread_create(main, arg, weight, allowed);
+    struct thread *t = __real_thread_create(main, arg, group, allowed);
     spin_lock(&lock);
     uint32_t i = 0;
     while (i < THREADS - 1 && threads[i])
@@ -181,8 +181,9 @@ void ghost_idle(void)
         const struct thread *t = threads[i];
         if (!t || !queued(t))
             continue;
-        /* Behind a guest that computes, whose slice will end. */
-        if (!cpus[t->cpu].in_guest || atomic_load(&cpus[t->cpu].timer) == NEVER)
+        /* Behind a guest that computes, whose slice will end; or over its limit, for a while. */
+        if ((!cpus[t->cpu].in_guest && t->se.group->limit == SCHED_NO_LIMIT) ||
+            atomic_load(&cpus[t->cpu].timer) == NEVER)
             core_fail("thread %s is runnable, and no CPU will run it", core_thread_name(t));
         some_queued = true;
     }

@@ -14,6 +14,7 @@
 struct core_cpu cpus[CORE_CPUS];
 struct core_plan plan;
 static void (*handlers[IRQS])(void);
+static struct sched_group control_group;
 
 void thread_begin(struct thread *t);
 void core_thread_begin(struct thread *t);
@@ -158,7 +159,8 @@ void machine_init(void)
             core_fail("no memory for a CPU");
     }
     core_be(&cpus[0]);
-    control_thread = thread_create(control_main, NULL, 100, NULL);
+    sched_group_init(&control_group, 100, SCHED_NO_LIMIT);
+    control_thread = thread_create(control_main, NULL, &control_group, NULL);
     control_world = world_create(NULL, 0);
     control_world->worker = control_thread;
     control_done = false;

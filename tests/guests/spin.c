@@ -1,4 +1,5 @@
-/* Never ends by itself: the BSP jumps to itself with interrupts off, the others spin with PAUSE. Needs no LAPIC. */
+/* Never ends by itself: the BSP jumps to itself with interrupts off, the others spin with PAUSE, or with busy=1 do as
+ * the BSP. With newlines=1 the BSP prints empty lines instead. Needs no LAPIC. */
 #include "tests/guests/lib/apic.h"
 
 const char guest_name[] = "spin";
@@ -6,8 +7,9 @@ const char guest_name[] = "spin";
 static void ap(unsigned index)
 {
     (void)index;
-    for (;;)
+    while (!guest_option("busy", 0))
         pause();
+    __asm__ volatile("1: jmp 1b");
 }
 
 void guest_main(void)
@@ -18,5 +20,7 @@ void guest_main(void)
         cpus = smp_start(ap);
     }
     print("spin: %u CPUs spin\n", cpus);
+    while (guest_option("newlines", 0))
+        print("\n");
     __asm__ volatile("1: jmp 1b");
 }

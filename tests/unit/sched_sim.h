@@ -19,6 +19,7 @@ enum sim_state { SIM_SLEEPING, SIM_WAITING, SIM_RUNNING };
 
 struct sim_thread {
     struct sched_entity se;
+    struct sched_group own;        /* if it is in none that it shares */
     uint64_t burst_min, burst_max; /* burst_min 0: a hog */
     uint64_t sleep_min, sleep_max;
     enum sim_state state;
@@ -82,7 +83,7 @@ static inline void sim_set_tick(struct sim *sim, uint32_t cpu)
 {
     uint64_t end = sched_slice_end(&sim->rq[cpu], sim->now);
 
-    CHECK(end == NEVER || (end >= sim->now && end <= sim->now + LATENCY));
+    CHECK(end == NEVER || (end >= sim->now && (end <= sim->now + LATENCY || !sim->rq[cpu].queued)));
     sim->tick[cpu] = end == NEVER ? NEVER : MAX(end, sim->now + 1) + sim_between(sim, 0, sim->lateness);
 }
 
@@ -107,13 +108,14 @@ static inline void sim_migrate(struct sim *sim, struct sim_thread *t, uint32_t t
     sim_enqueue(sim, t, to, SCHED_MIGRATE);
 }
 
-/* A thread that starts on that CPU. burst_min 0: a hog. */
-static inline struct sim_thread *sim_add(struct sim *sim, uint32_t cpu, uint32_t weight, uint64_t burst_min,
-                                         uint64_t burst_max, uint64_t sleep_min, uint64_t sleep_max)
+/* A thread of that group that starts on that CPU. burst_min 0: a hog. */
+static inline struct sim_thread *sim_add_to(struct sim *sim, uint32_t cpu, struct sched_group *group,
+                                            uint64_t burst_min, uint64_t burst_max, uint64_t sleep_min,
+                                            uint64_t sleep_max)
 {
     struct sim_thread *t = &sim->thread[sim->threads++];
 
-    sched_entity_init(&t->se, weight, NULL);
+    sched_entity_init(&t->se, group, NULL);
     t->burst_min = burst_min;
     t->burst_max = burst_max;
     t->sleep_min = sleep_min;
@@ -123,6 +125,15 @@ static inline struct sim_thread *sim_add(struct sim *sim, uint32_t cpu, uint32_t
     t->state = SIM_WAITING;
     sim_enqueue(sim, t, cpu, SCHED_NEW);
     return t;
+}
+
+static inline struct sim_thread *sim_add(struct sim *sim, uint32_t cpu, uint32_t weight, uint64_t burst_min,
+                                         uint64_t burst_max, uint64_t sleep_min, uint64_t sleep_max)
+{
+    struct sched_group *own = &sim->thread[sim->threads].own;
+
+    sched_group_init(own, weight, SCHED_NO_LIMIT);
+    return sim_add_to(sim, cpu, own, burst_min, burst_max, sleep_min, sleep_max);
 }
 
 static inline struct sim_thread *sim_add_hog(struct sim *sim, uint32_t cpu, uint32_t weight)
@@ -147,6 +158,7 @@ static inline void sim_switch(struct sim *sim, uint32_t cpu)
 
     sim->resched[cpu] = false;
     sim->switches++;
+    sched_release(rq, sim->now);
     if (se) {
         struct sim_thread *t = sim_of(se);
 
@@ -165,9 +177,19 @@ static inline void sim_switch(struct sim *sim, uint32_t cpu)
         sim_migrate(sim, sim_of(se), target);
     }
     se = sched_pick(rq, sim->now);
+    sim->loads[cpu] = sched_load(rq);
     if (se)
         sim_set_state(sim, sim_of(se), SIM_RUNNING);
     sim_set_tick(sim, cpu);
+}
+
+static inline bool sim_is_held(const struct sim *sim, const struct sim_thread *t)
+{
+    const struct rb_node *node = rb_first(&sim->rq[t->cpu].held);
+
+    while (node && node != &t->se.node)
+        node = rb_next((struct rb_node *)node);
+    return node;
 }
 
 /* The books of all queues are right; note how long CPUs idle while there is work for them. */
@@ -179,7 +201,7 @@ static inline void sim_check(struct sim *sim)
     for (int i = 0; i < sim->threads; i++) {
         struct sim_thread *t = &sim->thread[i];
 
-        if (t->state == SIM_SLEEPING)
+        if (t->state == SIM_SLEEPING || sim_is_held(sim, t))
             continue;
         queued[t->cpu] += t->state == SIM_WAITING;
         load[t->cpu] += t->se.weight;

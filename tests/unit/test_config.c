@@ -73,6 +73,7 @@ TEST(full_example)
                    "vcpus   = 2\n"
                    "cpus    = 0-1 , 3,255\n"
                    "weight  = 10000\n"
+                   "cpu-limit = 150\n"
                    "lapic   = on\n"
                    "exit-device = on\n"
                    "on-exit = restart\n"
@@ -102,6 +103,7 @@ TEST(full_example)
     CHECK_EQ(web->vm.cpus[1] | web->vm.cpus[2], 0);
     CHECK_EQ(web->vm.cpus[3], 1ull << 63);
     CHECK_EQ(web->vm.weight, 10000);
+    CHECK_EQ(web->vm.cpu_limit, 150);
     CHECK_EQ(web->vm.lapic, 1);
     CHECK_EQ(web->vm.exit_device, 1);
     CHECK_EQ(web->vm.restart, 1);
@@ -128,6 +130,7 @@ TEST(defaults)
     CHECK_EQ(vm->memory, 256ull << 20);
     CHECK_EQ(vm->vcpus, 1);
     CHECK_EQ(vm->weight, 100);
+    CHECK_EQ(vm->cpu_limit, ABI_NO_CPU_LIMIT);
     CHECK_EQ(vm->cpus[0] | vm->cpus[1] | vm->cpus[2] | vm->cpus[3], 0);
     CHECK(vm->lapic == 1 && vm->exit_device == 0 && vm->restart == 0);
     CHECK_EQ(vm->initrd, -1);
@@ -173,6 +176,9 @@ static const struct {
     {"vcpus = two", 9, "from 1 to 255"},
     {"weight = 0", 10, "from 1 to 10000"},
     {"weight = 10001", 10, "from 1 to 10000"},
+    {"cpu-limit = 0", 13, "percent of one CPU, from 1 to 25600"},
+    {"cpu-limit = 25601", 13, "percent of one CPU, from 1 to 25600"},
+    {"cpu-limit = 50%", 15, "percent of one CPU, from 1 to 25600"},
     {"cpus = 0", 0, ""},
     {"cpus = 0-255", 0, ""},
     {"cpus = 256", 8, "below 256"},
@@ -198,7 +204,8 @@ static const struct {
     {"modules = a 0123456789012345678901234567890123456789012345678901234567890123", 76, "up to 63 bytes"},
     {"cmdline =", 0, ""},
     {"Memory = 1M", 1, "unknown key \"Memory\""},
-    {"memroy = 1M", 1, "may have image, initrd, modules, cmdline, memory, vcpus, cpus, weight, lapic, lapic-accelerat"},
+    {"memroy = 1M", 1,
+     "may have image, initrd, modules, cmdline, memory, vcpus, cpus, weight, cpu-limit, lapic, lapic-accelerat"},
     {"\t log = debug", 3, "\"log\" belongs into a [lapwing] section"},
     {"image = b", 1, "\"image\" is set in line 2 already"},
     {"vcpus = 2 # two", 10, "from 1 to 255"},

@@ -345,32 +345,14 @@ TEST(counts_across_the_end_of_the_clock)
             set(APIC_INITIAL, (uint32_t)period);
             CHECK(lapic_timer_deadline(l) != NEVER);
             uint64_t late = now + period == NEVER; /* that is no time: a tick later */
-            CHECK_EQ(lapic_timer_left(l, now), period + late);
+            CHECK_EQ(lapic_timer_deadline(l), now + period + late);
             CHECK_EQ(get(APIC_CURRENT), late ? 1 : period);
             now += period - 1;
-            CHECK_EQ(lapic_timer_left(l, now), 1 + late);
             lapic_timer_expire(l, now);
             CHECK_EQ(fired(), 0);
             now += 1 + late;
-            CHECK_EQ(lapic_timer_left(l, now), 0);
             lapic_timer_expire(l, now);
             CHECK_EQ(fired(), 1);
-            CHECK_EQ(lapic_timer_left(l, now), periodic ? period : NEVER);
+            CHECK_EQ(lapic_timer_deadline(l), periodic ? now + period : NEVER);
         }
-}
-
-/* How long it is to a deadline, by a clock that compares as it counts. */
-TEST(time_left)
-{
-    start(1000, TSC_DEADLINE);
-    CHECK_EQ(lapic_timer_left(l, now), NEVER);
-    set_deadline(1500);
-    CHECK_EQ(lapic_timer_left(l, now), 500);
-    CHECK_EQ(lapic_timer_left(l, 1500), 0);
-    CHECK_EQ(lapic_timer_left(l, UINT64_MAX), 0);
-    CHECK_EQ(lapic_timer_left(l, 0), 1500);
-    set_deadline(NEVER - 1);
-    CHECK_EQ(lapic_timer_left(l, now), NEVER - 1001);
-    set(APIC_LVT_TIMER, TSC_DEADLINE | MASKED);
-    CHECK_EQ(lapic_timer_left(l, now), NEVER);
 }

@@ -1,5 +1,5 @@
 /* sched/fair.c, call by call. What follows from it for whole workloads is in test_sched_sim.c. */
-// links: sched/fair.c sched/balance.c lib/rbtree.c
+// links: sched/fair.c sched/group.c sched/balance.c lib/rbtree.c
 #include "sched/sched.h"
 
 #include "tests/unit/test.h"
@@ -8,13 +8,17 @@
 
 static struct sched_rq rq;
 static struct sched_entity a, b, c;
+static struct sched_group group_a, group_b, group_c;
 
 static void start(uint32_t weight_a, uint32_t weight_b, uint32_t weight_c)
 {
     sched_rq_init(&rq, L);
-    sched_entity_init(&a, weight_a, NULL);
-    sched_entity_init(&b, weight_b, NULL);
-    sched_entity_init(&c, weight_c, NULL);
+    sched_group_init(&group_a, weight_a, SCHED_NO_LIMIT);
+    sched_group_init(&group_b, weight_b, SCHED_NO_LIMIT);
+    sched_group_init(&group_c, weight_c, SCHED_NO_LIMIT);
+    sched_entity_init(&a, &group_a, NULL);
+    sched_entity_init(&b, &group_b, NULL);
+    sched_entity_init(&c, &group_c, NULL);
 }
 
 TEST(empty_queue_idles)
@@ -35,18 +39,18 @@ TEST(counts_and_loads)
     CHECK_EQ(sched_slice_end(&rq, 9), 9);
     sched_enqueue(&rq, 0, &b, SCHED_NEW);
     CHECK_EQ(rq.queued, 2);
-    CHECK_EQ(sched_load(&rq), 150);
+    CHECK_EQ(sched_load(&rq), 150 * SCHED_UNIT);
     CHECK(sched_pick(&rq, 0) == &a); /* of equals the first come */
     CHECK(rq.current == &a);
     CHECK_EQ(rq.queued, 1);
-    CHECK_EQ(sched_load(&rq), 150);
+    CHECK_EQ(sched_load(&rq), 150 * SCHED_UNIT);
     sched_dequeue(&rq, 0, &b);
     CHECK_EQ(rq.queued, 0);
-    CHECK_EQ(sched_load(&rq), 100);
+    CHECK_EQ(sched_load(&rq), 100 * SCHED_UNIT);
     CHECK_EQ(sched_slice_end(&rq, 10), NEVER); /* alone: no tick */
     sched_put(&rq, 1000, true);
     CHECK_EQ(rq.queued, 1);
-    CHECK_EQ(sched_load(&rq), 100);
+    CHECK_EQ(sched_load(&rq), 100 * SCHED_UNIT);
     CHECK(sched_pick(&rq, 1000) == &a);
     sched_put(&rq, 3000, false);
     CHECK_EQ(a.run_ticks, 3000);
@@ -235,7 +239,7 @@ TEST(stopped)
             CHECK_EQ(a.run_ticks, 1000);
             sched_put(&rq, 1500 + wait, false);
             CHECK_EQ(a.run_ticks, 1500);
-            CHECK_EQ(sched_load(&rq), 50);
+            CHECK_EQ(sched_load(&rq), 50 * SCHED_UNIT);
         }
 }
 

@@ -1,5 +1,5 @@
 /* sched/balance.c: where entities go. */
-// links: sched/fair.c sched/balance.c lib/rbtree.c
+// links: sched/fair.c sched/group.c sched/balance.c lib/rbtree.c
 #include "sched/sched.h"
 
 #include "tests/unit/test.h"
@@ -9,13 +9,15 @@
 
 static struct sched_rq rq;
 static struct sched_entity entities[4];
+static struct sched_group groups[4];
 
 /* One CPU's queue with entities of these weights (0: none more). */
 static void queue_up(const uint32_t *weights)
 {
     sched_rq_init(&rq, L);
     for (int i = 0; i < 4 && weights[i]; i++) {
-        sched_entity_init(&entities[i], weights[i], NULL);
+        sched_group_init(&groups[i], weights[i], SCHED_NO_LIMIT);
+        sched_entity_init(&entities[i], &groups[i], NULL);
         sched_enqueue(&rq, 0, &entities[i], SCHED_NEW);
     }
 }
@@ -24,11 +26,21 @@ static void queue_up(const uint32_t *weights)
 /* Which entity this CPU (0) would push, given the loads of CPUs 1, 2; where to is checked. */
 static unsigned push(uint64_t now, uint32_t load1, uint32_t load2, uint32_t to)
 {
-    uint32_t loads[] = {sched_load(&rq), load1, load2}, target = NOBODY;
+    uint32_t loads[] = {sched_load(&rq), load1 * SCHED_UNIT, load2 * SCHED_UNIT}, target = NOBODY;
     struct sched_entity *se = sched_push(&rq, now, 0, loads, 3, &target);
 
     CHECK_EQ(target, to);
     return se ? (unsigned)(se - entities) : NOBODY;
+}
+
+/* The same, at each switch until then. */
+static unsigned push_by(uint64_t now, uint32_t load1, uint32_t load2, uint32_t to)
+{
+    uint32_t loads[] = {sched_load(&rq), load1 * SCHED_UNIT, load2 * SCHED_UNIT}, target;
+
+    while (rq.looked + L / 2 < now)
+        CHECK(!sched_push(&rq, rq.looked + L / 2, 0, loads, 3, &target));
+    return push(now, load1, load2, to);
 }
 
 TEST(wakes_on_an_idle_cpu)
@@ -36,7 +48,8 @@ TEST(wakes_on_an_idle_cpu)
     struct sched_entity se;
     uint32_t loads[] = {0, 0, 100, 0, 50};
 
-    sched_entity_init(&se, 100, NULL);
+    sched_group_init(&groups[0], 100, SCHED_NO_LIMIT);
+    sched_entity_init(&se, &groups[0], NULL);
     CHECK_EQ(sched_wake_cpu(&se, 0, loads, 5), 0);
     CHECK_EQ(sched_wake_cpu(&se, 1, loads, 5), 1); /* where it was, if that is idle */
     CHECK_EQ(sched_wake_cpu(&se, 2, loads, 5), 3); /* else the next idle one */
@@ -57,7 +70,8 @@ TEST(wakes_where_it_may_run)
 
     cpus[0] = BIT(2) | BIT(4);
     cpus[3] = BIT(63);
-    sched_entity_init(&se, 100, cpus);
+    sched_group_init(&groups[0], 100, SCHED_NO_LIMIT);
+    sched_entity_init(&se, &groups[0], cpus);
     for (uint32_t cpu = 0; cpu < ABI_MAX_CPUS; cpu++)
         CHECK_EQ(sched_allowed(&se, cpu), cpu == 2 || cpu == 4 || cpu == 255);
     CHECK_EQ(sched_wake_cpu(&se, 0, loads, 256), 2);
@@ -92,8 +106,8 @@ TEST(keeps_the_last_one)
 TEST(pushes_only_for_a_greater_share)
 {
     QUEUE(100, 100, 100);
-    CHECK_EQ(push(0, 199, 500, 1), 0);
-    CHECK_EQ(push(0, 200, 500, NOBODY), NOBODY);
+    CHECK_EQ(push(0, 100, 500, 1), 0);
+    CHECK_EQ(push(0, 101, 500, NOBODY), NOBODY); /* the other one would be the fuller one: in its turn */
     CHECK_EQ(push(0, 300, 500, NOBODY), NOBODY);
     QUEUE(10000, 100);
     CHECK_EQ(push(0, 900, 900, 1), 1); /* the light one, which would have next to nothing here */
@@ -106,14 +120,29 @@ TEST(pushes_only_for_a_greater_share)
 TEST(takes_turns_when_shares_are_equal)
 {
     QUEUE(100, 100);
-    CHECK_EQ(push(7 * L, 100, 100, NOBODY), NOBODY); /* not too often */
-    CHECK_EQ(push(8 * L, 100, 100, 1), 0);           /* who is here longest */
-    CHECK_EQ(push(9 * L, 100, 100, NOBODY), NOBODY);
+    CHECK_EQ(push_by(8 * L, 100, 100, NOBODY), NOBODY); /* not too often */
+    CHECK_EQ(push_by(8 * L + 1, 100, 100, 1), 0);       /* who is here longest */
+    CHECK_EQ(push_by(9 * L, 100, 100, NOBODY), NOBODY);
     sched_dequeue(&rq, 0, &entities[0]);
     sched_enqueue(&rq, 0, &entities[0], SCHED_MIGRATE);
-    CHECK_EQ(push(16 * L, 100, 100, 1), 1);
-    sched_pick(&rq, 16 * L);
-    CHECK_EQ(push(32 * L, 100, 100, NOBODY), NOBODY); /* one that runs can't be chosen, so there is no fair turn */
+    CHECK_EQ(push_by(17 * L, 100, 100, 1), 1);
+    sched_pick(&rq, 17 * L);
+    CHECK_EQ(push_by(32 * L, 100, 100, NOBODY), NOBODY); /* one that runs can't be chosen, so there is no fair turn */
+}
+
+/* The fuller of two CPUs gives its surplus away for as long as makes both equal in the mean. */
+TEST(turns_are_as_long_as_loads_are_unequal)
+{
+    QUEUE(75, 75, 75); /* 225 against 175, or 150 against 250: two thirds of the time, and one third */
+    CHECK_EQ(push_by(12 * L - 1, 175, 500, NOBODY), NOBODY);
+    CHECK_EQ(push_by(12 * L + L / 2, 175, 500, 1), 0);
+    QUEUE(75, 75, 100);
+    CHECK_EQ(push_by(6 * L - 1, 150, 500, NOBODY), NOBODY);
+    CHECK_EQ(push_by(6 * L + L / 2, 150, 500, 1), 0);
+    QUEUE(100, 100); /* what is there for a while only does not count */
+    CHECK_EQ(push_by(7 * L, 100, 500, NOBODY), NOBODY);
+    CHECK_EQ(push_by(8 * L, 200, 500, NOBODY), NOBODY);
+    CHECK_EQ(push_by(15 * L, 100, 500, NOBODY), NOBODY);
 }
 
 TEST(pushes_where_the_entity_may_run)

@@ -1,5 +1,5 @@
 /* What sched/sched.h promises, shown for whole workloads on a simulated machine, many of them random with a seed. */
-// links: sched/fair.c sched/balance.c lib/rbtree.c
+// links: sched/fair.c sched/group.c sched/balance.c lib/rbtree.c
 #include "tests/unit/sched_sim.h"
 
 static struct sim sim;
@@ -40,10 +40,10 @@ static void check_shares(const uint32_t *weights, int count, uint64_t lateness, 
     sim_settle(&sim);
     for (int i = 0; i < count; i++) {
         struct sim_thread *t = &sim.thread[i];
-        uint64_t own = slice_of(t->se.weight, total) + lateness;
+        uint64_t own = slice_of(t->own.weight, total) + lateness;
 
-        CHECK(near(t->se.run_ticks, time * t->se.weight / total, own + slices * t->se.weight / total));
-        CHECK(t->max_wait <= own * total / t->se.weight + slices);
+        CHECK(near(t->se.run_ticks, time * t->own.weight / total, own + slices * t->own.weight / total));
+        CHECK(t->max_wait <= own * total / t->own.weight + slices);
     }
     CHECK_EQ(sim.max_waste, 0);
 }
@@ -250,7 +250,7 @@ static void churn(uint64_t seed, bool masks)
     CHECK(sim.max_waste <= LATENCY + lateness + (masks ? (uint64_t)sim.cpus * LATENCY : 0));
     for (int i = 0; i < sim.threads; i++) {
         struct sim_thread *t = &sim.thread[i];
-        uint64_t bound = (LATENCY + lateness) * total / t->se.weight + 2 * LATENCY * (uint64_t)sim.threads;
+        uint64_t bound = (LATENCY + lateness) * total / t->own.weight + 2 * LATENCY * (uint64_t)sim.threads;
 
         CHECK(t->se.run_ticks > 0);
         CHECK(t->max_wait <= bound);

@@ -128,11 +128,24 @@ static void head(const struct show *show, struct mux *mux)
         head_of_memory(mux);
 }
 
+/* What all its vCPUs share. */
+static void row_of_shares(struct mux *mux, const struct guest *guest)
+{
+    const struct abi_vm_config *vm = &guest->config->vm;
+
+    if (vm->cpu_limit == ABI_NO_CPU_LIMIT)
+        mux_say(mux, "%s: weight %u, no cpu-limit", vm->name, vm->weight);
+    else
+        mux_say(mux, "%s: weight %u, cpu-limit %u %%", vm->name, vm->weight, vm->cpu_limit);
+}
+
 /* The next vCPU's, or the one line of a guest that has none. */
 static void next_of_vcpus(struct show *show, struct mux *mux, const struct guest *guest)
 {
     bool alive = guest->state == GUEST_ALIVE;
 
+    if (alive && show->vcpu == 0)
+        row_of_shares(mux, guest);
     if (alive && show->vcpu < guest->config->vm.vcpus)
         row_of_vcpus(mux, guest, show->vcpu++);
     else if (!alive && show->vcpu == 0)

@@ -168,6 +168,7 @@ static void begin_guest(struct parser *parser, const struct config_text *line, c
         .vm = {.memory = CONFIG_MEMORY_DEFAULT,
                .vcpus = 1,
                .weight = 100,
+               .cpu_limit = ABI_NO_CPU_LIMIT,
                .lapic = 1,
                .acceleration = 1,
                .image = -1,

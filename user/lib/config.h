@@ -41,6 +41,7 @@ struct config_text {
     X(GUEST, VCPUS, "vcpus", "a number from 1 to " CONFIG_STRING(ABI_MAX_VCPUS))                                       \
     X(GUEST, CPUS, "cpus", "CPUs below " CONFIG_STRING(ABI_MAX_CPUS) ", each once, such as 0-1,3")                     \
     X(GUEST, WEIGHT, "weight", "a number from 1 to " CONFIG_STRING(ABI_MAX_WEIGHT) " (100 is usual)")                  \
+    X(GUEST, CPU_LIMIT, "cpu-limit", "a percent of one CPU, from 1 to 25600, such as 150 for one and a half")          \
     X(GUEST, LAPIC, "lapic", "on or off")                                                                              \
     X(GUEST, LAPIC_ACCELERATION, "lapic-acceleration", "on or off")                                                    \
     X(GUEST, EXIT_DEVICE, "exit-device", "on or off")                                                                  \

@@ -98,6 +98,11 @@ static const char *set_WEIGHT(const struct config_target *target, const struct c
     return config_value_number(value, 1, ABI_MAX_WEIGHT, &target->guest->vm.weight);
 }
 
+static const char *set_CPU_LIMIT(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_number(value, 1, ABI_MAX_CPU_LIMIT, &target->guest->vm.cpu_limit);
+}
+
 static const char *const off_on[] = {"off", "on"};
 
 static const char *set_LAPIC_ACCELERATION(const struct config_target *target, const struct config_text *value)
