@@ -3,6 +3,7 @@
 #include "kernel/paging.h"
 #include "kernel/time.h"
 #include "kernel/vcpu.h"
+#include "lib/clock_scale.h"
 #include "lib/string.h"
 
 /* struct pvclock_vcpu_time_info, pvclock_wall_clock and kvm_steal_time of Linux' interface. */
@@ -24,7 +25,7 @@ struct steal_time {
 };
 static_assert(sizeof(struct steal_time) == 64, "layout");
 
-enum { ENABLED = 1, FLAG_TSC_STABLE = 1 };
+enum { ENABLED = 1, FLAG_TSC_STABLE = 1, FLAG_GUEST_STOPPED = 2 };
 
 /* The guest's bytes at address, which must not cross a page; NULL: no RAM there. Until window_unmap(). */
 static void *guest_window(const struct vcpu *v, uint64_t address, uint64_t size)
@@ -35,32 +36,16 @@ static void *guest_window(const struct vcpu *v, uint64_t address, uint64_t size)
     return (uint8_t *)window_map(page, true) + address % PAGE_SIZE;
 }
 
-/* ns = (ticks << shift) * mul >> 32 for this TSC frequency. */
-static void scale(uint32_t *mul, int8_t *shift)
-{
-    uint64_t hz = tsc_hz(), ns = 1000000000;
-    *shift = 0;
-    while (hz > 2 * ns) {
-        hz >>= 1;
-        --*shift;
-    }
-    while (hz <= ns) {
-        hz <<= 1;
-        ++*shift;
-    }
-    *mul = (uint32_t)((ns << 32) / hz);
-}
+static uint64_t to_ns(uint64_t ticks) { return mul_div(ticks, NS_PER_SECOND, tsc_hz()); }
 
-static uint64_t to_ns(uint64_t ticks)
+/*
+ * The clock of a VM was 0 at its creation, and its scale is that of the host's TSC: all vCPUs' pages say so, each in
+ * its own TSC, and a page that is written again says it again. So no two vCPUs differ, however long they run, and no
+ * clock ever jumps.
+ */
+static void write_page(struct vcpu *v, bool keep_flags, uint8_t flags)
 {
-    uint64_t hz = tsc_hz();
-    return ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz;
-}
-
-void pvclock_write(struct vcpu *v)
-{
-    if (!(v->msr_system_time & ENABLED))
-        return;
+    struct clock_scale scale = clock_scale_of(tsc_hz());
     struct time_info *t = guest_window(v, v->msr_system_time & ~1ull, sizeof *t);
     if (!t)
         return;
@@ -68,13 +53,22 @@ void pvclock_write(struct vcpu *v)
     volatile uint32_t *version = &t->version;
     *version = v->clock_version - 1; /* odd: being written */
     __asm__ volatile("" ::: "memory");
-    t->tsc_timestamp = tsc_now() + v->vm->tsc_offset;
-    t->system_time = to_ns(t->tsc_timestamp);
-    scale(&t->tsc_to_system_mul, &t->tsc_shift);
-    t->flags = FLAG_TSC_STABLE;
+    t->tsc_timestamp = v->vm->created_tsc + v->vm->tsc_offset;
+    t->system_time = 0;
+    t->tsc_to_system_mul = scale.mul;
+    t->tsc_shift = scale.shift;
+    t->flags = (uint8_t)(FLAG_TSC_STABLE | flags | (keep_flags ? t->flags & FLAG_GUEST_STOPPED : 0));
     __asm__ volatile("" ::: "memory");
     *version = v->clock_version;
     window_unmap();
+}
+
+/* The guest clears GUEST_STOPPED when it has seen it. */
+void pvclock_write(struct vcpu *v)
+{
+    uint8_t flags = atomic_exchange(&v->was_paused, false) ? FLAG_GUEST_STOPPED : 0;
+    if (v->msr_system_time & ENABLED)
+        write_page(v, true, flags);
 }
 
 static void write_wall_clock(struct vcpu *v)
@@ -106,7 +100,8 @@ int pvclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     case MSR_KVM_SYSTEM_TIME:
     case MSR_KVM_SYSTEM_TIME_OLD:
         v->msr_system_time = value;
-        pvclock_write(v);
+        if (value & ENABLED)
+            write_page(v, false, 0);
         return OK;
     default:
         if (value & 0x3e) /* reserved: the structure is aligned to 64 bytes */

@@ -14,7 +14,7 @@ struct vcpu;
 
 /* A write to one of these MSRs: OK, or E_INVAL: #GP. Own thread. */
 int pvclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
-/* Fills the page that the guest registered. */
+/* Fills the page that the guest registered anew, and tells it there if it was paused. Own thread. */
 void pvclock_write(struct vcpu *v);
 /* Steal time, where v->thread has waited since it was last written. */
 void pvclock_write_steal(struct vcpu *v);

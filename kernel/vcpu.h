@@ -68,6 +68,7 @@ struct vcpu {
     uint64_t xcr0;
     uint64_t msr_system_time, msr_wall_clock, msr_steal_time; /* KVM's paravirtual clock: as the guest wrote them */
     uint32_t clock_version;
+    atomic_bool was_paused; /* set by vm_resume(), taken when CLOCK is served */
     uint64_t stolen;
     struct msr_store *msrs; /* kernel/msr_table.h */
 

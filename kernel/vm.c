@@ -288,9 +288,11 @@ void vm_pause(struct vm *vm)
 
 void vm_resume(struct vm *vm)
 {
+    /* CLOCK first: a guest that goes on looks at once how long it has been, and must find that it was paused. */
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
-        vcpu_ask(vm->vcpus[i], REQ_RESUME, 0);
+        atomic_store(&vm->vcpus[i]->was_paused, true);
         vcpu_ask(vm->vcpus[i], REQ_CLOCK, 0);
+        vcpu_ask(vm->vcpus[i], REQ_RESUME, 0);
     }
     vm->paused = false;
 }

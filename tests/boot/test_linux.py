@@ -111,6 +111,29 @@ def linux_without_lapic(session):
     session.ended(g=("POWEROFF", 0))
 
 
+@boot_test(limit=120)
+def linux_pause(session):
+    """A busy guest that was paused for longer than its watchdog waits finds no soft lockup in itself."""
+    session.boot(guest("g"))
+    session.expect("g", r"guest g up: 2 CPUs")
+    session.focus(1)
+    session.send("\r")
+    session.expect("g", r"g# ")
+    session.send("echo 1 >/proc/sys/kernel/watchdog_thresh; for n in 1 2; do sh -c 'while :; do :; done' & done; "
+                 "echo alarm behind $((2 * $(cat /proc/sys/kernel/watchdog_thresh))) seconds\r")
+    session.expect("g", r"^alarm behind 2 seconds")
+    for _ in range(2):
+        session.command("pause g", r"g: paused")
+        session.sleep(5)
+        session.command("resume g", r"g: resumed")
+        session.sleep(2)
+    session.focus(1)
+    session.send("dmesg | tail -n 30; echo end of $((1 + 1)) pauses; poweroff -f\r")
+    session.expect("g", r"^end of 2 pauses")
+    session.refuse("g", r"soft lockup|rcu: INFO|self-detected stall")
+    session.ended(g=("POWEROFF", 0))
+
+
 @boot_test(limit=90, machines=BOTH)
 def linux_sleep(session):
     """`sleep 5` takes 5 seconds of the guest's time and of ours."""

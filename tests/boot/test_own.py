@@ -63,6 +63,20 @@ def own_hello(session):
     session.ended(**{name: ("EXIT", status) for name, (_, status) in guests.items()})
 
 
+@boot_test(limit=90, machines=BOTH)
+def own_clock(session):
+    """The paravirtual clock never steps back, from CPU to CPU and over pauses, which show on each CPU."""
+    session.boot(own("clock", 2, "pauses=2"))
+    session.expect("clock", r"clock: runs")
+    for number in (1, 2):
+        session.command("pause clock", r"clock: paused")
+        session.sleep(0.5)
+        session.command("resume clock", r"clock: resumed")
+        session.expect("clock", rf"clock: pause {number} seen")
+    session.command("poweroff")
+    session.ended(clock=("EXIT", 0))
+
+
 @boot_test(limit=60, machines=BOTH)
 def own_triple(session):
     """A triple fault of its BSP or of an AP ends the guest, and no other."""
