@@ -182,6 +182,8 @@ int vm_boot(struct vm *vm, const struct abi_regs *regs)
     /* The thread has not run yet, and nobody but teardown can wake it: its state is ours to write. */
     vcpu_reset(v, false);
     backend->set_regs(v, regs);
+    if (vcpu_has_lapic(v))
+        lapic_virtual_wire(v->lapic);
     backend->release(v);
     vm->booted_tsc = tsc_now();
     if (word_start(&v->word))

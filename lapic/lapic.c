@@ -87,6 +87,14 @@ void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_
     lapic_reset(l);
 }
 
+void lapic_virtual_wire(struct lapic *l)
+{
+    lapic_set_special(l);
+    l->svr |= SVR_ENABLE;
+    l->lvt[LAPIC_LVT_LINT0] = DELIVERY_EXTINT;
+    l->lvt[LAPIC_LVT_LINT1] = DELIVERY_NMI;
+}
+
 void lapic_init_signal(struct lapic *l)
 {
     uint64_t before = lapic_timer_deadline(l);

@@ -118,6 +118,10 @@ static inline enum lapic_mode lapic_mode(const struct lapic *l) { return (enum l
  * count, and 255 is not an ID. */
 void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_t apic_id, bool bsp);
 
+/* Power-up state becomes what a PC's firmware leaves on the BSP: virtual wire mode (MultiProcessor Specification 1.4,
+ * 3.6.2.2). It is enabled, LINT0 is ExtINT and LINT1 is NMI. Before the vCPU runs. */
+void lapic_virtual_wire(struct lapic *l);
+
 /* What INIT does to the LAPIC: everything but the APIC ID and IA32_APIC_BASE is reset (11.4.7.3, 11.12.5.1). */
 void lapic_init_signal(struct lapic *l);
 

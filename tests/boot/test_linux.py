@@ -134,6 +134,29 @@ def linux_pause(session):
     session.ended(g=("POWEROFF", 0))
 
 
+# The kernel's options that take away ACPI's part in interrupts, or the LAPICs; CPUs that it then finds, whose interrupts.
+WITHOUT = [("nolapic", "cloud", 1, "XT-PIC", "acpi"), ("acpi=off", "pc", 2, "IO-APIC", None),
+           ("acpi=noirq", "pc", 2, "IO-APIC", "acpi")]
+
+for _option, _kernel, _cpus, _chip, _sci in WITHOUT:
+
+    def _test(session, option=_option, kernel=_kernel, cpus=_cpus, chip=_chip, sci=_sci):
+        """As on a PC: the 8259s through LINT0, CPUs and wires by the MP table, off by a port."""
+        session.boot(guest("g", kernel, f"lapwing.run=soft-off {option}"), memory="768M")
+        session.expect("g", rf"guest g up: {cpus} CPU")
+        session.expect("g", r"script soft-off done")
+        text = session.transcript.text("g")
+        if not re.search(rf"^ *4: .* {chip} .*ttyS0", text, re.MULTILINE) or sum(interrupts(text, "4")) == 0:
+            raise Failure(f"the serial port does not interrupt through the {chip}")
+        if bool(re.search(r"^ *9: .* acpi$", text, re.MULTILINE)) != bool(sci):
+            raise Failure("the SCI is not where it should be")
+        session.refuse("g", r"^complaint: ")
+        session.ended(g=("POWEROFF", 0))
+
+    boot_test(limit=90, name=f"linux_{re.sub('[^a-z]', '_', _option)}", machines=BOTH,
+              slow=() if _option == "nolapic" else ("vmx",))(_test)
+
+
 @boot_test(limit=90, machines=BOTH)
 def linux_sleep(session):
     """`sleep 5` takes 5 seconds of the guest's time and of ours."""

@@ -56,9 +56,20 @@ static void all(bool x2apic)
     print("lapic: %s: %u checks\n", x2apic ? "x2APIC" : "xAPIC", checks - before);
 }
 
+/* What a PC's firmware leaves on the BSP, and nothing else of it (MultiProcessor Specification 1.4, 3.6.2.2). */
+static void virtual_wire(void)
+{
+    static const uint32_t left[][2] = {{APIC_SVR, 0x1ff}, {APIC_TPR, 0},       {APIC_LVTT, 0x10000}, {0x330, 0x10000},
+                                       {0x340, 0x10000},  {APIC_LINT0, 0x700}, {APIC_LINT1, 0x400},  {0x370, 0x10000}};
+
+    for (unsigned n = 0; n < sizeof left / sizeof left[0]; n++)
+        expect("as firmware leaves it", "3.6.2.2", "register", left[n][1], lapic_read(left[n][0]));
+}
+
 void guest_main(void)
 {
     tsc_hz();
+    virtual_wire();
     remote_init();
     lapic_init(false);
     if (guest_option("bsp", 0)) {

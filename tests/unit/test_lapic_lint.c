@@ -33,6 +33,29 @@ TEST(lint0_extint)
     CHECK_EQ(lapic_pending(&rig_lapic[1]), LAPIC_NONE);
 }
 
+/* Virtual wire mode, as firmware leaves it: only on the BSP, and only until an INIT. */
+TEST(virtual_wire)
+{
+    rig_start(2);
+    CHECK_EQ(rig_read(0, APIC_LVT_LINT0), 0x10000);
+    lapic_virtual_wire(&rig_lapic[0]);
+    CHECK_EQ(rig_read(0, APIC_SVR), 0x1ff);
+    CHECK_EQ(rig_read(0, APIC_LVT_LINT0), 0x700);
+    CHECK_EQ(rig_read(0, APIC_LVT_LINT0 + 0x10), 0x400);
+    CHECK_EQ(rig_read(0, APIC_LVT_TIMER), 0x10000);
+    CHECK_EQ(rig_read(0, APIC_LVT_ERROR), 0x10000);
+    CHECK_EQ(rig_read(1, APIC_LVT_LINT0), 0x10000);
+    lapic_extint(&rig, true);
+    CHECK_EQ(rig_signalled(LAPIC_SIGNAL_EVENT), 1);
+    CHECK_EQ(lapic_pending(&rig_lapic[0]), LAPIC_EXTINT);
+    CHECK_EQ(lapic_pending(&rig_lapic[1]), LAPIC_NONE);
+    lapic_init_signal(&rig_lapic[0]);
+    CHECK_EQ(rig_read(0, APIC_SVR), 0xff);
+    CHECK_EQ(rig_read(0, APIC_LVT_LINT0), 0x10000);
+    CHECK_EQ(rig_read(0, APIC_LVT_LINT0 + 0x10), 0x10000);
+    CHECK_EQ(lapic_pending(&rig_lapic[0]), LAPIC_NONE);
+}
+
 /* LVT LINT0 in its other modes. */
 TEST(lint0_other_modes)
 {

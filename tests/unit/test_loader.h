@@ -94,11 +94,11 @@ static inline bool rig_is(uint64_t from, uint64_t end, uint8_t byte)
     return from >= end || (rig.ram[from] == byte && memcmp(rig.ram + from, rig.ram + from + 1, end - from - 1) == 0);
 }
 
-/* Nobody may write to where the guest has no RAM or the BIOS would be: the tables are all that there is. */
+/* Nobody may write to where the guest has no RAM or the BIOS would be: its tables and data are all that there is. */
 static inline void rig_check_hole(void)
 {
-    CHECK(rig_is(0, LOADER_GDT, 0));
-    CHECK(rig_is(LOW_RAM_END, ACPI_TABLES_BASE, 0));
+    CHECK(rig_is(0, 0x400, 0) && rig_is(0x500, LOADER_GDT, 0));
+    CHECK(rig_is(LOW_RAM_END + 1, ACPI_TABLES_BASE, 0));
     CHECK(memcmp(rig.ram + ACPI_TABLES_BASE, "RSD PTR ", 8) == 0);
 }
 

@@ -1,6 +1,7 @@
 /* What an image is, and where an ELF file's segments go; and the same from hostile files. */
 // links: user/loader/load.c user/loader/kind.c user/loader/elf.c user/loader/place.c user/loader/cpu.c
-// links: user/loader/pvh.c user/loader/multiboot.c user/loader/linux.c user/loader/tables.c
+// links: user/loader/pvh.c user/loader/multiboot.c user/loader/linux.c user/loader/tables.c user/loader/mp.c
+// links: user/loader/bios.c
 #include "tests/unit/test_loader.h"
 
 #include "tests/unit/elf_image.h"

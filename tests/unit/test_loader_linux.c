@@ -1,6 +1,7 @@
 /* The Linux boot protocol (Documentation/arch/x86/boot.rst; the zero page: zero-page.rst). */
 // links: user/loader/load.c user/loader/kind.c user/loader/elf.c user/loader/place.c user/loader/cpu.c
-// links: user/loader/pvh.c user/loader/multiboot.c user/loader/linux.c user/loader/tables.c
+// links: user/loader/pvh.c user/loader/multiboot.c user/loader/linux.c user/loader/tables.c user/loader/mp.c
+// links: user/loader/bios.c
 #include "tests/unit/test_loader.h"
 
 enum { SETUP = 0x600, CODE = 0x1000, SIZE = SETUP + CODE };

@@ -1,6 +1,7 @@
 /* Xen's PVH start protocol (docs/misc/pvh.pandoc; struct hvm_start_info of public/arch-x86/hvm/start_info.h). */
 // links: user/loader/load.c user/loader/kind.c user/loader/elf.c user/loader/place.c user/loader/cpu.c
-// links: user/loader/pvh.c user/loader/multiboot.c user/loader/linux.c user/loader/tables.c
+// links: user/loader/pvh.c user/loader/multiboot.c user/loader/linux.c user/loader/tables.c user/loader/mp.c
+// links: user/loader/bios.c
 #include "tests/unit/test_loader.h"
 
 #include "tests/unit/elf_image.h"
@@ -158,7 +159,7 @@ TEST(cmdline_length)
     rig_start(2 * MIB);
     rig.cmdline = text;
     CHECK_EQ(rig_load(elf_image, SIZE), E_RANGE);
-    CHECK(rig_is(0, ACPI_TABLES_BASE, 0));
+    CHECK(rig_is(0, LOW_RAM_END, 0));
     text[PAGE_SIZE - 1] = 0;
     rig_clear_ram();
     CHECK_EQ(rig_load(elf_image, SIZE), OK);

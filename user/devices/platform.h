@@ -19,6 +19,7 @@
 #define PLATFORM_IRQ_PIT       0
 #define PLATFORM_IRQ_PIT_PIN   2
 #define PLATFORM_IRQ_KEYBOARD  1
+#define PLATFORM_IRQ_CASCADE   2
 #define PLATFORM_IRQ_COM1      4
 #define PLATFORM_IRQ_RTC       8
 #define PLATFORM_IRQ_SCI       9

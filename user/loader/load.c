@@ -17,6 +17,8 @@ int loader_load(const struct loader *l, struct abi_regs *bsp)
         l->message("cmdline: %zu characters: shorten it to %u", length, (unsigned)PAGE_SIZE - 1);
         return E_RANGE;
     }
+    mp_tables_build(l);
+    bios_data_build(l);
     memcpy(l->ram + LOADER_CMDLINE, l->cmdline, length + 1);
     switch (image_kind(l->image.data, l->image.size)) {
     case IMAGE_LINUX:
@@ -40,6 +42,17 @@ static struct loader_module module_of(const struct abi_info *info, int32_t n, co
     return (struct loader_module){(const uint8_t *)module->address, module->size, module->name, arguments};
 }
 
+/* Of what CPUID says here, the vendor, family and these features are the guest's too. */
+static void put_cpu(struct loader *l)
+{
+    enum { FPU = 1 << 0, CX8 = 1 << 8, APIC = 1 << 9, SIGNATURE = 0xfff };
+    uint32_t eax = 1, ebx, ecx = 0, edx;
+
+    __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    l->cpu_signature = eax & SIGNATURE;
+    l->cpu_features = (edx & (FPU | CX8)) | APIC;
+}
+
 int guest_load(const struct abi_info *info, struct abi_regs *bsp)
 {
     const struct abi_vm_config *c = &info->config;
@@ -58,5 +71,6 @@ int guest_load(const struct abi_info *info, struct abi_regs *bsp)
 
     for (uint32_t i = 0; i < l.module_count; i++)
         l.modules[i] = module_of(info, c->modules[i], c->module_args[i]);
+    put_cpu(&l);
     return loader_load(&l, bsp);
 }

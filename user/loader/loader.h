@@ -33,6 +33,7 @@ struct loader {
     const char *cmdline;
     uint32_t vcpus;
     bool lapic;
+    uint32_t cpu_signature, cpu_features; /* CPUID.1 EAX[11:0] and EDX: the MP table tells of them */
     const uint8_t *dsdt;
     uint32_t dsdt_size;
     void (*message)(const char *fmt, ...) PRINTF_LIKE(1, 2);
@@ -57,6 +58,13 @@ int pvh_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp);
 int multiboot_load(const struct loader *l, struct abi_regs *bsp);
 /* user/loader/tables.c: the ACPI tables, at ACPI_TABLES_BASE; the RSDP's address, 0: they don't fit. */
 uint32_t acpi_tables_build(const struct loader *l);
+
+/* user/loader/mp.c: the MP tables, at MP_TABLES_BASE, of a guest with LAPICs. */
+void mp_tables_build(const struct loader *l);
+/* user/loader/bios.c: the BIOS data areas. */
+void bios_data_build(const struct loader *l);
+/* The byte that makes the sum of all size bytes 0, if it is put where a 0 is. */
+uint8_t loader_checksum(const uint8_t *p, uint32_t size);
 
 /* user/loader/place.c: RAM as a guest is told of it, `type` as in ACPI's E820 (1 RAM, 2 reserved). */
 struct loader_range {
@@ -94,6 +102,8 @@ void cpu_long_mode(const struct loader *l, uint64_t entry, struct abi_regs *r);
 #define LOW_RAM_END      0x9f000u
 #define HIGH_RAM_BASE    0x100000u
 #define ACPI_TABLES_BASE 0xe0000u
-#define ACPI_TABLES_END  0x100000u
+#define ACPI_TABLES_END  0xf0000u
+#define MP_TABLES_BASE   0xf0000u /* kernels look for them from here on */
+#define MP_TABLES_END    0x100000u
 
 #endif

@@ -35,7 +35,7 @@ static uint8_t *reserve(struct builder *b, uint32_t size, uint32_t *address)
     return memset(b->l->ram + *address, 0, size);
 }
 
-static uint8_t checksum(const uint8_t *p, uint32_t size)
+uint8_t loader_checksum(const uint8_t *p, uint32_t size)
 {
     uint8_t s = 0;
     while (size--)
@@ -53,7 +53,7 @@ static void header(uint8_t *p, const char *signature, uint32_t size, uint8_t rev
     memcpy(p + 28, "LAPW", 4);
     put32(p + 32, 1);
     p[9] = 0;
-    p[9] = checksum(p, size);
+    p[9] = loader_checksum(p, size);
 }
 
 /* Generic address structure of an I/O port (5.2.3.2). */
@@ -170,7 +170,7 @@ uint32_t acpi_tables_build(const struct loader *l)
     put32(r + 16, rsdt);
     put32(r + 20, RSDP_SIZE);
     put32(r + 24, xsdt);
-    r[8] = checksum(r, 20);
-    r[32] = checksum(r, RSDP_SIZE);
+    r[8] = loader_checksum(r, 20);
+    r[32] = loader_checksum(r, RSDP_SIZE);
     return rsdp;
 }
