@@ -53,7 +53,8 @@ for _name, _vcpus, _cmdline, _how in OWN:
 def own_hello(session):
     """Each way to load an ELF file; the command line is the guest's, the exit status reaches the table."""
     # Name: file, exit status.
-    guests = {"both": ("hello", 0), "multiboot": ("hello-mb", 3), "pvh": ("hello-pvh", 255)}
+    guests = {"both": ("hello", 0), "multiboot": ("hello-mb", 3), "pvh": ("hello-pvh", 255),
+              "low": ("hello-low", 7)}
     session.boot("".join(own("hello", 1, f"to {name}  exit={status}", section=name, image=image)
                          for name, (image, status) in guests.items()))
     for name in guests:
@@ -75,6 +76,19 @@ def own_clock(session):
         session.expect("clock", rf"clock: pause {number} seen")
     session.command("poweroff")
     session.ended(clock=("EXIT", 0))
+
+
+@boot_test(limit=60, machines=BOTH)
+def refused_images(session):
+    """Images that do not fit are refused with what would help, and the others start."""
+    session.boot(own("hello", memory="2M", section="small") + own("hello", section="later") +
+                 guest("linux", vcpus=1, memory="64M"))
+    session.expect("lapwing", r"small: .*hello.elf: needs RAM up to 0x[0-9a-f]+, the guest's ends at 0x200000: give it more "
+                              r"memory, \d+ MiB or more")
+    session.transcript.rewind("lapwing")
+    # Not below its preferred address, although it is relocatable: it would go there by itself.
+    session.expect("lapwing", r"linux: .*vmlinuz-cloud: needs RAM up to 0x[0-9a-f]+, .*: give it more memory, (6[5-9]|7\d) MiB")
+    session.ended(small="LOAD", linux="LOAD", later=("EXIT", 0))
 
 
 @boot_test(limit=60, machines=BOTH)

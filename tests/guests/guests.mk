@@ -1,11 +1,12 @@
 # Test guests: tests/guests/NAME.c (and NAME.asm, if it is there) to build/guests/NAME.elf, ELF32 with 64-bit code.
-# NAME.elf has a multiboot1 header and a PVH note; hello also comes with one of the two: hello-mb.elf, hello-pvh.elf.
+# NAME.elf has a multiboot1 header and a PVH note; hello also comes with one of the two: hello-mb.elf, hello-pvh.elf, and
+# with its code and data from 0x1000 on: hello-low.elf.
 
 guest_names := $(basename $(notdir $(wildcard tests/guests/*.c)))
 guest_lib   := $(patsubst tests/guests/%.c,build/guests/obj/%.o,$(sort $(wildcard tests/guests/lib/*.c))) \
 	build/guests/obj/lib/trap.asm.o
 guest_files := $(guest_names:%=build/guests/%.elf) build/guests/hello-mb.elf build/guests/hello-pvh.elf \
-	build/guests/world_probe.bin
+	build/guests/hello-low.elf build/guests/world_probe.bin
 
 # What a guest has besides NAME.c and NAME.asm: the C files of a directory NAME, and the cases that unit tests share.
 guest_parts = $(patsubst tests/guests/%.c,build/guests/obj/%.o,$(sort $(wildcard tests/guests/$(1)/*.c))) \
@@ -47,7 +48,7 @@ build/guests/obj/lib/entry-pvh.asm.o: tests/guests/lib/entry.asm
 # A loader of multiboot1 takes 32-bit files only; the code in them is none of its business.
 define guest_link
 	@echo "  LD    $@"
-	@ld -m elf_x86_64 -nostdlib -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments -T tests/guests/lib/guest.ld \
+	@ld -m elf_x86_64 -nostdlib -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments -T $(filter %.ld,$^) \
 		-o $(@:build/guests/%.elf=build/guests/obj/%.elf64) $(filter %.o,$^)
 	@objcopy -O elf32-i386 $(@:build/guests/%.elf=build/guests/obj/%.elf64) $@
 endef
@@ -56,6 +57,9 @@ build/guests/hello-mb.elf: build/guests/obj/lib/entry-mb.asm.o build/guests/obj/
 	$(guest_link)
 
 build/guests/hello-pvh.elf: build/guests/obj/lib/entry-pvh.asm.o build/guests/obj/hello.o $(guest_lib) tests/guests/lib/guest.ld
+	$(guest_link)
+
+build/guests/hello-low.elf: build/guests/obj/lib/entry-mb.asm.o build/guests/obj/hello.o $(guest_lib) tests/guests/lib/low.ld
 	$(guest_link)
 
 define guest_rule

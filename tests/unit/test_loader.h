@@ -97,7 +97,7 @@ static inline bool rig_is(uint64_t from, uint64_t end, uint8_t byte)
 /* Nobody may write to where the guest has no RAM or the BIOS would be: its tables and data are all that there is. */
 static inline void rig_check_hole(void)
 {
-    CHECK(rig_is(0, 0x400, 0) && rig_is(0x500, LOADER_GDT, 0));
+    CHECK(rig_is(0, 0x400, 0) && rig_is(0x500, LOW_RAM_BASE, 0));
     CHECK(rig_is(LOW_RAM_END + 1, ACPI_TABLES_BASE, 0));
     CHECK(memcmp(rig.ram + ACPI_TABLES_BASE, "RSD PTR ", 8) == 0);
 }
@@ -115,6 +115,13 @@ static inline uint64_t rig_get(uint64_t at, unsigned size)
 static inline const char *rig_text(uint64_t at)
 {
     return at < rig.ram_low && memchr(rig.ram + at, 0, rig.ram_low - at) ? (const char *)rig.ram + at : NULL;
+}
+
+/* Of a file that there is no room for, the message says to give more memory, if that is so, and only then. */
+static inline void rig_check_advice(int err)
+{
+    CHECK_EQ(strstr(rig_message, "more memory") != NULL, err == E_NOMEM);
+    CHECK_EQ(strstr(rig_message, "RAM from") || strstr(rig_message, "whatever the memory"), err == E_RANGE);
 }
 
 /* The memory map of all boot protocols, E820's types: entry n. */

@@ -235,27 +235,33 @@ TEST(segments_outside_of_ram)
         uint64_t at, memory;
         int err;
     } table[] = {
-        {0, 0x10, E_NOMEM},
-        {0xbfff, 0x10, E_NOMEM}, /* what the loader uses itself */
-        {0xc000, 0x93000, OK},
-        {0xc000, 0x93001, E_NOMEM},
+        {0, 0x10, E_RANGE},
+        {0xfff, 0x10, E_RANGE},
+        {0x1000, 0x10, OK},
+        {0x1000, 0x9e000, OK},
+        {0x1000, 0x9e001, E_RANGE},
+        {0x8000, 0x10000, OK},
         {0x9efff, 1, OK},
-        {0x9f000, 1, E_NOMEM},
-        {0xa0000, 0x10, E_NOMEM},
-        {0xfffff, 1, E_NOMEM},
-        {0xfffff, 2, E_NOMEM},
+        {0x9f000, 1, E_RANGE},
+        {0xa0000, 0x10, E_RANGE},
+        {0xfffff, 1, E_RANGE},
+        {0xfffff, 2, E_RANGE},
         {0x100000, 0x100000, OK},
         {0x100000, 0x100001, E_NOMEM},
+        {0x100000, 0xbff00000, E_NOMEM},
+        {0x100000, 0xbff00001, E_RANGE},
         {0x1fffff, 1, OK},
         {0x200000, 1, E_NOMEM},
-        {0xfffffff0, 0x20, E_NOMEM},
-        {0x100000, 0xfff00000, E_NOMEM}, /* the sum is 0 in 32 bits */
-        {0x100000, 0xffffffff, E_NOMEM},
-        {1ull << 32, 1, E_NOMEM},
-        {~0ull, 1, E_NOMEM},
-        {0x100000, ~0ull, E_NOMEM},
-        {0x100000, ~0ull - 0xfffff, E_NOMEM},
-        {~0ull - 0xfffff, 0x200000, E_NOMEM},
+        {0xbfffffff, 1, E_NOMEM},
+        {0xc0000000, 1, E_RANGE},
+        {0xfffffff0, 0x20, E_RANGE},
+        {0x100000, 0xfff00000, E_RANGE}, /* the sum is 0 in 32 bits */
+        {0x100000, 0xffffffff, E_RANGE},
+        {1ull << 32, 1, E_RANGE},
+        {~0ull, 1, E_RANGE},
+        {0x100000, ~0ull, E_RANGE},
+        {0x100000, ~0ull - 0xfffff, E_RANGE},
+        {~0ull - 0xfffff, 0x200000, E_RANGE},
     };
     for (unsigned is64 = 0; is64 < 2; is64++)
         for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
@@ -268,6 +274,8 @@ TEST(segments_outside_of_ram)
                 elf_pvh(is64, MIB);
                 elf_part(1, (struct elf_part){ELF_LOAD, 0x1000, 0, table[i].at, file_size, table[i].memory});
                 CHECK_EQ(rig_load(elf_image, 0x1800), table[i].err);
+                if (table[i].err)
+                    rig_check_advice(table[i].err);
                 CHECK(table[i].err || rig_is(table[i].at, table[i].at + file_size, 0xc5));
                 rig_check_hole();
             }

@@ -114,30 +114,35 @@ TEST(places)
         uint64_t wish;
         uint32_t init_size;
         uint64_t at; /* 0: it does not fit */
+        int err;
     } table[] = {
-        {0x206, 1, 3 * MIB, 0x80000, MIB}, /* pref_address is from 2.10 on */
-        {0x209, 1, 3 * MIB, 0x80000, MIB},
-        {0x20a, 1, 3 * MIB, 0x80000, 3 * MIB},
-        {0x20a, 0, 3 * MIB, 0x80000, MIB}, /* goes to 3 MiB by itself */
-        {0x20a, 0, 3 * MIB, MIB, MIB},
-        {0x20a, 0, 3 * MIB, MIB + 1, 0}, /* and must have room there */
-        {0x20a, 0, 5 * MIB, 0x80000, 0},
-        {0x20a, 1, 0, 0x80000, MIB}, /* no wish */
-        {0x20a, 1, 2 * MIB, 2 * MIB, 2 * MIB},
-        {0x20a, 1, 2 * MIB, 2 * MIB + 1, 0},
-        {0x20a, 1, 4 * MIB - CODE, 0, 4 * MIB - CODE}, /* init_size less than the file */
-        {0x20a, 1, 4 * MIB - CODE + 1, 0, 0},
-        {0x20a, 1, 0x10000, 0x8000, 0x10000},
-        {0x20a, 1, 0xbfff, 0x8000, 0},
-        {0x20a, 1, 0x10000, 0x8f001, 0},
-        {0x20a, 1, 0xa0000, 0x1000, 0},
-        {0x20f, 1, 4 * MIB, 0, 0},
-        {0x20f, 1, 1ull << 32, 0, 0},
-        {0x20f, 1, ~0ull, 0, 0},
-        {0x20f, 0, ~0ull, 2, 0},
-        {0x20f, 1, ~0ull - 0xffff, 0x20000, 0},
-        {0x20f, 1, MIB, 0xffffffff, 0},
-        {0xffff, 1, MIB, MIB, MIB},
+        {0x206, 1, 3 * MIB, 0x80000, MIB, OK}, /* pref_address is from 2.10 on */
+        {0x209, 1, 3 * MIB, 0x80000, MIB, OK},
+        {0x20a, 1, 3 * MIB, 0x80000, 3 * MIB, OK},
+        {0x20a, 0, 3 * MIB, 0x80000, MIB, OK}, /* goes to 3 MiB by itself */
+        {0x20a, 0, 3 * MIB, MIB, MIB, OK},
+        {0x20a, 0, 3 * MIB, MIB + 1, 0, E_NOMEM}, /* and must have room there */
+        {0x20a, 0, 5 * MIB, 0x80000, 0, E_NOMEM},
+        {0x20a, 1, 0, 0x80000, MIB, OK}, /* no wish */
+        {0x20a, 1, 2 * MIB, 2 * MIB, 2 * MIB, OK},
+        {0x20a, 1, 2 * MIB, 2 * MIB + 1, 0, E_NOMEM},
+        {0x20a, 1, 4 * MIB - CODE, 0, 4 * MIB - CODE, OK}, /* init_size less than the file */
+        {0x20a, 1, 4 * MIB - CODE + 1, 0, 0, E_NOMEM},
+        {0x20a, 1, 0x1000, 0x8000, 0x1000, OK},
+        {0x20a, 1, 0x10000, 0x8000, 0x10000, OK},
+        {0x20a, 1, 0x10000, 0x8f000, 0x10000, OK},
+        {0x20a, 1, 0x10000, 0x8f001, 2 * MIB, OK}, /* its alignment is 2 MiB */
+        {0x20a, 1, 0xfff, 0x8000, 2 * MIB, OK},
+        {0x20a, 1, 0xa0000, 0x1000, 2 * MIB, OK},
+        {0x20a, 1, 0xa0000, 2 * MIB + 1, 0, E_NOMEM},
+        {0x20a, 0, 0xa0000, 0x1000, 0, E_RANGE},
+        {0x20f, 1, 4 * MIB, 0, 0, E_NOMEM},
+        {0x20f, 1, 1ull << 32, 0, 0, E_RANGE},
+        {0x20f, 1, ~0ull, 0, 0, E_RANGE},
+        {0x20f, 0, ~0ull, 2, 0, E_RANGE},
+        {0x20f, 1, ~0ull - 0xffff, 0x20000, 0, E_RANGE},
+        {0x20f, 1, MIB, 0xffffffff, 0, E_RANGE},
+        {0xffff, 1, MIB, MIB, MIB, OK},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         rig_start(4 * MIB);
@@ -146,10 +151,12 @@ TEST(places)
         bz[0x234] = table[i].relocatable;
         put64(bz + 0x258, table[i].wish);
         put32(bz + 0x260, table[i].init_size);
-        CHECK_EQ(rig_load(bz, SIZE), table[i].at ? OK : E_NOMEM);
+        CHECK_EQ(rig_load(bz, SIZE), table[i].err);
         rig_check_hole();
-        if (!table[i].at)
+        if (table[i].err) {
+            rig_check_advice(table[i].err);
             continue;
+        }
         CHECK(is_code_at(table[i].at));
         CHECK_EQ(rig_bsp.rip & ~0x200ull, table[i].at);
         CHECK_EQ(zero_page(0x214, 4), table[i].at);
@@ -168,6 +175,7 @@ TEST(refused)
     bz_start();
     bz[0x211] = 0x80; /* a zImage: for 64 KiB */
     CHECK_EQ(rig_load(bz, SIZE), E_NOTSUP);
+    CHECK(strstr(rig_message, "zImage") != NULL);
     bz_start();
     rig.module_count = 1;
     rig.modules[0] = rig_module("module", "", 1, 1);
@@ -218,34 +226,43 @@ TEST(cmdline_length)
 
 /* ---- The initrd -------------------------------------------------------------------------------------------------- */
 
-/* As high as RAM and initrd_addr_max allow, never into the kernel, the BIOS area or below. */
+/* As high as RAM and initrd_addr_max allow: above the kernel, or else below; never in the kernel, or below 1 MiB. */
 TEST(initrd_places)
 {
     static const struct {
         uint64_t wish;
         uint32_t init_size, highest;
         uint64_t size, at; /* 0: it does not fit */
+        int err;
     } table[] = {
-        {2 * MIB, 0x80000, 0x7fffffff, 1, 4 * MIB - PAGE_SIZE},
-        {2 * MIB, 0x80000, 0xffffffff, PAGE_SIZE, 4 * MIB - PAGE_SIZE},
-        {2 * MIB, 0x80000, 4 * MIB - 1, PAGE_SIZE + 1, 4 * MIB - 2 * PAGE_SIZE},
-        {2 * MIB, 0x80000, 3 * MIB - 1, PAGE_SIZE, 3 * MIB - PAGE_SIZE},
-        {2 * MIB, 0x80000, 3 * MIB - 2, PAGE_SIZE, 3 * MIB - 2 * PAGE_SIZE},
-        {2 * MIB, MIB, 0x7fffffff, MIB, 3 * MIB},
-        {2 * MIB, MIB, 0x7fffffff, MIB + 1, 0},
-        {2 * MIB, MIB + 1, 0x7fffffff, MIB, 0},
-        {2 * MIB, 2 * MIB, 0x7fffffff, 1, 0},
-        {2 * MIB, 0x80000, 2 * MIB - 1, 1, 0}, /* only below the kernel */
-        {2 * MIB, 0x80000, 0, 1, 0},
-        {2 * MIB, 0x80000, 0xfff, 1, 0},
-        {2 * MIB, 0x80000, 0x7fffffff, 4 * MIB, 0},
-        {2 * MIB, 0x80000, 0x7fffffff, 4 * MIB + 1, 0},
-        {2 * MIB, 0x80000, 0x7fffffff, ~0ull, 0},
-        {2 * MIB, 0x80000, 0x7fffffff, ~0ull - 4 * MIB, 0},
-        {0x10000, 0x8000, 0x7fffffff, 3 * MIB, MIB}, /* a kernel below 1 MiB */
-        {0x10000, 0x8000, 0x7fffffff, 3 * MIB + 1, 0},
-        {0x10000, 0x8000, 0xfffff, 1, 0},
-        {0x10000, 0x8000, 0x7ffff, 1, 0},
+        {2 * MIB, 0x80000, 0x7fffffff, 1, 4 * MIB - PAGE_SIZE, OK},
+        {2 * MIB, 0x80000, 0xffffffff, PAGE_SIZE, 4 * MIB - PAGE_SIZE, OK},
+        {2 * MIB, 0x80000, 4 * MIB - 1, PAGE_SIZE + 1, 4 * MIB - 2 * PAGE_SIZE, OK},
+        {2 * MIB, 0x80000, 3 * MIB - 1, PAGE_SIZE, 3 * MIB - PAGE_SIZE, OK},
+        {2 * MIB, 0x80000, 3 * MIB - 2, PAGE_SIZE, 3 * MIB - 2 * PAGE_SIZE, OK},
+        {2 * MIB, MIB, 0x7fffffff, MIB, 3 * MIB, OK},
+        {2 * MIB, MIB, 0x7fffffff, MIB + 1, 0, E_NOMEM},
+        {2 * MIB, MIB + 1, 0x7fffffff, MIB, MIB, OK}, /* below the kernel */
+        {2 * MIB, MIB + 1, 0x7fffffff, MIB + 1, 0, E_NOMEM},
+        {2 * MIB, 2 * MIB, 0x7fffffff, 1, 2 * MIB - PAGE_SIZE, OK},
+        {2 * MIB, 0x80000, 2 * MIB - 1, 1, 2 * MIB - PAGE_SIZE, OK},
+        {2 * MIB, 0x80000, 2 * MIB - 1, MIB + 1, 0, E_RANGE}, /* the kernel takes it only there */
+        {2 * MIB, 0x80000, 3 * MIB - 1, MIB + 1, 0, E_RANGE},
+        {2 * MIB, 0x80000, 0, 1, 0, E_RANGE},
+        {2 * MIB, 0x80000, 0xfff, 1, 0, E_RANGE},
+        {2 * MIB, 0x80000, 0x7fffffff, 4 * MIB, 0, E_NOMEM},
+        {2 * MIB, 0x80000, 0x7fffffff, 4 * MIB + 1, 0, E_NOMEM},
+        {2 * MIB, 0x80000, 0x7fffffff, 2 * MIB, 0, E_NOMEM},
+        {2 * MIB, 0x80000, 0x7fffffff, 0x7fd80000, 0, E_NOMEM},
+        {2 * MIB, 0x80000, 0x7fffffff, 0x7fd80001, 0, E_RANGE},
+        {2 * MIB, 0x80000, 0xffffffff, 0xbfd80000, 0, E_NOMEM},
+        {2 * MIB, 0x80000, 0xffffffff, 0xbfd80001, 0, E_RANGE},
+        {2 * MIB, 0x80000, 0x7fffffff, ~0ull, 0, E_RANGE},
+        {2 * MIB, 0x80000, 0x7fffffff, ~0ull - 4 * MIB, 0, E_RANGE},
+        {0x10000, 0x8000, 0x7fffffff, 3 * MIB, MIB, OK}, /* a kernel below 1 MiB */
+        {0x10000, 0x8000, 0x7fffffff, 3 * MIB + 1, 0, E_NOMEM},
+        {0x10000, 0x8000, 0xfffff, 1, 0, E_RANGE},
+        {0x10000, 0x8000, 0x7ffff, 1, 0, E_RANGE},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         rig_start(4 * MIB);
@@ -255,17 +272,18 @@ TEST(initrd_places)
         put32(bz + 0x22c, table[i].highest);
         rig.initrd = rig_module("ramdisk", "", MIN(table[i].size, 5 * MIB), 0xee);
         rig.initrd.size = table[i].size;
-        CHECK_EQ(rig_load(bz, SIZE), table[i].at ? OK : E_NOMEM);
+        CHECK_EQ(rig_load(bz, SIZE), table[i].err);
         rig_check_hole();
         CHECK(is_code_at(table[i].wish));
         if (table[i].at) {
             CHECK_EQ(zero_page(0x218, 4), table[i].at);
             CHECK_EQ(zero_page(0x21c, 4), table[i].size);
             CHECK(rig_is(table[i].at, table[i].at + table[i].size, 0xee));
-            CHECK(rig_is(table[i].at + table[i].size, 4 * MIB, 0));
+            CHECK(rig_is(table[i].at + table[i].size, table[i].at < table[i].wish ? table[i].wish : 4 * MIB, 0));
             check_zero_page();
         } else {
             CHECK(strstr(rig_message, "ramdisk") != NULL);
+            rig_check_advice(table[i].err);
         }
         rig_free(&rig.initrd);
     }

@@ -131,7 +131,7 @@ TEST(flags)
         elf_multiboot(false);
         put_header(elf_image + 0x1000, 1u << bit);
         int err = rig_load(elf_image, 0x1800);
-        CHECK_EQ(err, bit >= 3 && bit < 16 ? E_NOTSUP : bit == 16 ? E_NOMEM : OK); /* 16: code as addresses */
+        CHECK_EQ(err, bit >= 3 && bit < 16 ? E_NOTSUP : bit == 16 ? E_RANGE : OK); /* 16: code as addresses */
     }
     static uint8_t text[SIZE]; /* neither ELF nor addresses */
     put_header(text, 3);
@@ -191,18 +191,18 @@ TEST(flat_image_hostile)
         {MIB + HEADER, MIB, 0xffffffff, 0, E_FORMAT},
         {MIB + HEADER, MIB, 1, 0, E_FORMAT},
         {MIB + HEADER, MIB, 0, MIB + SIZE - 1, E_FORMAT}, /* a BSS that ends before it begins */
-        {MIB + HEADER, MIB, 0, MIB - 1, E_NOMEM},
-        {MIB + HEADER, MIB, 0, 1, E_NOMEM},
+        {MIB + HEADER, MIB, 0, MIB - 1, E_RANGE},
+        {MIB + HEADER, MIB, 0, 1, E_RANGE},
         {MIB + HEADER, MIB, 0, 2 * MIB + 1, E_NOMEM},
-        {MIB + HEADER, MIB, 0, 0xffffffff, E_NOMEM},
-        {HEADER, 0, 0, 0, E_NOMEM},
-        {0xbff0 + HEADER, 0xbff0, 0, 0, E_NOMEM},
-        {0x9e000 + HEADER, 0x9e000, 0, 0, E_NOMEM},
-        {0xa0000 + HEADER, 0xa0000, 0, 0, E_NOMEM},
-        {MIB - 4 + HEADER, MIB - 4, 0, 0, E_NOMEM},
+        {MIB + HEADER, MIB, 0, 0xffffffff, E_RANGE},
+        {HEADER, 0, 0, 0, E_RANGE},
+        {0xff0 + HEADER, 0xff0, 0, 0, E_RANGE},
+        {0x9e000 + HEADER, 0x9e000, 0, 0, E_RANGE},
+        {0xa0000 + HEADER, 0xa0000, 0, 0, E_RANGE},
+        {MIB - 4 + HEADER, MIB - 4, 0, 0, E_RANGE},
         {2 * MIB - SIZE + 1 + HEADER, 2 * MIB - SIZE + 1, 0, 0, E_NOMEM},
-        {0xfffff000 + HEADER, 0xfffff000, 0, 0, E_NOMEM},
-        {0xffffff00 + HEADER, 0xffffff00, 0, 1, E_NOMEM},
+        {0xfffff000 + HEADER, 0xfffff000, 0, 0, E_RANGE},
+        {0xffffff00 + HEADER, 0xffffff00, 0, 1, E_RANGE},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         rig_start(2 * MIB);

@@ -114,7 +114,7 @@ TEST(long_texts)
         const char *text = rig_text(rig_get(info(16, 8) + 32 * i + 16, 8));
         CHECK(text && strlen(text) == strlen(name) + 1 + strlen(arguments));
     }
-    CHECK(rig_is(LOADER_TEXT + LOADER_TEXT_SIZE - 1, LOW_RAM_END, 0));
+    CHECK(rig_is(LOW_RAM_BASE + AREA_TEXT + AREA_TEXT_SIZE - 1, LOW_RAM_END, 0));
     for (uint32_t i = 0; i < LOADER_MODULES; i++)
         rig_free(&rig.modules[i]);
     rig_free(&rig.initrd);
@@ -142,12 +142,18 @@ TEST(modules_at_the_end_of_ram)
     rig.modules[0] = rig_module("empty", "", 0, 0);
     CHECK_EQ(rig_load(elf_image, SIZE), OK);
     CHECK_EQ(info(12, 4), 1);
-    rig.modules[0] = rig_module("one byte", "", 1, 0);
+    rig.modules[0] = rig_module("one byte", "", 1, 0x79);
+    CHECK_EQ(rig_load(elf_image, SIZE), OK); /* below the image there is room */
+    CHECK_EQ(check_module(0, &rig.modules[0], "one byte"), MIB + 1);
+    rig_free(&rig.modules[0]);
+    rig.modules[0] = rig_module("too many bytes", "", MIB - 0x17ff, 0x79);
     CHECK_EQ(rig_load(elf_image, SIZE), E_NOMEM);
+    CHECK(strstr(rig_message, "give the guest more memory, 3 MiB or more") != NULL);
     rig_free(&rig.modules[0]);
     uint8_t byte = 0;
     rig.modules[0] = (struct loader_module){&byte, ~0ull - 0x1fffff, "enormous", ""};
-    CHECK_EQ(rig_load(elf_image, SIZE), E_NOMEM);
+    CHECK_EQ(rig_load(elf_image, SIZE), E_RANGE);
+    rig_check_advice(E_RANGE);
 }
 
 TEST(cmdline_length)
@@ -164,20 +170,59 @@ TEST(cmdline_length)
     rig_clear_ram();
     CHECK_EQ(rig_load(elf_image, SIZE), OK);
     CHECK_STR(rig_text(info(24, 8)), text);
-    CHECK_EQ(rig.ram[LOADER_CMDLINE + PAGE_SIZE], 0);
+    CHECK_EQ(rig.ram[LOW_RAM_BASE + AREA_CMDLINE + PAGE_SIZE], 0);
 }
 
-/* An image that may not be behind the loader's back: low memory is the image's, modules are above 1 MiB all the same.
- */
+/* Low memory is the image's, wherever it is: what the loader adds goes beside it, and modules above 1 MiB. */
 TEST(image_in_low_memory)
 {
-    rig_start(2 * MIB);
-    elf_pvh(true, LOADER_AREA_END);
-    rig.initrd = rig_module("initrd", "", 10, 0x77);
-    CHECK_EQ(rig_load(elf_image, SIZE), OK);
-    CHECK_EQ(rig_get(info(16, 8), 8), MIB);
-    rig_check_hole();
-    rig_free(&rig.initrd);
+    for (uint64_t at = LOW_RAM_BASE; at < LOW_RAM_END - 0x1800; at += 0x1c00) {
+        rig_start(2 * MIB);
+        elf_pvh(true, at);
+        rig.initrd = rig_module("initrd", "", 10, 0x77);
+        CHECK_EQ(rig_load(elf_image, SIZE), OK);
+        CHECK_EQ(rig_get(info(16, 8), 8), MIB);
+        CHECK(rig_is(at, at + 0x800, 0xc5) && rig_is(at + 0x800, at + 0x1800, 0));
+        CHECK(rig_bsp.gpr[ABI_RBX] >= at + 0x1800 || rig_bsp.gpr[ABI_RBX] + AREA_SIZE - AREA_INFO <= at);
+        CHECK_STR(rig_text(info(24, 8)), "root=none");
+        rig_check_protected(at + 0x20);
+        rig_check_hole();
+        rig_free(&rig.initrd);
+    }
+}
+
+/*
+ * Many pieces in low memory leave no place for the loader's own, not even where the gaps between them are too many to
+ * be kept account of: it goes above 1 MiB.
+ */
+TEST(low_memory_in_pieces)
+{
+    enum { NOTE = 0x8000, CODE = 0x9000, PIECE = 0xa000 };
+
+    for (unsigned step = 1; step <= 2; step++) {
+        unsigned pieces = 158 / step;
+
+        rig_start(4 * MIB);
+        elf_start(true, 2 + pieces, 0);
+        elf_part(0, (struct elf_part){ELF_NOTE, NOTE, 0, 0, elf_put_note(NOTE, "Xen", 4, 18, MIB, 8), 0});
+        elf_part(1, (struct elf_part){ELF_LOAD, CODE, MIB, MIB, 0x800, 0x1800});
+        memset(elf_image + PIECE, 0x33, 1);
+        for (unsigned n = 0; n < pieces; n++) {
+            uint64_t at = LOW_RAM_BASE + n * 61ull % pieces * step * PAGE_SIZE;
+
+            elf_part(2 + n, (struct elf_part){ELF_LOAD, PIECE, at, at, 1, PAGE_SIZE});
+        }
+        CHECK_EQ(rig_load(elf_image, 0xb000), OK);
+        for (unsigned n = 0; n < pieces; n++) {
+            uint64_t at = LOW_RAM_BASE + n * step * PAGE_SIZE;
+
+            CHECK_EQ(rig.ram[at], 0x33);
+            CHECK(rig_is(at + 1, at + step * PAGE_SIZE, 0));
+        }
+        CHECK(rig_bsp.gpr[ABI_RBX] >= MIB + 0x1800);
+        CHECK_STR(rig_text(info(24, 8)), "root=none");
+        rig_check_hole();
+    }
 }
 
 TEST(neither_kind)

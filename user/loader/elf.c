@@ -79,7 +79,7 @@ bool elf_note(const struct elf *elf, const char *owner, uint32_t type, uint32_t 
     return false;
 }
 
-int elf_load(const struct loader *l, const struct elf *elf, uint64_t *end)
+int elf_load(struct loader *l, const struct elf *elf, uint64_t *end)
 {
     *end = 0;
     for (uint32_t n = 0; n < elf->header_count; n++) {
@@ -88,8 +88,12 @@ int elf_load(const struct loader *l, const struct elf *elf, uint64_t *end)
 
         if (s.type != PT_LOAD || s.memory_size == 0)
             continue;
-        if (!is_in_file(elf, &s) || s.file_size > s.memory_size) {
+        if (!is_in_file(elf, &s)) {
             l->message("%s: an ELF file that is cut off (segment %u): copy it again", l->image.name, n);
+            return E_FORMAT;
+        }
+        if (s.file_size > s.memory_size) {
+            l->message("%s: segment %u has more bytes in the file than in memory: link it again", l->image.name, n);
             return E_FORMAT;
         }
         err = loader_place(l, s.physical_address, elf->image + s.offset, s.file_size, s.memory_size);

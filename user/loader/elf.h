@@ -24,10 +24,10 @@ bool elf_open(struct elf *elf, const void *image, uint64_t size);
 bool elf_note(const struct elf *elf, const char *owner, uint32_t type, uint32_t *value);
 
 /*
- * Copies all segments to their physical addresses: OK, and *end is behind the highest one; E_FORMAT, E_NOMEM after a
- * message.
+ * Copies all segments to their physical addresses: OK, and *end is behind the highest one; E_FORMAT, E_NOMEM, E_RANGE
+ * after a message.
  */
-int elf_load(const struct loader *l, const struct elf *elf, uint64_t *end);
+int elf_load(struct loader *l, const struct elf *elf, uint64_t *end);
 
 /* The entry's physical address: e_entry is a virtual one where a segment has two different addresses. */
 uint64_t elf_physical_entry(const struct elf *elf);

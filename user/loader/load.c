@@ -4,7 +4,7 @@
 
 extern const uint8_t dsdt_start[], dsdt_end[];
 
-int loader_load(const struct loader *l, struct abi_regs *bsp)
+int loader_load(struct loader *l, struct abi_regs *bsp)
 {
     uint32_t rsdp = acpi_tables_build(l);
     size_t length = strlen(l->cmdline);
@@ -19,7 +19,7 @@ int loader_load(const struct loader *l, struct abi_regs *bsp)
     }
     mp_tables_build(l);
     bios_data_build(l);
-    memcpy(l->ram + LOADER_CMDLINE, l->cmdline, length + 1);
+    l->taken_count = 0;
     switch (image_kind(l->image.data, l->image.size)) {
     case IMAGE_LINUX:
         return linux_load(l, rsdp, bsp);

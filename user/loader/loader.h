@@ -24,6 +24,12 @@ struct loader_module {
     const char *name, *arguments;
 };
 
+/* A piece of guest RAM, to the byte before end. */
+struct loader_span {
+    uint64_t base, end;
+};
+#define LOADER_TAKEN 64
+
 /* Guest RAM, all zero, and where messages go; the loader writes nowhere else. */
 struct loader {
     uint8_t *ram;                /* of ram_low bytes, at guest-physical 0; at least 1 MiB */
@@ -39,23 +45,28 @@ struct loader {
     void (*message)(const char *fmt, ...) PRINTF_LIKE(1, 2);
     uint32_t module_count;
     struct loader_module modules[LOADER_MODULES];
+
+    /* loader_load()'s own. What is in use by now, ascending, with gaps between; and its area: AREA_* below. */
+    uint32_t taken_count;
+    struct loader_span taken[LOADER_TAKEN];
+    uint32_t area;
 };
 
 /*
  * Puts everything in place and says in *bsp how the BSP starts: OK, or E_FORMAT, E_NOTSUP, E_NOMEM, E_RANGE after one
  * message.
  */
-int loader_load(const struct loader *l, struct abi_regs *bsp);
+int loader_load(struct loader *l, struct abi_regs *bsp);
 
 /* loader_load for this device world's guest. */
 int guest_load(const struct abi_info *info, struct abi_regs *bsp);
 
 /* The parts of loader_load. user/loader/linux.c: the Linux boot protocol (Documentation/arch/x86/boot.rst). */
-int linux_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp);
+int linux_load(struct loader *l, uint32_t rsdp, struct abi_regs *bsp);
 /* user/loader/pvh.c: Xen's PVH start protocol (docs/misc/pvh.pandoc). */
-int pvh_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp);
+int pvh_load(struct loader *l, uint32_t rsdp, struct abi_regs *bsp);
 /* user/loader/multiboot.c: the Multiboot specification, version 0.6.96. */
-int multiboot_load(const struct loader *l, struct abi_regs *bsp);
+int multiboot_load(struct loader *l, struct abi_regs *bsp);
 /* user/loader/tables.c: the ACPI tables, at ACPI_TABLES_BASE; the RSDP's address, 0: they don't fit. */
 uint32_t acpi_tables_build(const struct loader *l);
 
@@ -75,12 +86,25 @@ struct loader_range {
 unsigned loader_memory_map(const struct loader *l, struct loader_range map[LOADER_RANGES]);
 
 /*
- * Copies size bytes (0: none, data may be NULL) to guest-physical `at`, where memory_size must be free: E_NOMEM after a
- * message if it is not.
+ * Copies size bytes (0: none, data may be NULL) to guest-physical `at`, where memory_size must be RAM that images may
+ * have: [0x1000, 0x9f000), or from 1 MiB to the end of low RAM. It may overlap what is in use: parts of one image do.
+ * E_NOMEM, E_RANGE after a message.
  */
-int loader_place(const struct loader *l, uint64_t at, const void *data, uint64_t size, uint64_t memory_size);
-/* Copies one module at or above *next, on a page: its address, and *next is moved behind it. */
-int loader_place_module(const struct loader *l, const struct loader_module *module, uint64_t *next, uint32_t *at);
+int loader_place(struct loader *l, uint64_t at, const void *data, uint64_t size, uint64_t memory_size);
+/* The lowest free place of size bytes (1..) in [from, to) at a multiple of align, a power of two; 0: there is none. */
+uint64_t loader_find(const struct loader *l, uint64_t size, uint64_t align, uint64_t from, uint64_t to);
+/* The highest free place of whole pages from 1 MiB to `to`. */
+uint64_t loader_find_highest(const struct loader *l, uint64_t size, uint64_t to);
+/* Finds a place for the loader's area, and copies the command line there: once, when the image is in place. */
+int loader_place_area(struct loader *l);
+/* Copies one module to a page of its own: at or above *next, which is moved behind it, or else below. *at: where. */
+int loader_place_module(struct loader *l, const struct loader_module *module, uint64_t *next, uint32_t *at);
+/*
+ * Say why RAM from `at` on is not there for the image, or why a file does not fit beside the image below limit: E_NOMEM
+ * if more memory would help, which the message says, and how much; else E_RANGE.
+ */
+int loader_refuse_range(const struct loader *l, uint64_t at, uint64_t size);
+int loader_refuse_file(const struct loader *l, const struct loader_module *file, uint64_t limit);
 /* Puts "name arguments" of a module behind *used bytes of the area for texts, which has room for all: its address. */
 uint32_t loader_place_text(const struct loader *l, uint32_t *used, const struct loader_module *module);
 
@@ -89,16 +113,17 @@ void cpu_protected_mode(const struct loader *l, uint64_t entry, struct abi_regs 
 /* With the first 4 GiB mapped one to one. */
 void cpu_long_mode(const struct loader *l, uint64_t entry, struct abi_regs *r);
 
-/*
- * Guest-physical layout that the loader chooses. An image may not use what is below LOADER_AREA_END.
- */
-#define LOADER_GDT       0x1000u
-#define LOADER_INFO      0x2000u /* zero page, PVH start info or multiboot information */
-#define LOADER_CMDLINE   0x3000u
-#define LOADER_PML4      0x4000u /* and the five pages after it */
-#define LOADER_TEXT      0xa000u /* modules' command lines */
-#define LOADER_TEXT_SIZE 0x2000u
-#define LOADER_AREA_END  0xc000u
+/* The loader's own structures: offsets in its area, which goes to 0x1000 unless the image is there. */
+#define AREA_GDT       0x0000u
+#define AREA_INFO      0x1000u /* zero page, PVH start info or multiboot information */
+#define AREA_CMDLINE   0x2000u
+#define AREA_PML4      0x3000u /* and the five pages after it */
+#define AREA_TEXT      0x9000u /* modules' command lines */
+#define AREA_TEXT_SIZE 0x2000u
+#define AREA_SIZE      0xb000u
+
+/* Guest-physical layout. */
+#define LOW_RAM_BASE     0x1000u /* below are the BIOS's vectors and data */
 #define LOW_RAM_END      0x9f000u
 #define HIGH_RAM_BASE    0x100000u
 #define ACPI_TABLES_BASE 0xe0000u

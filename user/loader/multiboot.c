@@ -15,7 +15,7 @@ static const char loader_name[] = "Lapwing";
 static_assert(NAME + sizeof loader_name <= PAGE_SIZE, "the information fits its page");
 
 /* The file as it is, at the addresses that the header gives (3.1.3). Zero for an end means: the file's, and no BSS. */
-static int place_flat(const struct loader *l, uint32_t header, uint64_t *end)
+static int place_flat(struct loader *l, uint32_t header, uint64_t *end)
 {
     const uint8_t *p = l->image.data + header;
     uint64_t load = get32(p + LOAD_ADDR), before = (uint64_t)get32(p + HEADER_ADDR) - load, size, memory;
@@ -34,7 +34,7 @@ static int place_flat(const struct loader *l, uint32_t header, uint64_t *end)
     return loader_place(l, load, p - before, size, memory);
 }
 
-static int place_image(const struct loader *l, uint64_t *end, uint64_t *entry)
+static int place_image(struct loader *l, uint64_t *end, uint64_t *entry)
 {
     uint32_t header, flags;
     struct elf elf;
@@ -43,7 +43,9 @@ static int place_image(const struct loader *l, uint64_t *end, uint64_t *entry)
         return E_FORMAT;
     flags = get32(l->image.data + header + HEADER_FLAGS);
     if (flags & 0xffff & ~WANTS_KNOWN) {
-        l->message("%s: its multiboot header asks for what is not there (flags 0x%x)", l->image.name, flags);
+        l->message(
+            "%s: its multiboot header asks for what version 0.6.96 does not have (flags 0x%x): build it for that",
+            l->image.name, flags & 0xffff & ~WANTS_KNOWN);
         return E_NOTSUP;
     }
     if (flags & HAS_ADDRESSES) {
@@ -66,7 +68,7 @@ static void put_memory(const struct loader *l, uint8_t *info)
     put32(info + 4, LOW_RAM_END >> 10);
     put32(info + 8, (l->ram_low - HIGH_RAM_BASE) >> 10);
     put32(info + 44, count * (uint64_t)RANGE_SIZE);
-    put32(info + 48, LOADER_INFO + RANGES);
+    put32(info + 48, l->area + AREA_INFO + RANGES);
     for (unsigned i = 0; i < count; i++) {
         uint8_t *range = info + RANGES + (uint64_t)i * RANGE_SIZE;
 
@@ -77,9 +79,9 @@ static void put_memory(const struct loader *l, uint8_t *info)
     }
 }
 
-int multiboot_load(const struct loader *l, struct abi_regs *bsp)
+int multiboot_load(struct loader *l, struct abi_regs *bsp)
 {
-    uint8_t *info = l->ram + LOADER_INFO;
+    uint8_t *info;
     uint64_t next, entry;
     uint32_t used = 0;
     int err = place_image(l, &next, &entry);
@@ -90,12 +92,14 @@ int multiboot_load(const struct loader *l, struct abi_regs *bsp)
         l->message("%s: a multiboot image takes no initrd: say modules = %s", l->image.name, l->initrd.name);
         return E_NOTSUP;
     }
-    next = MAX(next, (uint64_t)HIGH_RAM_BASE);
-    memset(info, 0, PAGE_SIZE);
+    err = loader_place_area(l);
+    if (err)
+        return err;
+    info = l->ram + l->area + AREA_INFO;
     put32(info, HAS_MEMORY | HAS_CMDLINE | HAS_MODULES | HAS_MAP | HAS_LOADER_NAME);
-    put32(info + 16, LOADER_CMDLINE);
+    put32(info + 16, l->area + AREA_CMDLINE);
     put32(info + 20, l->module_count);
-    put32(info + 24, LOADER_INFO + MODULES);
+    put32(info + 24, l->area + AREA_INFO + MODULES);
     for (uint32_t i = 0; i < l->module_count; i++) {
         uint8_t *entry_at = info + MODULES + (uint64_t)i * MODULE_SIZE;
         uint32_t at;
@@ -104,14 +108,14 @@ int multiboot_load(const struct loader *l, struct abi_regs *bsp)
         if (err)
             return err;
         put32(entry_at, at);
-        put32(entry_at + 4, next);
+        put32(entry_at + 4, at + l->modules[i].size);
         put32(entry_at + 8, loader_place_text(l, &used, &l->modules[i]));
     }
     put_memory(l, info);
     memcpy(info + NAME, loader_name, sizeof loader_name);
-    put32(info + 64, LOADER_INFO + NAME);
+    put32(info + 64, l->area + AREA_INFO + NAME);
     cpu_protected_mode(l, entry, bsp);
     bsp->gpr[ABI_RAX] = BOOT_MAGIC;
-    bsp->gpr[ABI_RBX] = LOADER_INFO;
+    bsp->gpr[ABI_RBX] = l->area + AREA_INFO;
     return OK;
 }

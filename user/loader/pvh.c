@@ -7,9 +7,9 @@ enum { INFO_SIZE = 56, MODULE_SIZE = 32, RANGE_SIZE = 24, MODULES = INFO_SIZE, R
 
 static_assert(RANGES + LOADER_RANGES * RANGE_SIZE <= PAGE_SIZE && LOADER_MODULES == 16, "lists fit the page");
 
-static int put_module(const struct loader *l, const struct loader_module *module, uint64_t *next, uint32_t *used)
+static int put_module(struct loader *l, const struct loader_module *module, uint64_t *next, uint32_t *used)
 {
-    uint8_t *info = l->ram + LOADER_INFO, *entry = info + MODULES + get32(info + 12) * (uint64_t)MODULE_SIZE;
+    uint8_t *info = l->ram + l->area + AREA_INFO, *entry = info + MODULES + get32(info + 12) * (uint64_t)MODULE_SIZE;
     uint32_t at;
     int err = loader_place_module(l, module, next, &at);
 
@@ -22,9 +22,9 @@ static int put_module(const struct loader *l, const struct loader_module *module
     return OK;
 }
 
-int pvh_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp)
+int pvh_load(struct loader *l, uint32_t rsdp, struct abi_regs *bsp)
 {
-    uint8_t *info = l->ram + LOADER_INFO;
+    uint8_t *info;
     struct loader_range map[LOADER_RANGES];
     uint32_t entry = 0, used = 0;
     uint64_t next;
@@ -35,17 +35,17 @@ int pvh_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp)
         !elf_note(&elf, ELF_NOTE_PVH_OWNER, ELF_NOTE_PVH_ENTRY, &entry))
         return E_FORMAT;
     err = elf_load(l, &elf, &next);
+    err = err ? err : loader_place_area(l);
     if (err)
         return err;
-    next = MAX(next, (uint64_t)HIGH_RAM_BASE);
 
-    memset(info, 0, PAGE_SIZE);
+    info = l->ram + l->area + AREA_INFO;
     put32(info, MAGIC);
     put32(info + 4, 1);
-    put64(info + 16, LOADER_INFO + MODULES);
-    put64(info + 24, LOADER_CMDLINE);
+    put64(info + 16, l->area + AREA_INFO + MODULES);
+    put64(info + 24, l->area + AREA_CMDLINE);
     put64(info + 32, rsdp);
-    put64(info + 40, LOADER_INFO + RANGES);
+    put64(info + 40, l->area + AREA_INFO + RANGES);
     put32(info + 48, loader_memory_map(l, map));
     for (uint32_t i = 0; i < get32(info + 48); i++) {
         put64(info + RANGES + i * RANGE_SIZE, map[i].base);
@@ -59,6 +59,6 @@ int pvh_load(const struct loader *l, uint32_t rsdp, struct abi_regs *bsp)
     if (err)
         return err;
     cpu_protected_mode(l, entry, bsp);
-    bsp->gpr[ABI_RBX] = LOADER_INFO;
+    bsp->gpr[ABI_RBX] = l->area + AREA_INFO;
     return OK;
 }
