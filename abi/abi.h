@@ -84,7 +84,8 @@ struct abi_vm_config {
     int32_t initrd;                   /* -1: none */
     uint32_t module_count;            /* multiboot1 modules */
     int32_t modules[16];
-    char module_args[16][64]; /* command line of each, from the config */
+    uint16_t module_args[16]; /* command line of each, from the config: where in args; each ends with a NUL */
+    char args[ABI_CMDLINE_SIZE];
     char cmdline[ABI_CMDLINE_SIZE];
 };
 

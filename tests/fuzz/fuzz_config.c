@@ -49,7 +49,9 @@ static void check_guest(const struct config_guest *guest, const uint8_t *data, s
     check_name(&guest->image, data, size);
     for (uint32_t i = 0; i < vm->module_count; i++) {
         check_name(&guest->modules[i], data, size);
-        require(memchr(vm->module_args[i], 0, sizeof(vm->module_args[i])));
+        require(vm->module_args[i] < sizeof(vm->args));
+        require(memchr(vm->args + vm->module_args[i], 0, sizeof(vm->args) - vm->module_args[i]));
+        require(i == 0 || vm->module_args[i] > vm->module_args[i - 1]);
     }
 }
 

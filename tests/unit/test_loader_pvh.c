@@ -99,20 +99,20 @@ TEST(initrd_and_all_modules)
 /* The longest names and arguments that the config can give: they fit their area. */
 TEST(long_texts)
 {
-    static char name[ABI_MODULE_NAME_SIZE], arguments[64];
+    static char name[ABI_MODULE_NAME_SIZE], arguments[ABI_CMDLINE_SIZE - LOADER_MODULES + 1];
 
     memset(name, 'n', sizeof name - 1);
-    memset(arguments, 'a', sizeof arguments - 1);
+    memset(arguments, 'a', sizeof arguments - 1); /* of one; the others have none, and a NUL each */
     rig_start(4 * MIB);
     elf_pvh(true, MIB);
-    rig.initrd = rig_module(name, arguments, 1, 0x77);
+    rig.initrd = rig_module(name, "", 1, 0x77);
     rig.module_count = LOADER_MODULES;
     for (uint32_t i = 0; i < LOADER_MODULES; i++)
-        rig.modules[i] = rig_module(name, arguments, 1, 1);
+        rig.modules[i] = rig_module(name, i == 7 ? arguments : "", 1, 1);
     CHECK_EQ(rig_load(elf_image, SIZE), OK);
     for (uint32_t i = 0; i <= LOADER_MODULES; i++) {
         const char *text = rig_text(rig_get(info(16, 8) + 32 * i + 16, 8));
-        CHECK(text && strlen(text) == strlen(name) + 1 + strlen(arguments));
+        CHECK(text && strlen(text) == strlen(name) + (i == 8 ? 1 + strlen(arguments) : 0));
     }
     CHECK(rig_is(LOW_RAM_BASE + AREA_TEXT + AREA_TEXT_SIZE - 1, LOW_RAM_END, 0));
     for (uint32_t i = 0; i < LOADER_MODULES; i++)

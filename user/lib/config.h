@@ -35,7 +35,7 @@ struct config_text {
     X(GUEST, INITRD, "initrd", "one file name of at most 127 bytes, without blanks")                                   \
     X(GUEST, MODULES, "modules",                                                                                       \
       "up to " CONFIG_STRING(CONFIG_MODULES_MAX) " file names of at most 127 bytes, separated by commas, "             \
-                                                 "each with up to 63 bytes of arguments, such as \"a arg1, b\"")       \
+                                                 "with up to 2047 bytes of arguments in all, such as \"a arg1, b\"")   \
     X(GUEST, CMDLINE, "cmdline", "at most 2047 bytes")                                                                 \
     X(GUEST, MEMORY, "memory", "a size from 2M to 512G in steps of 4K, such as 512M")                                  \
     X(GUEST, VCPUS, "vcpus", "a number from 1 to " CONFIG_STRING(ABI_MAX_VCPUS))                                       \

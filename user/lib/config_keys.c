@@ -1,11 +1,12 @@
 #include "user/lib/config_keys.h"
 
+#include "lib/string.h"
 #include "user/lib/config_value.h"
 
 /* The table's texts name these in words. */
 static_assert(ABI_MIN_MEMORY == 2ull << 20 && ABI_MAX_MEMORY == 512ull << 30, "memory");
 static_assert(ABI_MODULE_NAME_SIZE == 128 && ABI_CMDLINE_SIZE == 2048, "image, initrd, modules, cmdline");
-static_assert(sizeof(((struct abi_vm_config *)NULL)->module_args[0]) == 64, "modules");
+static_assert(sizeof(((struct abi_vm_config *)NULL)->args) == 2048, "modules");
 static_assert(ARRAY_SIZE(((struct abi_vm_config *)NULL)->modules) == CONFIG_MODULES_MAX, "modules");
 
 static const char *set_ESCAPE(const struct config_target *target, const struct config_text *value)
@@ -37,11 +38,20 @@ static const char *set_INITRD(const struct config_target *target, const struct c
     return config_value_file(value, &target->guest->initrd);
 }
 
+/* How many bytes of args the arguments of the first n modules take. */
+static size_t args_used(const struct abi_vm_config *vm, uint32_t n)
+{
+    size_t last = n ? vm->module_args[n - 1] : 0;
+
+    return n ? last + strlen(vm->args + last) + 1 : 0;
+}
+
 /* One element of the list: a name, and behind a blank its arguments. */
 static const char *set_module(struct config_guest *guest, struct config_text element)
 {
     uint32_t n = guest->vm.module_count;
     struct config_text name = element;
+    size_t used = args_used(&guest->vm, n);
     const char *wrong;
 
     if (element.length == 0 || n == CONFIG_MODULES_MAX)
@@ -53,7 +63,10 @@ static const char *set_module(struct config_guest *guest, struct config_text ele
         return wrong;
     element = config_trim(config_text_from(element, name.length));
     guest->vm.module_count++;
-    return config_value_string(&element, guest->vm.module_args[n], sizeof(guest->vm.module_args[n]));
+    if (used == sizeof(guest->vm.args))
+        return element.at;
+    guest->vm.module_args[n] = (uint16_t)used;
+    return config_value_string(&element, guest->vm.args + used, sizeof(guest->vm.args) - used);
 }
 
 static const char *set_MODULES(const struct config_target *target, const struct config_text *value)

@@ -70,7 +70,7 @@ int guest_load(const struct abi_info *info, struct abi_regs *bsp)
                        .module_count = MIN(c->module_count, (uint32_t)LOADER_MODULES)};
 
     for (uint32_t i = 0; i < l.module_count; i++)
-        l.modules[i] = module_of(info, c->modules[i], c->module_args[i]);
+        l.modules[i] = module_of(info, c->modules[i], c->args + c->module_args[i]);
     put_cpu(&l);
     return loader_load(&l, bsp);
 }

@@ -4,7 +4,7 @@
 
 enum { E820_RAM = 1, E820_RESERVED = 2 };
 
-static_assert((LOADER_MODULES + 1) * (ABI_MODULE_NAME_SIZE + sizeof(((struct abi_vm_config *)0)->module_args[0])) <=
+static_assert((LOADER_MODULES + 1) * (ABI_MODULE_NAME_SIZE + 1) + sizeof(((struct abi_vm_config *)0)->args) <=
                   AREA_TEXT_SIZE,
               "texts of all modules fit");
 
