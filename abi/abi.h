@@ -252,6 +252,8 @@ struct abi_reply {
  *   EXTINT(level)      the 8259s' INTR output, to LINT0 of the LAPICs, or to INTR of the CPU without LAPIC.
  *   LAPIC_READ(offset) vCPU threads: of their own xAPIC page, 32 bits: the value, or E_INVAL if no LAPIC answers there.
  *   LAPIC_WRITE(offset, value)  likewise.
+ *   VECTOR_READ(n)     vCPU threads: the vCPU's register ZMMn (n: 0..15) into buffer[0..64): its XCR0, or E_RANGE.
+ *   VECTOR_WRITE(n)    likewise, from there: OK, E_RANGE.
  *   BOOT()             worker only, once: buffer holds the struct abi_regs of the BSP; start it: OK, E_BUSY, E_INVAL.
  *   VM_END(reason, status)   this guest has ended (enum abi_end): OK.
  * Control:
@@ -300,7 +302,9 @@ struct abi_reply {
     X(PORT_OUT, 25, 'c')                                                                                               \
     X(PHYS_READ, 26, 'c')                                                                                              \
     X(RESET, 27, 'c')                                                                                                  \
-    X(HALT, 28, 'c')
+    X(HALT, 28, 'c')                                                                                                   \
+    X(VECTOR_READ, 29, 'v')                                                                                            \
+    X(VECTOR_WRITE, 30, 'v')
 
 enum abi_syscall {
 #define X(name, n, who) SYS_##name = (n),

@@ -7,6 +7,7 @@
 #include "kernel/time.h"
 #include "kernel/trap.h"
 #include "kernel/vcpu.h"
+#include "kernel/vector.h"
 
 extern const char syscall_entry[];
 int64_t syscall_dispatch(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t number);
@@ -118,6 +119,10 @@ static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint6
         return sys_lapic(t->vcpu, a, false, 0);
     case SYS_LAPIC_WRITE:
         return sys_lapic(t->vcpu, a, true, b);
+    case SYS_VECTOR_READ:
+        return vector_read(t->vcpu, a, page->buffer);
+    case SYS_VECTOR_WRITE:
+        return vector_write(t->vcpu, a, page->buffer);
     case SYS_BOOT:
         if (t->slot != ABI_SLOT_WORKER)
             return E_PERM;

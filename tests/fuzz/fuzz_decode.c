@@ -4,7 +4,8 @@
  */
 // links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
 // links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
-// links: user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c user/emul/segment.c
+// links: user/emul/vector.c user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c
+// links: user/emul/segment.c
 // links: user/emul/system.c
 // links: user/emul/descriptor.c
 // links: user/emul/string.c user/emul/io.c user/emul/step.c lib/format.c
@@ -77,8 +78,22 @@ static void *ram(void *ctx, uint64_t gpa)
     return gpa < sizeof(memory) ? memory + (gpa & ~4095ull) : NULL;
 }
 
+static uint64_t vector_read(void *ctx, unsigned n, struct emul_vector *value)
+{
+    (void)ctx;
+    require(n < 16);
+    memset(value, (int)n, sizeof(*value));
+    return n & 1 ? 3 : 7;
+}
+
+static void vector_write(void *ctx, unsigned n, const struct emul_vector *value)
+{
+    (void)ctx, (void)value;
+    require(n < 16);
+}
+
 static const struct emul_ops ops = {
-    phys_read, phys_write, port_in, port_out, ram, 40, {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u}};
+    phys_read, phys_write, port_in, port_out, ram, 40, {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u}, vector_read, vector_write};
 
 static void check_result(const struct emul_result *result, const struct abi_regs *before, const struct abi_regs *after)
 {

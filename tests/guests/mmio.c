@@ -141,6 +141,102 @@ static void check_far_jump(void)
     check("far JMP", 1, back);
 }
 
+/* ---- Vector registers: bytes that count on from a start, so that each is known */
+
+#define CR0_MP     BIT(1)
+#define CR0_EM     BIT(2)
+#define CR4_OSFXSR BIT(9)
+#define LEAF1_AVX  BIT(28)
+
+static void fill(uint8_t *bytes, unsigned size, unsigned from)
+{
+    for (unsigned i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(from + i);
+}
+
+static void check_sse(void)
+{
+    uint8_t old[16], got[16];
+    uint32_t value;
+
+    fill(old, 16, 1);
+    *count = 0xcafe1234;
+    __asm__ volatile("movdqu (%2), %%xmm3\n\t"
+                     "movss (%1), %%xmm9\n\t"
+                     "movups %%xmm9, (%0)"
+                     :
+                     : "r"(got), "r"(count), "r"(old)
+                     : "memory");
+    memcpy(&value, got, 4);
+    check("MOVSS from MMIO", 0xcafe1234, value);
+    memcpy(&value, got + 12, 4);
+    check("MOVSS clears the rest", 0, value);
+
+    __asm__ volatile("movd %%xmm3, (%1)\n\tmovups %%xmm3, (%0)" : : "r"(got), "r"(count) : "memory");
+    check("MOVD to MMIO", 0x04030201, *count);
+    check("another register is as it was", 0, (uint64_t)memcmp(old, got, 16));
+
+    __asm__ volatile("movdqa (%1), %%xmm3\n\tmovups %%xmm3, (%0)" : : "r"(got), "r"(count) : "memory");
+    memcpy(&value, got, 4);
+    check("MOVDQA from MMIO", 0x04030201, value);
+}
+
+static void try_unaligned(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("movaps 4(%0), %%xmm3" : : "r"(count));
+}
+
+static void try_unavailable(void *unused)
+{
+    (void)unused;
+    __asm__ volatile("movups (%0), %%xmm3" : : "r"(count));
+}
+
+static void check_avx(void)
+{
+    uint8_t old[32], got[32];
+    uint32_t value;
+
+    fill(old, 32, 0x40);
+    *count = 0x55667788;
+    __asm__ volatile("vmovdqu (%2), %%ymm5\n\t"
+                     "movsd (%1), %%xmm5\n\t"
+                     "vmovups %%ymm5, (%0)"
+                     :
+                     : "r"(got), "r"(count), "r"(old)
+                     : "memory");
+    memcpy(&value, got, 4);
+    check("MOVSD from MMIO", 0x55667788, value);
+    check("SSE leaves the upper half", 0, (uint64_t)memcmp(old + 16, got + 16, 16));
+    __asm__ volatile("vmovd (%1), %%xmm5\n\tvmovups %%ymm5, (%0)" : : "r"(got), "r"(count) : "memory");
+    memcpy(&value, got + 16, 4);
+    check("VEX clears the upper half", 0, value);
+    __asm__ volatile("vmovdqu (%1), %%ymm5\n\tvmovups %%ymm5, (%0)" : : "r"(got), "r"(count) : "memory");
+    memcpy(&value, got, 4);
+    check("VMOVDQU from MMIO", 0x55667788, value);
+}
+
+static void check_vectors(void)
+{
+    uint64_t cr0 = read_cr0(), cr4 = read_cr4();
+
+    write_cr0((cr0 & ~(CR0_EM | CR0_TS)) | CR0_MP);
+    write_cr4(cr4 | CR4_OSFXSR);
+    check_sse();
+    check("MOVAPS of an odd address", VECTOR_GP, (uint64_t)catch_trap(try_unaligned, NULL));
+    write_cr0(read_cr0() | CR0_TS);
+    check("MOVUPS with CR0.TS", VECTOR_NM, (uint64_t)catch_trap(try_unavailable, NULL));
+    write_cr0(read_cr0() & ~CR0_TS);
+    if (cpuid(1, 0).ecx & LEAF1_AVX) {
+        write_cr4(read_cr4() | CR4_OSXSAVE);
+        __asm__ volatile("xsetbv" : : "c"(0), "a"(7), "d"(0));
+        check_avx();
+    }
+    write_cr4(cr4);
+    write_cr0(cr0);
+}
+
 /* ---- Breakpoints on data */
 
 #define DR7_READ_WRITE(n) (2ull << 2 * (n) | 3ull << (16 + 4 * (n)))
@@ -207,4 +303,5 @@ void guest_main(void)
     check_task_register();
     check_far_jump();
     check_breakpoints();
+    check_vectors();
 }

@@ -76,8 +76,31 @@ static void *machine_page(void *ctx, uint64_t gpa)
     return gpa < sizeof(machine_ram) ? machine_ram + (gpa & ~4095ull) : NULL;
 }
 
-static const struct emul_ops machine_ops = {
-    machine_read, machine_write, machine_in, machine_out, machine_page, 40, {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u}};
+static struct emul_vector machine_vectors[16];
+static uint64_t machine_xcr0;
+
+static uint64_t machine_vector_read(void *ctx, unsigned n, struct emul_vector *value)
+{
+    (void)ctx;
+    *value = machine_vectors[n];
+    return machine_xcr0;
+}
+
+static void machine_vector_write(void *ctx, unsigned n, const struct emul_vector *value)
+{
+    (void)ctx;
+    machine_vectors[n] = *value;
+}
+
+static const struct emul_ops machine_ops = {machine_read,
+                                            machine_write,
+                                            machine_in,
+                                            machine_out,
+                                            machine_page,
+                                            40,
+                                            {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u},
+                                            machine_vector_read,
+                                            machine_vector_write};
 
 static inline void poke(uint64_t address, uint64_t value, unsigned size)
 {
@@ -109,7 +132,9 @@ static inline void start(unsigned mode)
     regs.cr0 = CR0_PE;
     regs.rip = CODE;
     regs.rflags = 2;
+    regs.cr4 = BIT(9) | BIT(18); /* OSFXSR, OSXSAVE */
     regs.gpr[ABI_RSP] = STACK;
+    machine_xcr0 = 7;
 }
 
 /* 64-bit mode: RAM by 4 KiB pages with all rights, the 4th GiB with MMIO by 2 MiB pages for the supervisor. */
@@ -126,7 +151,7 @@ static inline void start_64(void)
     }
     regs.cr3 = TABLES;
     regs.cr0 |= CR0_PG | CR0_WP;
-    regs.cr4 = CR4_PAE;
+    regs.cr4 |= CR4_PAE;
     regs.efer = EFER_LMA | EFER_NXE;
 }
 

@@ -6,7 +6,8 @@
 // links: user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c user/emul/decode.c user/emul/tables.c user/emul/alu.c
 // links: user/emul/memory.c user/emul/operands.c user/emul/walk.c user/emul/stack.c user/emul/one_byte.c
 // links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c user/emul/task.c
-// links: user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c user/emul/segment.c
+// links: user/emul/vector.c user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c
+// links: user/emul/segment.c
 // links: user/emul/system.c user/emul/descriptor.c
 // links: user/vmx/check.c user/vmx/fields.c
 #include <stdarg.h>

@@ -115,12 +115,24 @@ static int port_out(void *ctx, uint16_t port, uint8_t size, uint32_t value)
     return OK;
 }
 
+static uint64_t vector_read(void *ctx, unsigned n, struct emul_vector *value)
+{
+    return env_vector_read(slot_of(ctx), n, value->bytes);
+}
+
+static void vector_write(void *ctx, unsigned n, const struct emul_vector *value)
+{
+    env_vector_write(slot_of(ctx), n, value->bytes);
+}
+
 static struct emul_ops ops = {
     .phys_read = read_physical,
     .phys_write = write_physical,
     .port_in = port_in,
     .port_out = port_out,
     .ram = ram_page,
+    .vector_read = vector_read,
+    .vector_write = vector_write,
 };
 
 void guest_memory_init(const struct abi_info *info, uint8_t *ram_base)

@@ -19,6 +19,8 @@
 
 #define MOVBE      FEATURE(ABI_FEATURES_1_ECX, 22)
 #define POPCNT     FEATURE(ABI_FEATURES_1_ECX, 23)
+#define SSE3       FEATURE(ABI_FEATURES_1_ECX, 0)
+#define SSE41      FEATURE(ABI_FEATURES_1_ECX, 19)
 #define SSE42      FEATURE(ABI_FEATURES_1_ECX, 20)
 #define XSAVE      FEATURE(ABI_FEATURES_1_ECX, 26)
 #define BMI1       FEATURE(ABI_FEATURES_7_EBX, 3)
@@ -37,8 +39,8 @@
 
 #define EVENT   "an exception or interrupt by way of a stack that is no memory"
 #define X87     "x87 instruction"
-#define MMX_SSE "MMX or SSE instruction"
-#define AVX_    "AVX instruction"
+#define MMX_SSE "MMX or SSE instruction that does more than to move"
+#define AVX_    "AVX instruction that does more than to move"
 #define EVEX_   "AVX-512 instruction"
 #define AREA    "save area of the FPU's state"
 
@@ -104,14 +106,17 @@ const struct coverage coverage[] = {
     {LEGACY, MAP_0F, 0x01, 0x01, ANY, REG(7), MEM, BASE, NO, "INVLPG, which touches no memory"},
     {LEGACY, MAP_0F, 0x02, 0x03, ANY, ANY_REG, MEM, BASE, execute_look_at_descriptor, NO}, /* LAR, LSL */
     {LEGACY, MAP_0F, 0x0d, 0x0d, ANY, ANY_REG, MEM, BASE, execute_nothing, NO},            /* PREFETCHW and others */
+    {LEGACY, MAP_0F, 0x10, 0x11, ANY, ANY_REG, MEM, SSE, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0x12, 0x13, NP | P66, ANY_REG, MEM, SSE, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0x16, 0x17, NP | P66, ANY_REG, MEM, SSE, execute_vector_move, NO},
     {LEGACY, MAP_0F, 0x12, 0x12, F3 | F2, ANY_REG, MEM, SSE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x10, 0x17, NP | P66, ANY_REG, MEM, SSE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x10, 0x11, F3 | F2, ANY_REG, MEM, SSE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0x14, 0x15, NP | P66, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x16, 0x16, F3, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x18, 0x1f, ANY, ANY_REG, MEM, BASE, execute_nothing, NO}, /* PREFETCHh, NOP */
-    {LEGACY, MAP_0F, 0x28, 0x29, NP | P66, ANY_REG, MEM, SSE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0x28, 0x29, NP | P66, ANY_REG, MEM, SSE, execute_vector_move, NO},
     {LEGACY, MAP_0F, 0x2a, 0x2a, ANY, ANY_REG, MEM, SSE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x2b, 0x2b, ANY, ANY_REG, MEM, SSE, NO, MMX_SSE}, /* MOVNTPS; MOVNTSS of SSE4A */
+    {LEGACY, MAP_0F, 0x2b, 0x2b, NP | P66, ANY_REG, MEM, SSE, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0x2b, 0x2b, F3 | F2, ANY_REG, MEM, SSE, NO, MMX_SSE}, /* of SSE4A */
     {LEGACY, MAP_0F, 0x2c, 0x2d, ANY, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x2e, 0x2f, NP | P66, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x40, 0x4f, ANY, ANY_REG, BOTH, BASE, NO, NO}, /* CMOVcc */
@@ -123,14 +128,18 @@ const struct coverage coverage[] = {
     {LEGACY, MAP_0F, 0x5c, 0x5f, ANY, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x60, 0x6b, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x6c, 0x6d, P66, ANY_REG, MEM, SSE2, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x6e, 0x6e, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x6f, 0x6f, NP | P66 | F3, ANY_REG, MEM, BASE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0x6e, 0x6e, P66, ANY_REG, MEM, SSE2, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0x6e, 0x6e, NP, ANY_REG, MEM, BASE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0x6f, 0x6f, P66 | F3, ANY_REG, MEM, SSE2, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0x6f, 0x6f, NP, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x70, 0x70, ANY, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x74, 0x76, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x78, 0x79, NP, ANY_REG, MEM, HIDDEN, NO, NO}, /* VMREAD, VMWRITE */
     {LEGACY, MAP_0F, 0x7c, 0x7d, P66 | F2, ANY_REG, MEM, BASE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x7e, 0x7e, NP | P66 | F3, ANY_REG, MEM, BASE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0x7f, 0x7f, NP | P66 | F3, ANY_REG, MEM, BASE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0x7e, 0x7e, P66 | F3, ANY_REG, MEM, SSE2, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0x7e, 0x7e, NP, ANY_REG, MEM, BASE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0x7f, 0x7f, P66 | F3, ANY_REG, MEM, SSE2, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0x7f, 0x7f, NP, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0x90, 0x9f, ANY, ANY_REG, BOTH, BASE, NO, NO},                      /* SETcc */
     {LEGACY, MAP_0F, 0xa0, 0xa0, ANY, ANY_REG, IMPLIED, BASE, execute_push_segment, NO}, /* FS */
     {LEGACY, MAP_0F, 0xa1, 0xa1, ANY, ANY_REG, IMPLIED, BASE, execute_pop_segment, NO},
@@ -168,14 +177,16 @@ const struct coverage coverage[] = {
     {LEGACY, MAP_0F, 0xc7, 0xc7, ANY, 0xfc, MEM, HIDDEN, NO, NO}, /* XSAVES, XRSTORS, VMPTRLD and its like */
     {LEGACY, MAP_0F, 0xd0, 0xd0, P66 | F2, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0xd1, 0xd5, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0xd6, 0xd6, P66, ANY_REG, MEM, SSE2, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0xd6, 0xd6, P66, ANY_REG, MEM, SSE2, execute_vector_move, NO},
     {LEGACY, MAP_0F, 0xd8, 0xe5, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0xe6, 0xe6, P66 | F3 | F2, ANY_REG, MEM, SSE2, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0xe7, 0xe7, NP | P66, ANY_REG, MEM, SSE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0xe7, 0xe7, P66, ANY_REG, MEM, SSE2, execute_vector_move, NO},
+    {LEGACY, MAP_0F, 0xe7, 0xe7, NP, ANY_REG, MEM, SSE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0xe8, 0xef, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0xf0, 0xf0, F2, ANY_REG, MEM, BASE, NO, MMX_SSE},
+    {LEGACY, MAP_0F, 0xf0, 0xf0, F2, ANY_REG, MEM, SSE3, execute_vector_move, NO},
     {LEGACY, MAP_0F, 0xf1, 0xf6, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
-    {LEGACY, MAP_0F, 0xf7, 0xf7, NP | P66, ANY_REG, IMPLIED, SSE, NO, MMX_SSE}, /* MASKMOVQ, MASKMOVDQU */
+    {LEGACY, MAP_0F, 0xf7, 0xf7, P66, ANY_REG, IMPLIED, SSE2, execute_masked_store, NO},
+    {LEGACY, MAP_0F, 0xf7, 0xf7, NP, ANY_REG, IMPLIED, SSE, NO, MMX_SSE}, /* MASKMOVQ */
     {LEGACY, MAP_0F, 0xf8, 0xfe, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F, 0xff, 0xff, ANY, ANY_REG, BOTH, HIDDEN, NO, NO}, /* UD0 */
 
@@ -185,6 +196,7 @@ const struct coverage coverage[] = {
     {LEGACY, MAP_0F38, 0x14, 0x15, P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F38, 0x17, 0x17, P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F38, 0x1c, 0x1e, NP | P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
+    {LEGACY, MAP_0F38, 0x2a, 0x2a, P66, ANY_REG, MEM, SSE41, execute_vector_move, NO},
     {LEGACY, MAP_0F38, 0x20, 0x41, P66, ANY_REG, MEM, BASE, NO, MMX_SSE},
     {LEGACY, MAP_0F38, 0x80, 0x82, P66, ANY_REG, MEM, HIDDEN, NO, NO}, /* INVEPT, INVVPID, INVPCID */
     {LEGACY, MAP_0F38, 0xc8, 0xcd, NP, ANY_REG, MEM, BASE, NO, MMX_SSE},
@@ -217,7 +229,21 @@ const struct coverage coverage[] = {
     {VEX, MAP_0F38, 0xf7, 0xf7, NP, ANY_REG, BOTH, BMI1, execute_bmi, NO},            /* BEXTR */
     {VEX, MAP_0F38, 0xf7, 0xf7, P66 | F3 | F2, ANY_REG, BOTH, BMI2, execute_bmi, NO}, /* SHLX, SARX, SHRX */
     {VEX, MAP_0F3A, 0xf0, 0xf0, F2, ANY_REG, BOTH, BMI2, execute_bmi, NO},            /* RORX */
+    {VEX, MAP_0F, 0x10, 0x11, ANY, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x12, 0x13, NP | P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x16, 0x17, NP | P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x28, 0x29, NP | P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x2b, 0x2b, NP | P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x6e, 0x6e, P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x6f, 0x6f, P66 | F3, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x7e, 0x7e, P66 | F3, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0x7f, 0x7f, P66 | F3, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0xd6, 0xd6, P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0xe7, 0xe7, P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0xf0, 0xf0, F2, ANY_REG, MEM, AVX, execute_vector_move, NO},
+    {VEX, MAP_0F, 0xf7, 0xf7, P66, ANY_REG, IMPLIED, AVX, execute_masked_store, NO},
     {VEX, MAP_0F, 0x00, 0xff, ANY, ANY_REG, BOTH, AVX, NO, AVX_},
+    {VEX, MAP_0F38, 0x2a, 0x2a, P66, ANY_REG, MEM, AVX, execute_vector_move, NO},
     {VEX, MAP_0F38, 0x00, 0xff, ANY, ANY_REG, BOTH, AVX, NO, AVX_},
     {VEX, MAP_0F3A, 0x00, 0xff, ANY, ANY_REG, BOTH, AVX, NO, AVX_},
 
@@ -242,7 +268,7 @@ unsigned insn_prefix(const struct insn *insn)
     return insn->operand_prefix ? 0x66 : 0;
 }
 
-static unsigned prefix_bit(const struct insn *insn)
+unsigned insn_prefix_bit(const struct insn *insn)
 {
     switch (insn_prefix(insn)) {
     case 0x66:
@@ -264,7 +290,7 @@ const struct coverage *coverage_of(const struct insn *insn)
         const struct coverage *c = &coverage[i];
 
         if (c->encoding == insn->encoding && c->map == insn->map && insn->opcode >= c->first &&
-            insn->opcode <= c->last && (c->prefixes & prefix_bit(insn)) && (c->regs & MODRM_REG(insn->reg & 7)) &&
+            insn->opcode <= c->last && (c->prefixes & insn_prefix_bit(insn)) && (c->regs & MODRM_REG(insn->reg & 7)) &&
             (c->forms & form))
             return c;
     }

@@ -52,6 +52,9 @@ const struct coverage *coverage_of(const struct insn *insn);
 /* Does the guest's CPUID show it? */
 bool coverage_shown(const struct emul *e, unsigned feature);
 
+/* PREFIX_*: the one that it is listed under. */
+unsigned insn_prefix_bit(const struct insn *insn);
+
 /* 0, 66, F3 or F2: the prefix that is part of the opcode. */
 unsigned insn_prefix(const struct insn *insn);
 

@@ -14,6 +14,11 @@
 
 #define EMUL_MAX_LENGTH 15 /* SDM Vol. 2, 2.3.11 */
 
+/* A vector register: XMM in the low 16 bytes, YMM in 32. */
+struct emul_vector {
+    uint8_t bytes[64];
+};
+
 /*
  * How the emulator reaches the guest's world. All are called on the emulating thread with the context that was given.
  * A gpa is below 1 << maxphyaddr_bits. The size of a physical access is 1..8 and it never crosses a page, but it need
@@ -36,6 +41,9 @@ struct emul_ops {
     uint32_t maxphyaddr_bits; /* the guest's CPUID 80000008h EAX[7:0]: 32..52 */
     /* What the guest's CPUID shows: instructions that it does not are #UD, as if the CPU had none. */
     uint32_t features[ABI_FEATURE_WORDS];
+    /* Register n (0..15) of the vCPU, and its XCR0. NULL: there are none, and what needs them is EMUL_UNHANDLED. */
+    uint64_t (*vector_read)(void *ctx, unsigned n, struct emul_vector *value);
+    void (*vector_write)(void *ctx, unsigned n, const struct emul_vector *value);
 };
 
 enum emul_status {

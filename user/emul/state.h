@@ -152,6 +152,10 @@ enum emul_status execute_group_6(struct emul *e);
 enum emul_status execute_group_7(struct emul *e);
 enum emul_status execute_look_at_descriptor(struct emul *e);
 
+/* vector.c */
+enum emul_status execute_vector_move(struct emul *e);
+enum emul_status execute_masked_store(struct emul *e);
+
 /* frame.c */
 enum emul_status execute_pusha(struct emul *e);
 enum emul_status execute_popa(struct emul *e);

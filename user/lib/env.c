@@ -2,6 +2,8 @@
 
 #include "user/lib/syscall.h"
 
+#include "lib/string.h"
+
 uint64_t env_now(void) { return world_tsc(); }
 
 void env_park(uint64_t deadline) { sys_park(deadline); }
@@ -23,6 +25,22 @@ bool env_lapic_read(uint32_t offset, uint32_t *value)
 }
 
 bool env_lapic_write(uint32_t offset, uint32_t value) { return sys_lapic_write(offset, value) >= 0; }
+
+#define VECTOR_SIZE 64
+
+uint64_t env_vector_read(unsigned slot, unsigned n, uint8_t *value)
+{
+    int64_t xcr0 = sys_vector_read(n);
+
+    memcpy(value, world_page_of(slot)->buffer, VECTOR_SIZE);
+    return xcr0 < 0 ? 0 : (uint64_t)xcr0;
+}
+
+void env_vector_write(unsigned slot, unsigned n, const uint8_t *value)
+{
+    memcpy(world_page_of(slot)->buffer, value, VECTOR_SIZE);
+    sys_vector_write(n);
+}
 
 unsigned env_physical_bits(void)
 {

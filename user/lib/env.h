@@ -27,6 +27,10 @@ void env_extint(bool level);
 bool env_lapic_read(uint32_t offset, uint32_t *value);
 bool env_lapic_write(uint32_t offset, uint32_t value);
 
+/* Register ZMMn (0..15), 64 bytes, of the vCPU that runs on this slot, which is the caller's own: its XCR0. */
+uint64_t env_vector_read(unsigned slot, unsigned n, uint8_t *value);
+void env_vector_write(unsigned slot, unsigned n, const uint8_t *value);
+
 /* The width of a guest-physical address, 32..52: guests see the CPU's own in CPUID 80000008h. */
 unsigned env_physical_bits(void);
 

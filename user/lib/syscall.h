@@ -86,6 +86,9 @@ static inline int64_t sys_lapic_write(uint32_t offset, uint32_t value)
     return syscall2(SYS_LAPIC_WRITE, offset, value);
 }
 
+static inline int64_t sys_vector_read(unsigned n) { return syscall1(SYS_VECTOR_READ, n); }
+static inline int64_t sys_vector_write(unsigned n) { return syscall1(SYS_VECTOR_WRITE, n); }
+
 static inline int64_t sys_boot(void) { return syscall0(SYS_BOOT); }
 
 static inline int64_t sys_vm_end(enum abi_end reason, uint32_t status) { return syscall2(SYS_VM_END, reason, status); }
