@@ -8,15 +8,20 @@
 #include "kernel/percpu.h"
 #include "kernel/time.h"
 #include "kernel/trap.h"
+#include "kernel/vm.h"
 
 #define LATENCY_US 6000
 /* A thread that runs alone needs no tick; a device world does get one now and then, to see whether it hangs. */
 #define WATCH_US 1000000
 
+/* What one interrupt or one switch of threads costs, about; whoever causes it pays so much. */
+#define PRICE_US 1
+
 struct schedule {
     struct sched_rq rq;
     struct thread idle;
     uint64_t watch; /* WATCH_US in ticks */
+    uint64_t price; /* PRICE_US in ticks */
     /* By other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look. */
     struct thread *_Atomic woken;
 };
@@ -142,6 +147,33 @@ bool schedule_wait(void)
 
 void schedule_watch(void) { set_slice(mine(), tsc_now()); }
 
+static _Atomic uint64_t causers; /* VMs, by id */
+static_assert(ABI_MAX_VMS <= 64, "a bit for each");
+
+void schedule_cause(uint32_t vm)
+{
+    if (!(atomic_load_explicit(&causers, memory_order_relaxed) >> vm & 1))
+        atomic_fetch_or(&causers, BIT(vm));
+}
+
+/* Control has run for a while: that is divided among those who caused it. If there are none yet, for one is being
+ * created or gone, it stays to be paid. */
+static __attribute__((noinline)) void bill_control(struct schedule *s, struct thread *t, bool runnable)
+{
+    uint64_t mask = runnable ? atomic_load(&causers) : atomic_exchange(&causers, 0), n = 0;
+    for (uint64_t m = mask; m; m &= m - 1)
+        n += vm_find((uint64_t)__builtin_ctzll(m)) != NULL;
+    if (mask && !n)
+        return;
+    uint64_t ticks = t->se.run_ticks - t->billed_ticks + 2 * s->price;
+    t->billed_ticks = t->se.run_ticks;
+    for (uint64_t m = mask; m; m &= m - 1) {
+        struct vm *vm = vm_find((uint64_t)__builtin_ctzll(m));
+        if (vm)
+            atomic_fetch_add_explicit(&vm->group.bill, ticks / n, memory_order_relaxed);
+    }
+}
+
 static struct thread *switched_from[ABI_MAX_CPUS];
 
 void schedule_begin(void) { finish_switch(switched_from[this_cpu()->index]); }
@@ -154,12 +186,15 @@ void schedule(bool runnable)
     uint64_t now = tsc_now();
     this_cpu()->resched = false;
     if (before != &s->idle)
-        sched_put(&s->rq, now, runnable);
+        sched_put(&s->rq, now + (runnable ? 0 : s->price),
+                  runnable); /* who sleeps pays for the switch, not the next one */
+    if (control_world && before == control_world->worker)
+        bill_control(s, before, runnable);
     take_woken(s, now);
     sched_release(&s->rq, now);
     if (s->rq.queued > 1)
         push_surplus(s, now);
-    struct sched_entity *se = sched_pick(&s->rq, now);
+    struct sched_entity *se = sched_pick(&s->rq, runnable ? now : now + s->price);
     publish(s);
     this_cpu()->resched = false;
     set_slice(s, now);
@@ -209,11 +244,18 @@ void schedule_tick(uint64_t now)
         set_slice(s, now);
 }
 
+/* Threads that another CPU has woken interrupt the current one: it is not charged for that, they are. */
 static void reschedule(void)
 {
     struct schedule *s = mine();
-    if (s->rq.current) /* else the CPU waits for an interrupt, and looks by itself */
-        take_woken(s, tsc_now());
+    if (!s->rq.current) /* the CPU waits for an interrupt, and looks by itself */
+        return;
+    const struct thread *first = atomic_load(&s->woken);
+    if (first && first != WAITING) {
+        atomic_fetch_add_explicit(&first->se.group->bill, s->price, memory_order_relaxed);
+        sched_forgive(&s->rq, s->price);
+    }
+    take_woken(s, tsc_now());
 }
 
 void schedule_set_online(uint32_t cpus) { online = cpus; }
@@ -228,6 +270,7 @@ bool schedule_init_cpu(void)
         return false;
     sched_rq_init(&s->rq, tsc_from_us(LATENCY_US));
     s->watch = tsc_from_us(WATCH_US);
+    s->price = tsc_from_us(PRICE_US);
     s->idle.cr3 = paging_root().v;
     s->idle.cpu = this_cpu()->index;
     s->idle.on_cpu = true;

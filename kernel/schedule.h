@@ -15,6 +15,8 @@ bool schedule_wait(void);
 void schedule_watch(void);
 /* A thread that was blocked or is new becomes runnable somewhere. */
 void schedule_wake(struct thread *t);
+/* What control does next, it does for that VM too: who makes work for it pays for it, by its group's bill. */
+void schedule_cause(uint32_t vm);
 /* From the timer's interrupt, at the end of a slice. */
 void schedule_tick(uint64_t now);
 void schedule_init(void);

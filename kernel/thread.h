@@ -27,6 +27,7 @@ struct thread {
     _Atomic bool interrupted; /* a park in ring 3 ends with E_INTR */
     bool leave;               /* it has to leave ring 3 for good */
     uint64_t ready_since;     /* TSC when it became runnable without running; 0: it runs or sleeps */
+    uint64_t billed_ticks;    /* control's: of se.run_ticks, what somebody has paid */
     uint64_t waited_ticks;    /* in all, runnable without a CPU */
     uint64_t upcall_ticks;    /* se.run_ticks when its upcall began; of a worker: when it parked last */
     _Atomic uint32_t *alive;  /* counts threads of its owner; falls when this one is gone */

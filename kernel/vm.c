@@ -3,6 +3,7 @@
 #include "kernel/log.h"
 #include "kernel/nested.h"
 #include "kernel/percpu.h"
+#include "kernel/schedule.h"
 #include "kernel/time.h"
 #include "kernel/vcpu.h"
 #include "lib/string.h"
@@ -200,6 +201,7 @@ int vm_create(const struct abi_vm_config *config)
         return E_NOTSUP;
     if (id == ABI_MAX_VMS)
         return E_BUSY;
+    schedule_cause(id);
     uint64_t free = mem_counts().pool_free;
     struct vm *vm = page_alloc(VM_ORDER);
     if (!vm)
@@ -260,6 +262,7 @@ void vm_end(struct vm *vm, enum abi_end reason, uint32_t status)
     }
     thread_poke(vm->world->worker);
     atomic_store(&vm->state, ABI_VM_ENDED);
+    schedule_cause(vm->id);
     thread_wake(control_world->worker);
 }
 

@@ -104,6 +104,8 @@ static inline void sched_stop(struct sched_rq *rq, uint64_t now)
     rq->stopped = now;
     atomic_fetch_sub_explicit(&rq->current->group->runnable, 1, memory_order_relaxed);
 }
+/* So many of the ticks that current runs now are somebody else's affair: it is not charged for them. */
+static inline void sched_forgive(struct sched_rq *rq, uint64_t ticks) { rq->charged += ticks; }
 static inline bool sched_stopped(const struct sched_rq *rq) { return rq->stopped; }
 static inline void sched_go_on(struct sched_rq *rq, uint64_t now)
 {

@@ -48,5 +48,14 @@ def log_for_ever(text):
             b"\xeb\xf2")  # jmp again
 
 
+def call_for_ever(number, a=0, b=0):
+    """A worker's: one system call, again and again."""
+    return (b"\xbf" + struct.pack("<I", a) +  # again: mov edi, a
+            b"\xbe" + struct.pack("<I", b) +  # mov esi, b
+            b"\xb8" + struct.pack("<I", number) +  # mov eax, number
+            b"\x0f\x05"  # syscall
+            b"\xeb\xed")  # jmp again
+
+
 # jmp to itself
 SPIN = b"\xeb\xfe"

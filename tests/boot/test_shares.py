@@ -3,6 +3,7 @@
 import re
 import time
 
+import rogue
 from harness import BOTH, Failure, boot_test
 from test_own import own
 
@@ -52,3 +53,78 @@ def shares_of_weights(session):
     session.command("vcpus tenth", r"tenth: weight 1000, cpu-limit 10 %")
     session.command("poweroff")
     session.ended(four="STOPPED", one="STOPPED", two="STOPPED", tenth="STOPPED")
+
+
+def neighbour(session, seconds):
+    """The neighbour's part of one CPU's time, by root's figures, while the attacker does what it does."""
+    def look():
+        elapsed = session.command("guests", r"neighbour +running +1 +16M +(\d+\.\d+) ")
+        found = session.command("vcpus neighbour", r"neighbour/0: .* ran (\d+\.\d+) ms,")
+        return float(elapsed[1]) * 1000, float(found[1])
+
+    begin, ran_before = look()
+    session.sleep(seconds)
+    end, ran_after = look()
+    part = (ran_after - ran_before) / (end - begin)
+    print(f"  the neighbour has {part:.1%} of {end - begin:.0f} ms")
+    return part
+
+
+# What the attacker does: its vCPUs, its command line, its keys.
+ATTACKS = {
+    "nothing": (1, "busy=1", ""),
+    "newlines": (1, "newlines=1", ""),
+    "restarts": (1, "restart=1", "on-exit = restart\n"),
+}
+
+
+def _attack(name):
+    vcpus, cmdline, keys = ATTACKS[name]
+
+    def test(session):
+        """What a guest makes control do is taken from its own share: its neighbour of equal weight keeps half of the CPU."""
+        session.boot("[lapwing]\non-end = stay\n" + busy("neighbour", 1, "") + busy("attacker", vcpus, keys, cmdline), cpus=1)
+        session.expect("neighbour", r"spin: 1 CPUs spin")
+        session.sleep(2)
+        part = neighbour(session, 6)
+        if part < 0.48:
+            raise Failure(f"the neighbour has {part:.1%} of the CPU and not half of it")
+        session.command("poweroff")
+        session.wait_results()
+
+    boot_test(limit=120, name=f"price_of_{name}", machines=BOTH)(test)
+
+
+for _name in ATTACKS:
+    _attack(_name)
+
+
+# What the attacker's device world calls without end: by its worker, beside its busy vCPU. abi/abi.h
+CALLS = {
+    "notify": rogue.call_for_ever(4),
+    "log": rogue.log_for_ever(b"nuisance"),
+    "apic_msg": rogue.call_for_ever(5, 0xfee00000, 0x31),
+    "unpark": rogue.call_for_ever(2, 1),
+}
+
+
+def _calls(name):
+
+    def test(session):
+        """The same, of system calls that the attacker's device world makes without end."""
+        session.boot("[lapwing]\non-end = stay\n" + busy("neighbour", 1, "") + busy("attacker", 1, ""), cpus=1, debugger=True)
+        session.expect("neighbour", r"spin: 1 CPUs spin")
+        session.expect("attacker", r"spin: 1 CPUs spin")
+        rogue.take_over(session, "attacker", "machine_work", CALLS[name])
+        session.sleep(1)
+        part = neighbour(session, 4)
+        if part < 0.48:
+            raise Failure(f"the neighbour has {part:.1%} of the CPU and not half of it")
+        session.command("poweroff")
+        session.wait_results()
+
+    boot_test(limit=90, name=f"price_of_call_{name}")(test)
+
+
+for _name in CALLS:
+    _calls(_name)
