@@ -105,8 +105,13 @@ test-boot: build/lapwing.elf build/host/lapwing-check bench-tools images guests
 	@tests/boot/run.py $(T)
 
 # Boot tests that take too long for each run.
-test-slow: build/lapwing.elf build/host/lapwing-check bench-tools images guests
+test-slow: build/lapwing.elf build/host/lapwing-check bench-tools images guests bochs
 	@tests/boot/run.py --slow
+
+# The mended Bochs of tools/bochs, for the slow tests that need more than one CPU with VMX.
+.PHONY: bochs
+bochs:
+	@tools/bochs/build build/bochs
 
 # N guests live from their creation to their end; M=vmx: on Bochs.
 N ?= 10000
@@ -174,7 +179,7 @@ check-format:
 	esac
 
 check-scripts:
-	@for script in tools/setup tools/fetch-deb tools/check-rules tests/run tests/core/run tests/unit/run tests/fuzz/run; do \
+	@for script in tools/setup tools/fetch-deb tools/bochs/build tools/check-rules tests/run tests/core/run tests/unit/run tests/fuzz/run; do \
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \

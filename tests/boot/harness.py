@@ -38,7 +38,7 @@ HYPERVISOR_LINES = "lapwing"  # the hypervisor's own source
 EVERYTHING = ""  # the source that is all output as it comes
 
 # What no run may print, unless the test says so.
-FATAL = r"^lapwing\| .*(\bpanic\b|assertion .*failed|double fault|backtrace)"
+FATAL = r"^lapwing\| .*(\bpanic\b|assertion .*failed|double fault|backtrace|\) in root, CPU )"
 
 SOURCE = re.compile(r"^([A-Za-z][\w.-]*)\| ")
 LONGEST_SOURCE = 34
@@ -182,10 +182,10 @@ class Session:
         iso.for_config(disc, found, kernel_args, image)
         self.start(host, disc)
 
-    def boot_bare(self, commands, files, **kind):
+    def boot_bare(self, commands, files, grub_modules="", **kind):
         """Boot something else from an ISO, without Lapwing: GRUB commands and {path in the ISO: path}."""
         image = self.path("bare.iso")
-        iso.make(image, commands, files)
+        iso.make(image, commands, files, grub_modules)
         self.start(self._machine(kind), image)
 
     def boot_kernel(self, kernel, modules=(), kernel_args="", **kind):

@@ -151,6 +151,16 @@ class CommandLine(HostCase):
             with open(os.path.join(self.root, "bochsrc"), encoding="utf-8") as file:
                 self.assertIn(f"\ncpu: model={model}, count=4, ", file.read())
 
+    def test_mended_bochs(self):
+        with mock.patch.object(machine, "MENDED_BOCHS", os.path.join(self.root, "bochs")):
+            with self.assertRaisesRegex(LapwingError, "^the mended Bochs is not in build/bochs; run make bochs$"):
+                machine.Machine("vmx", mended=True).bochs("x.iso", self.root, "/dev/pts/9")
+            self.write("bochs", "")
+            command = machine.Machine("vmx", mended=True).bochs("x.iso", self.root, "/dev/pts/9")
+        self.assertEqual(command[:2], [os.path.join(self.root, "bochs"), "-q"])
+        with open(os.path.join(self.root, "bochsrc"), encoding="utf-8") as file:
+            self.assertIn("\ndisplay_library: nogui\n", file.read())
+
 
 if __name__ == "__main__":
     unittest.main()

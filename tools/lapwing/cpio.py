@@ -23,9 +23,10 @@ class Archive:
     def character_device(self, name, major, minor, mode=0o600):
         self._add(name, stat.S_IFCHR | mode, b"", (major, minor))
 
-    def image(self):
+    def image(self, level=9):
+        """level: of the compression, 1 (quick) to 9 (small)."""
         self._add("TRAILER!!!", 0, b"")
-        return gzip.compress(b"".join(self._parts), 9, mtime=0)
+        return gzip.compress(b"".join(self._parts), level, mtime=0)
 
     def _add(self, name, mode, data, device=(0, 0)):
         self._count += 1

@@ -13,6 +13,7 @@ from .base import BUILD, EXIT_USAGE, LapwingError
 ROOT = os.path.join(BUILD, "emu", "root")
 LIBRARIES = os.path.join(ROOT, "usr", "lib", "x86_64-linux-gnu")
 LOADER = os.path.join(ROOT, "lib64", "ld-linux-x86-64.so.2")
+MENDED_BOCHS = os.path.join(BUILD, "bochs", "bochs")
 OVMF = os.path.join(ROOT, "usr", "share", "ovmf", "OVMF.fd")
 
 KINDS = ("auto", "svm", "vmx", "kvm", "svm72")
@@ -33,10 +34,10 @@ def default_cpus(kind):
 class Machine:
     """What to run on. boot is "cdrom" (an ISO), "usb" (the ISO as a stick) or "kernel" (by PVH). firmware is "bios" or "uefi",
     for Bochs "bios" or "seabios" (which leaves IA32_FEATURE_CONTROL unlocked); cpu Bochs' CPU model; debugger: it can be
-    stopped and looked into (Emulator.debugger)."""
+    stopped and looked into (Emulator.debugger); mended: Bochs is that of `make bochs` (tools/bochs)."""
 
     def __init__(self, kind="svm", cpus=None, memory=MIN_MEMORY, firmware="bios", boot="cdrom", extra=(),
-                 cpu=BOCHS_CPU, host=None, debugger=False):
+                 cpu=BOCHS_CPU, host=None, debugger=False, mended=False):
         self._host = host or kvm.Host()
         self.kind = choose(kind, self._host)
         self.cpu = cpu
@@ -46,6 +47,7 @@ class Machine:
         self.boot = boot
         self.extra = list(extra)
         self.debugger = debugger
+        self.mended = mended
 
     def describe(self):
         emulator = "Bochs 3.0" if self.kind == "vmx" else "the system's QEMU" if self.kind == "svm72" else "QEMU 10"
@@ -101,12 +103,21 @@ class Machine:
             megabytes = self.memory >> 20
             file.write(BOCHSRC.format(megabytes=megabytes, host_megabytes=min(megabytes, BOCHS_HOST_MEGABYTES), cpu=self.cpu,
                                       cpus=self.cpus, share=share, rom=rom, image=image, serial=serial,
-                                      log=os.path.join(folder, "bochs.log")))
+                                      # With "term", Bochs stands still once the screen's changes have filled a terminal that
+                                      # nobody reads, as Linux's cursor does in minutes. Debian's binary has no other.
+                                      display="nogui" if self.mended else "term", log=os.path.join(folder, "bochs.log")))
         with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
             file.write("c\nquit\n")
         first = ["-debugger"] if self.debugger else ["-rc", os.path.join(folder, "go")]
-        return [LOADER, "--library-path", LIBRARIES + ":" + os.path.join(LIBRARIES, "pulseaudio"),
-                os.path.join(ROOT, "usr", "bin", "bochs-bin"), "-q", "-f", os.path.join(folder, "bochsrc"), *first]
+        return [*self._bochs_program(), "-q", "-f", os.path.join(folder, "bochsrc"), *first]
+
+    def _bochs_program(self):
+        if not self.mended:
+            return [LOADER, "--library-path", LIBRARIES + ":" + os.path.join(LIBRARIES, "pulseaudio"),
+                    os.path.join(ROOT, "usr", "bin", "bochs-bin")]
+        if not os.path.exists(MENDED_BOCHS):
+            raise LapwingError("the mended Bochs is not in build/bochs; run make bochs")
+        return [MENDED_BOCHS]
 
 
 # What Bochs' libraries and its terminal front end look for in the environment.
@@ -118,7 +129,7 @@ BOCHS_ENVIRONMENT = {
 
 BOCHSRC = """\
 config_interface: textconfig
-display_library: term
+display_library: {display}
 plugin_ctrl: iodebug=true, e1000=false, es1370=false, sb16=false, gameport=false, voodoo=false, busmouse=false
 memory: guest={megabytes}, host={host_megabytes}
 cpu: model={cpu}, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1

@@ -1,0 +1,34 @@
+"""Lapwing in KVM: nested virtualization by kvm_amd and kvm_intel, on emulated CPUs."""
+
+import nested
+from harness import BOTH, Failure, boot_test
+from test_linux import guest
+from test_own import own
+
+
+def host_ended(session):
+    """The inner machine was switched off by Lapwing, and the host's kernel saw nothing odd."""
+    status = session.expect("", r"HOST inner status (\d+)")[1]
+    if status != "0":
+        raise Failure(f"the inner QEMU ended with status {status}")
+    session.expect("", r"HOST done")
+    session.refuse("", r"BUG:|WARNING: CPU|Call Trace")
+
+
+@boot_test(limit=900, machines=BOTH, slow=BOTH)
+def nested_linux(session):
+    """Two Linux guests of two vCPUs each come up in Lapwing in KVM, and power off."""
+    names = ("web", "db")
+    nested.boot(session, "".join(guest(name, words="lapwing.run=poweroff", memory="96M") for name in names))
+    for name in names:
+        session.expect(name, rf"guest {name} up: 2 CPUs")
+        session.transcript.rewind(name)
+    session.ended(**{name: ("POWEROFF", 0) for name in names})
+
+
+@boot_test(limit=900, machines=BOTH, slow=BOTH)
+def nested_lapic(session):
+    """The guest that tries its LAPICs finds no fault in them in Lapwing in KVM."""
+    nested.boot(session, own("lapic", 4))
+    session.expect("lapic", r"^lapic: (ok|FAILED.*)$")
+    session.ended(lapic=("EXIT", 0))
