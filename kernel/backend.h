@@ -84,6 +84,7 @@ struct backend {
      * taken; as soon as an NMI could be. Holds until it is told anew, behind set_cr8. */
     void (*set_windows)(struct vcpu *v, uint8_t interrupt_class, bool nmi);
     void (*set_cr8)(struct vcpu *v, uint8_t cr8);
+    void (*set_tsc_offset)(struct vcpu *v); /* v->tsc_offset has changed */
 };
 
 extern const struct backend *backend;

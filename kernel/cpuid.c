@@ -2,6 +2,7 @@
 
 #include "kernel/fpu.h"
 #include "kernel/time.h"
+#include "kernel/topology.h"
 #include "kernel/vcpu.h"
 
 enum reg { EAX, EBX, ECX, EDX };
@@ -41,7 +42,14 @@ static const struct feature {
 };
 
 /* Bits that guests have whatever the CPU has: root provides them. */
-enum { CMP_LEGACY = 1u << 1, X2APIC = 1u << 21, TSC_DEADLINE = 1u << 24, OSXSAVE = 1u << 27, HYPERVISOR = 1u << 31 };
+enum {
+    APIC = 1u << 9,
+    TSC_ADJUST = 1u << 1,
+    X2APIC = 1u << 21,
+    TSC_DEADLINE = 1u << 24,
+    OSXSAVE = 1u << 27,
+    HYPERVISOR = 1u << 31
+};
 /* KVM's interface: CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, CLOCKSOURCE_STABLE. */
 #define KVM_FEATURES (1u | 1u << 1 | 1u << 3 | 1u << 5 | 1u << 24)
 
@@ -89,41 +97,28 @@ void guest_features(uint32_t words[ABI_FEATURE_WORDS])
     }
 }
 
-static unsigned bits_for(uint32_t n)
+bool guest_has_tsc_adjust(void) { return cpuid(0, 0).eax >= 7; }
+
+static struct topology topology_of(const struct vcpu *v)
 {
-    unsigned bits = 0;
-    while ((1u << bits) < n)
-        bits++;
-    return bits;
+    return (struct topology){.vcpus = v->vm->config.vcpus,
+                             .index = v->index,
+                             .amd = cpuid(0x80000001, 0).ecx & SVM, /* which Intel reserves */
+                             .lapic = vcpu_has_lapic(v)};
 }
 
-/* One package; each vCPU is a core (SDM Vol. 2, CPUID 0Bh). */
-static struct cpuid topology(const struct vcpu *v, uint32_t subleaf)
+/* In EDX of leaf 1, and on AMD of 80000001: as IA32_APIC_BASE.EN is (SDM Vol. 3, 11.4.3; APM Vol. 2, 16.3.2). */
+static uint32_t apic_bit(const struct vcpu *v)
 {
-    enum { SMT = 1, CORE = 2 };
-    uint32_t vcpus = v->vm->config.vcpus;
-    struct cpuid r = {0, 0, subleaf & 0xff, v->index};
-    if (subleaf == 0) {
-        r.ebx = 1;
-        r.ecx |= SMT << 8;
-    } else if (subleaf == 1) {
-        r.eax = bits_for(vcpus);
-        r.ebx = vcpus;
-        r.ecx |= CORE << 8;
-    }
-    return r;
+    return vcpu_has_lapic(v) && lapic_mode(v->lapic) >= LAPIC_XAPIC ? APIC : 0;
 }
 
 static struct cpuid leaf_1(struct vcpu *v, struct cpuid r)
 {
-    uint32_t vcpus = v->vm->config.vcpus;
-    r.ebx = (r.ebx & 0xff00) | MIN(1u << bits_for(vcpus), 255u) << 16 | v->index << 24;
-    r.edx |= vcpus > 1 ? 1u << 28 : 0;
+    r.edx = (r.edx & ~(uint32_t)APIC) | apic_bit(v);
     r.ecx |= HYPERVISOR | (backend->get_cr4(v) & CR4_OSXSAVE ? OSXSAVE : 0);
     if (vcpu_has_lapic(v))
         r.ecx |= X2APIC | TSC_DEADLINE;
-    else
-        r.edx &= ~(1u << 9);
     return r;
 }
 
@@ -151,6 +146,7 @@ static struct cpuid xsave_area(const struct vcpu *v, uint32_t subleaf, struct cp
         r.eax = (uint32_t)mask;
         r.edx = (uint32_t)(mask >> 32);
         r.ebx = xsave_size(v->xcr0, false);
+        r.ecx = xsave_size(mask, false);
     } else if (subleaf == 1) {
         r.ebx = xsave_size(v->xcr0, true);
         r.ecx = r.edx = 0;
@@ -186,6 +182,8 @@ static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
         return none;
     struct cpuid r = cpuid(leaf, subleaf);
     filter(&r, leaf, subleaf);
+    struct topology t = topology_of(v);
+    topology_fill(&t, leaf, subleaf, &r);
     switch (leaf) {
     case 0:
     case 0x80000000:
@@ -194,33 +192,28 @@ static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
     case 1:
         return leaf_1(v, r);
     case 2:
+    case 4:
+    case 11:
     case 0x80000002:
     case 0x80000003:
     case 0x80000004:
     case 0x80000005:
     case 0x80000006:
         return r;
-    case 4: /* caches: nothing is shared, as many cores as vCPUs */
-        r.eax = (r.eax & 0x3fff) | (r.eax ? (v->vm->config.vcpus - 1) << 26 : 0);
-        return r;
     case 7:
         if (subleaf)
             return none;
         r.eax = 0;
+        r.ebx |= TSC_ADJUST;
         return r;
-    case 11:
-        return vcpu_has_lapic(v) ? topology(v, subleaf) : none;
     case 13:
         return fpu_xcr0_mask() ? xsave_area(v, subleaf, r) : none;
     case 0x80000001:
         r.ebx = 0;
-        /* AMD's word for it that leaf 1's HTT means cores, not threads (APM Vol. 3, Fn8000_0001_ECX); Intel reserves
-         * it. */
-        r.ecx |= v->vm->config.vcpus > 1 && (cpuid(leaf, 0).ecx & SVM) ? CMP_LEGACY : 0;
+        r.edx &= ~(uint32_t)APIC | apic_bit(v);
         return r;
     case 0x80000008:
         r.eax &= 0xffff;
-        r.ecx = (bits_for(v->vm->config.vcpus) << 12) | (v->vm->config.vcpus - 1);
         r.edx = 0;
         return r;
     default: /* MONITOR, power, performance counters, ... */
@@ -228,13 +221,16 @@ static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
     }
 }
 
-/* Leaves 1 and 13 depend on what the guest does: they get a key that belongs elsewhere. That of an empty entry is
+/* These leaves depend on what the guest does. */
+static bool is_live(uint32_t leaf) { return leaf == 1 || leaf == 13 || leaf == 0x80000001; }
+
+/* Live leaves get a key that belongs elsewhere. That of an empty entry is
  * (0xffffffff, 0xffffffff), of which nothing is known either. */
 static __attribute__((noinline)) const struct cpuid_entry *fill(struct vcpu *v, struct cpuid_entry *e, uint32_t leaf,
                                                                 uint32_t subleaf, uint64_t key)
 {
     struct cpuid r = answer(v, leaf, subleaf);
-    *e = (struct cpuid_entry){leaf == 1 || leaf == 13 ? key ^ 1 : key, r.eax, r.ebx, r.ecx, r.edx};
+    *e = (struct cpuid_entry){is_live(leaf) ? key ^ 1 : key, r.eax, r.ebx, r.ecx, r.edx};
     return e;
 }
 

@@ -87,10 +87,15 @@ static void do_RDPMC(struct vcpu *v)
     v->gpr[ABI_RDX] = value >> 32;
 }
 
-/* SDM Vol. 1, 13.3, and Vol. 2, XSETBV. */
+/* SDM Vol. 1, 13.3, and Vol. 2, XSETBV: #UD comes before all that is #GP. The CPU may have looked, before it exited, or
+ * not (SDM Vol. 3, 26.1.1; APM Vol. 2, 15.9). */
 static void do_XSETBV(struct vcpu *v)
 {
-    enum { X87 = 1, SSE = 2, AVX = 4, AVX512 = 0xe0 };
+    enum { CR4_OSXSAVE = 1 << 18, X87 = 1, SSE = 2, AVX = 4, AVX512 = 0xe0 };
+    if (!(backend->get_cr4(v) & CR4_OSXSAVE)) {
+        vcpu_inject_exception(v, VECTOR_UD, false, 0);
+        return;
+    }
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
     bool good = (uint32_t)v->gpr[ABI_RCX] == 0 && backend->get_cpl(v) == 0 && (value & X87) &&
                 !(value & ~fpu_xcr0_mask()) && (!(value & AVX) || (value & SSE)) &&
@@ -191,7 +196,7 @@ static __attribute__((noinline)) enum quick write_lapic(struct vcpu *v)
     uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
     if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) ||
-        lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset))
+        lapic_msr_write(v->lapic, msr, value, tsc_now() + v->tsc_offset))
         return QUICK_NOT;
     return serve_quickly(v);
 }

@@ -28,7 +28,7 @@ enum quick vcpu_prepare_events(struct vcpu *v, enum where where)
 {
     int pending = LAPIC_NONE;
     if (!v->event.valid && v->nmi_pending && !v->nmi_blocked && backend->unblocked(v) & ~RFLAGS_IF) {
-        v->nmi_pending = false;
+        v->nmi_pending--;
         v->event = (struct event){.valid = true, .vector = VECTOR_NMI, .type = EVENT_NMI};
     }
     if (!v->event.valid && backend->unblocked(v) & RFLAGS_IF)
@@ -49,7 +49,7 @@ enum quick vcpu_prepare_events(struct vcpu *v, enum where where)
     bool before = v->windows;
     v->windows = class || v->nmi_pending || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
     if (before || v->windows)
-        backend->set_windows(v, class, v->nmi_pending);
+        backend->set_windows(v, class, v->nmi_pending > 0);
     return v->windows && v->nmi_pending ? QUICK_DONE : QUICK_AGAIN;
 }
 

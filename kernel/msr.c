@@ -56,20 +56,36 @@ static int write_efer(struct vcpu *v, uint64_t value)
     return OK;
 }
 
+/* By so many ticks, for good, which TSC_ADJUST follows (SDM Vol. 3, 18.17.3). Whether all vCPUs still have the same TSC
+ * stands in each one's page of the clock. */
+static void move_tsc(struct vcpu *v, uint64_t ticks)
+{
+    uint64_t host = tsc_now();
+    if (vcpu_has_lapic(v))
+        lapic_timer_expire(v->lapic, host + v->tsc_offset);
+    __atomic_store_n(&v->tsc_offset, v->tsc_offset + ticks, __ATOMIC_RELAXED);
+    v->tsc_adjust += ticks;
+    backend->set_tsc_offset(v);
+    if (vcpu_has_lapic(v))
+        lapic_tsc_moved(v->lapic, ticks, host + v->tsc_offset);
+    for (uint32_t i = 0; i < v->vm->config.vcpus; i++)
+        vcpu_ask(v->vm->vcpus[i], REQ_CLOCK, 0);
+}
+
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     if (is_lapic(msr))
-        return vcpu_has_lapic(v) ? lapic_msr_read(v->lapic, msr, tsc_now() + v->vm->tsc_offset, value) : E_INVAL;
+        return vcpu_has_lapic(v) ? lapic_msr_read(v->lapic, msr, tsc_now() + v->tsc_offset, value) : E_INVAL;
     switch (msr) {
     case IA32_TSC:
-        *value = tsc_now() + v->vm->tsc_offset;
+        *value = tsc_now() + v->tsc_offset;
         return OK;
     case EFER:
         *value = backend->get_efer(v);
         return OK;
     case IA32_TSC_ADJUST:
-        *value = 0;
-        return OK;
+        *value = v->tsc_adjust;
+        return guest_has_tsc_adjust() ? OK : E_INVAL;
     case MSR_KVM_SYSTEM_TIME:
     case MSR_KVM_SYSTEM_TIME_OLD:
         *value = v->msr_system_time;
@@ -111,10 +127,18 @@ static bool is_address(uint32_t msr)
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     if (is_lapic(msr))
-        return vcpu_has_lapic(v) ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset) : E_INVAL;
+        return vcpu_has_lapic(v) ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->tsc_offset) : E_INVAL;
     switch (msr) {
     case EFER:
         return write_efer(v, value);
+    case IA32_TSC:
+        move_tsc(v, value - (tsc_now() + v->tsc_offset));
+        return OK;
+    case IA32_TSC_ADJUST:
+        if (!guest_has_tsc_adjust())
+            return E_INVAL;
+        move_tsc(v, value - v->tsc_adjust);
+        return OK;
     case MSR_KVM_SYSTEM_TIME:
     case MSR_KVM_SYSTEM_TIME_OLD:
     case MSR_KVM_WALL_CLOCK:

@@ -38,6 +38,16 @@ static void *guest_window(const struct vcpu *v, uint64_t address, uint64_t size)
 
 static uint64_t to_ns(uint64_t ticks) { return mul_div(ticks, NS_PER_SECOND, tsc_hz()); }
 
+/* Have all vCPUs the same TSC? Who changes one asks all to write their pages again, behind that. */
+static bool tsc_is_stable(const struct vm *vm)
+{
+    uint64_t first = __atomic_load_n(&vm->vcpus[0]->tsc_offset, __ATOMIC_RELAXED);
+    for (uint32_t i = 1; i < vm->config.vcpus; i++)
+        if (__atomic_load_n(&vm->vcpus[i]->tsc_offset, __ATOMIC_RELAXED) != first)
+            return false;
+    return true;
+}
+
 /*
  * The clock of a VM was 0 at its creation, and its scale is that of the host's TSC: all vCPUs' pages say so, each in
  * its own TSC, and a page that is written again says it again. So no two vCPUs differ, however long they run, and no
@@ -53,11 +63,11 @@ static void write_page(struct vcpu *v, bool keep_flags, uint8_t flags)
     volatile uint32_t *version = &t->version;
     *version = v->clock_version - 1; /* odd: being written */
     __asm__ volatile("" ::: "memory");
-    t->tsc_timestamp = v->vm->created_tsc + v->vm->tsc_offset;
+    t->tsc_timestamp = v->vm->created_tsc + v->tsc_offset;
     t->system_time = 0;
     t->tsc_to_system_mul = scale.mul;
     t->tsc_shift = scale.shift;
-    t->flags = (uint8_t)(FLAG_TSC_STABLE | flags | (keep_flags ? t->flags & FLAG_GUEST_STOPPED : 0));
+    t->flags = (uint8_t)((tsc_is_stable(v->vm) ? FLAG_TSC_STABLE : 0) | flags | (keep_flags ? t->flags & FLAG_GUEST_STOPPED : 0));
     __asm__ volatile("" ::: "memory");
     *version = v->clock_version;
     window_unmap();

@@ -8,7 +8,7 @@
  * - INIT, SIPI: SDM Vol. 3, 9.4.
  * - APIC: whether the CPU may do LAPIC work by itself has changed; kernel/inhibit.h.
  * - TIMER: the LAPIC timer's deadline has come.
- * - NMI: edge, latched once.
+ * - NMI: edge; one is latched, and behind it another one.
  * - EVENT: the LAPIC or the 8259s have something.
  * - CLOCK: the paravirtual clock's page has to be written again.
  */

@@ -48,13 +48,17 @@ static bool serve_APIC(struct vcpu *v, UNUSED uint8_t vector)
 static bool serve_TIMER(struct vcpu *v, UNUSED uint8_t vector)
 {
     if (vcpu_has_lapic(v))
-        lapic_timer_expire(v->lapic, tsc_now() + v->vm->tsc_offset);
+        lapic_timer_expire(v->lapic, tsc_now() + v->tsc_offset);
     return true;
 }
 
-static bool serve_NMI(struct vcpu *v, UNUSED uint8_t vector)
+/* One is in service, or about to be, and one waits behind it (SDM Vol. 3, 7.7.1; APM Vol. 2, 8.2.3): others are lost.
+ */
+static bool serve_NMI(struct vcpu *v, uint8_t again)
 {
-    v->nmi_pending = v->windows = true;
+    bool in_service = v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
+    v->nmi_pending = (uint8_t)MIN(v->nmi_pending + 1 + again, in_service ? 1 : 2);
+    v->windows = true;
     return true;
 }
 
@@ -135,6 +139,7 @@ void vcpu_reset(struct vcpu *v, bool init)
     r.gpr[ABI_RDX] = cpuid(1, 0).eax;
     backend->set_regs(v, &r);
     backend->release(v); /* and with it, translations */
-    v->event.valid = v->nmi_pending = v->nmi_blocked = false;
+    v->event.valid = v->nmi_blocked = false;
+    v->nmi_pending = 0;
     msr_init(v);
 }

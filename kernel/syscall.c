@@ -88,7 +88,7 @@ static int64_t sys_lapic(struct vcpu *v, uint64_t offset, bool write, uint64_t v
 {
     if (!vcpu_has_lapic(v) || offset >= PAGE_SIZE)
         return E_INVAL;
-    uint64_t now = tsc_now() + v->vm->tsc_offset;
+    uint64_t now = tsc_now() + v->tsc_offset;
     if (write)
         return lapic_mmio_write(v->lapic, (uint32_t)offset, (uint32_t)value, now);
     uint32_t result;

@@ -30,6 +30,7 @@ int vcpu_create(struct vm *vm, uint32_t index)
         return E_NOMEM;
     v->vm = vm;
     v->index = index;
+    v->tsc_offset = vm->tsc_offset;
     v->page = vm->world->pages[ABI_SLOT_VCPU(index)];
     v->world_rsp = WORLD_STACKS_BASE + (ABI_SLOT_VCPU(index) + 1) * WORLD_STACK_STRIDE - 8;
     v->eoi_vector = -1;

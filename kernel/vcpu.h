@@ -50,16 +50,16 @@ struct vcpu {
 
     uint64_t gpr[ABI_GPRS]; /* as of the last exit; all sixteen, to be changed by root at will */
     struct exit exit;
-    enum quick quick;   /* exit has been handled so far */
-    uint8_t cr8;        /* as of the last exit */
-    struct event event; /* to be injected at the next entry; the back end clears or sets it when it exits */
-    bool nmi_pending;   /* latched, not injected yet */
-    bool nmi_blocked;   /* until IRET */
-    bool accelerated;   /* the CPU may do the LAPIC's work: kernel/inhibit.h */
-    bool windows;       /* what the back end was told of windows and acceleration may not hold for the next entry;
-                         * NMIs that are pending or blocked are always a reason */
-    bool odd_mode;      /* its LAPIC counts as a reason against that */
-    int eoi_vector;     /* an EOI broadcast is due in the device world, or ABI_EOI_NONE is; -1: nothing */
+    enum quick quick;    /* exit has been handled so far */
+    uint8_t cr8;         /* as of the last exit */
+    struct event event;  /* to be injected at the next entry; the back end clears or sets it when it exits */
+    uint8_t nmi_pending; /* so many, 0 to 2, are latched and not injected yet */
+    bool nmi_blocked;    /* until IRET */
+    bool accelerated;    /* the CPU may do the LAPIC's work: kernel/inhibit.h */
+    bool windows;        /* what the back end was told of windows and acceleration may not hold for the next entry;
+                          * NMIs that are pending or blocked are always a reason */
+    bool odd_mode;       /* its LAPIC counts as a reason against that */
+    int eoi_vector;      /* an EOI broadcast is due in the device world, or ABI_EOI_NONE is; -1: nothing */
 
     struct lapic *lapic; /* NULL: a guest without; ask vcpu_has_lapic() */
     struct timer timer;  /* the LAPIC timer's deadline */
@@ -67,6 +67,8 @@ struct vcpu {
     uint8_t *fpu; /* XSAVE area */
     uint64_t xcr0;
     uint64_t msr_system_time, msr_wall_clock, msr_steal_time; /* KVM's paravirtual clock: as the guest wrote them */
+    uint64_t tsc_offset; /* guest TSC = host TSC + this; read by other vCPUs of its VM, atomically */
+    uint64_t tsc_adjust; /* IA32_TSC_ADJUST */
     uint32_t clock_version;
     atomic_bool was_paused; /* set by vm_resume(), taken when CLOCK is served */
     uint64_t stolen;

@@ -59,7 +59,7 @@ static void timer_changed(void *ctx, uint32_t index)
     uint64_t deadline = lapic_timer_deadline(v->lapic);
     /* Modulo 2^64, as the guest's clock counts. What it wants in a hundred years may come at once, for nothing. */
     if (deadline != NEVER)
-        timer_set(&v->timer, deadline - vm->tsc_offset);
+        timer_set(&v->timer, deadline - v->tsc_offset);
     else
         timer_cancel(&v->timer);
 }

@@ -21,7 +21,7 @@ struct vm {
     struct frame_extent extents[VM_EXTENTS]; /* guest memory, in guest-physical order */
     uint32_t extent_count;
     uint64_t ram_low, ram_high; /* bytes; see abi_info */
-    uint64_t tsc_offset;        /* guest TSC = host TSC + this */
+    uint64_t tsc_offset;        /* guest TSC = host TSC + this, until the guest changes it: vcpu.tsc_offset */
     struct vcpu *vcpus[ABI_MAX_VCPUS];
     struct lapic *lapics[ABI_MAX_VCPUS];
     struct lapic_domain domain;

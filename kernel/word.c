@@ -10,7 +10,7 @@ static const uint32_t wakes_in[REQUESTS] = {
     REQUEST_TABLE(X)
 #undef X
 };
-static_assert(REQUESTS < 31, "bit 31 is the acknowledgement");
+static_assert(REQUESTS <= 30, "bit 30 is the second NMI");
 
 uint64_t word_wakes(enum mp_state mp)
 {
@@ -28,16 +28,16 @@ static uint64_t set_where(uint64_t w, enum where where)
 static uint64_t set_mp(uint64_t w, enum mp_state mp) { return (w & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT; }
 
 /* Requests of which asking makes no more than their bit. */
-#define PLAIN (WORD_REQUESTS & ~(BIT(REQ_PAUSE) | BIT(REQ_RESUME) | BIT(REQ_INIT) | BIT(REQ_SIPI)))
+#define PLAIN (WORD_REQUESTS & ~(BIT(REQ_PAUSE) | BIT(REQ_RESUME) | BIT(REQ_INIT) | BIT(REQ_SIPI) | BIT(REQ_NMI)))
 
 /* What asking makes of the word; the word itself if there is nothing to ask. PAUSE is pending only while mp_state is
  * not PAUSED, RESUME only while it is. */
 static __attribute__((noinline)) uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
 {
     if (r == REQ_INIT)
-        return (w & ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | SIPI_MASK)) | BIT(REQ_INIT);
+        return (w & ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | WORD_NMI_AGAIN | SIPI_MASK)) | BIT(REQ_INIT);
     if (w & BIT(r))
-        return w;
+        return r == REQ_NMI ? w | WORD_NMI_AGAIN : w;
     if (r == REQ_PAUSE && word_mp(w) == MP_PAUSED)
         return w & ~BIT(REQ_RESUME);
     if (r == REQ_RESUME && word_mp(w) != MP_PAUSED)
@@ -60,6 +60,8 @@ static uint64_t without_request(uint64_t w, enum request r)
         return set_mp(w & ~BEHIND_MASK, word_mp_behind(w));
     if (r == REQ_INIT)
         return set_mp(w, MP_WAIT_FOR_SIPI);
+    if (r == REQ_NMI)
+        return w & ~WORD_NMI_AGAIN;
     return r == REQ_SIPI ? w & ~SIPI_MASK : w;
 }
 
@@ -152,7 +154,7 @@ enum request word_take(vcpu_word *w, uint8_t *vector)
             return REQUESTS;
         enum request first = (enum request)__builtin_ctzll(pending);
         if (atomic_compare_exchange_weak(w, &old, without_request(old, first))) {
-            *vector = word_sipi_vector(old);
+            *vector = first == REQ_NMI ? !!(old & WORD_NMI_AGAIN) : word_sipi_vector(old);
             return first;
         }
     }

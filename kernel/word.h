@@ -1,8 +1,8 @@
 /*
  * The vCPU state word: everything other CPUs may ask of a vCPU, and all they must know to deliver it, in one atomic.
  *
- *   bits 0-30 requests | 31 acknowledge | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56 mp_state
- *   57-59 mp_state behind PAUSED
+ *   bits 0-29 requests | 30 a second NMI | 31 acknowledge | 32-39 SIPI vector | 40-41 where | 42-53 CPU | 54-56
+ * mp_state 57-59 mp_state behind PAUSED
  *
  * Only the vCPU's own thread changes mp_state, and `where` except PARKED to ROOT and WAITING to GUEST: that is done by
  * the asker whose request wakes, in the same compare-and-swap that sets the request. So one park, one wait, has exactly
@@ -31,6 +31,7 @@ struct told {
 };
 
 #define WORD_REQUESTS     (BIT(REQUESTS) - 1)
+#define WORD_NMI_AGAIN    BIT(30) /* an NMI is pending, and behind it another one */
 #define WORD_ACK          BIT(31) /* somebody waits until this vCPU has left the guest */
 #define WORD_SIPI_SHIFT   32
 #define WORD_WHERE_SHIFT  40
@@ -59,7 +60,8 @@ uint64_t word_wakes(enum mp_state mp);
 /* Ask, from any CPU. What the asker must do then: nothing, kick the CPU (which runs the guest now), or wake the thread.
  * INIT drops a pending SIPI and NMI, even if an INIT is pending already; a SIPI (vector: its start page) counts only
  * for a vCPU that waits for one or has an INIT pending, and only the first does; RESUME takes back a PAUSE that has not
- * been served, and PAUSE a RESUME; neither counts twice. */
+ * been served, and PAUSE a RESUME; neither counts twice. A second NMI is
+ * kept behind a first that has not been taken; a third is not. */
 struct told word_ask(vcpu_word *w, enum request r, uint8_t vector) MUST_CHECK;
 
 /* Like word_ask(), for a request that may be waited for; *must_wait: the vCPU was in the guest, and word_leave() will
@@ -116,7 +118,8 @@ bool word_park(vcpu_word *w, enum mp_state mp);
 void word_set_mp(vcpu_word *w, enum mp_state mp);
 /* GUEST, between an exit and the next entry: takes r, which is pending: TIMER, EVENT or CLOCK. */
 void word_take_event(vcpu_word *w, enum request r);
-/* The first pending request in serving order, taken out of the word (*vector: of a SIPI); REQUESTS: none. PAUSE makes
+/* The first pending request in serving order, taken out of the word (*vector: of a SIPI; of an NMI, 1: there were
+ * two); REQUESTS: none. PAUSE makes
  * the mp_state PAUSED, RESUME what it was before, INIT WAIT_FOR_SIPI. A paused vCPU serves nothing but TEARDOWN and
  * RESUME. */
 enum request word_take(vcpu_word *w, uint8_t *vector);

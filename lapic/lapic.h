@@ -247,6 +247,9 @@ uint64_t lapic_timer_deadline(const struct lapic *l);
  * on the grid of the first, not nearer to the last than LAPIC_TIMER_MIN_GAP. */
 void lapic_timer_expire(struct lapic *l, uint64_t now);
 
+/* The guest's TSC has been set forward by so many ticks, to now; what was due before it has expired. */
+void lapic_tsc_moved(struct lapic *l, uint64_t ticks, uint64_t now);
+
 /* A guest that asks for a shorter period than this, in ticks, loses interrupts and not the CPU. */
 #define LAPIC_TIMER_MIN_GAP 20000
 

@@ -143,3 +143,12 @@ void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)
         expire(l, now); /* a deadline in the past fires at once */
     timer_notify(l, before);
 }
+
+/* A count goes on for as long as it would have; a deadline is a value of the TSC's, and so nearer or farther now. */
+void lapic_tsc_moved(struct lapic *l, uint64_t ticks, uint64_t now)
+{
+    if (l->timer_armed && mode(l) != LVT_TIMER_TSC_DEADLINE)
+        arm(l, l->timer_next + ticks);
+    expire(l, now);
+    l->domain->timer_changed(l->domain->ctx, l->index);
+}

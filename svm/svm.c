@@ -106,7 +106,7 @@ static int svm_vcpu_create(struct vcpu *v)
     }
     c->iopm_base = page_to_pa(iopm).v;
     c->msrpm_base = page_to_pa(msrpm).v;
-    c->tsc_offset = v->vm->tsc_offset;
+    c->tsc_offset = v->tsc_offset;
     c->virtual_interrupt = V_INTR_MASKING;
     c->nested_control = 1;
     c->nested_cr3 = page_to_pa(v->vm->nested).v;
@@ -273,6 +273,7 @@ static void add_dr6(struct vcpu *v, uint64_t bits) { svm_of(v)->vmcb->dr6 |= bit
 static unsigned get_cpl(struct vcpu *v) { return svm_of(v)->vmcb->cpl; }
 static uint64_t get_cr4(struct vcpu *v) { return svm_of(v)->vmcb->cr4; }
 static uint64_t get_cr0(struct vcpu *v) { return svm_of(v)->vmcb->cr0; }
+static void set_tsc_offset(struct vcpu *v) { svm_of(v)->vmcb->tsc_offset = v->tsc_offset; }
 static void set_cr8(struct vcpu *v, uint8_t cr8)
 {
     struct vmcb *c = svm_of(v)->vmcb;
@@ -329,5 +330,6 @@ static const struct backend svm = {.name = "svm",
                                    .get_msr = svm_get_msr,
                                    .set_msr = svm_set_msr,
                                    .set_windows = set_windows,
-                                   .set_cr8 = set_cr8};
+                                   .set_cr8 = set_cr8,
+                                   .set_tsc_offset = set_tsc_offset};
 REGISTER_BACKEND(svm);

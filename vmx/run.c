@@ -189,3 +189,9 @@ void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi)
 }
 
 void vmx_set_cr8(struct vcpu *v, uint8_t cr8) { vmx_of(v)->virtual_apic[VIRTUAL_TPR] = (uint8_t)(cr8 << 4); }
+
+void vmx_set_tsc_offset(struct vcpu *v)
+{
+    vmx_load(v);
+    write64(TSC_OFFSET, v->tsc_offset);
+}

@@ -187,7 +187,7 @@ static void write_controls(struct vcpu *v)
     put64(IO_BITMAP_A, page_to_pa(io_bitmap).v);
     put64(IO_BITMAP_B, page_to_pa(io_bitmap).v + PAGE_SIZE);
     put64(MSR_BITMAP, page_to_pa(msr_bitmap).v);
-    put64(TSC_OFFSET, v->vm->tsc_offset);
+    put64(TSC_OFFSET, v->tsc_offset);
     put64(VIRTUAL_APIC, page_to_pa(s->virtual_apic).v);
     put64(EPT_POINTER, vmx_ept_pointer(v));
     put64(ENTRY_MSR_LOAD, page_to_pa(s).v);
@@ -315,5 +315,6 @@ static const struct backend vmx = {.name = "vmx",
                                    .get_msr = vmx_get_msr,
                                    .set_msr = vmx_set_msr,
                                    .set_windows = vmx_set_windows,
-                                   .set_cr8 = vmx_set_cr8};
+                                   .set_cr8 = vmx_set_cr8,
+                                   .set_tsc_offset = vmx_set_tsc_offset};
 REGISTER_BACKEND(vmx);

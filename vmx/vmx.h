@@ -137,6 +137,7 @@ void vmx_set_cr2(struct vcpu *v, uint64_t cr2);
 void vmx_add_dr6(struct vcpu *v, uint64_t bits);
 void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi);
 void vmx_set_cr8(struct vcpu *v, uint8_t cr8);
+void vmx_set_tsc_offset(struct vcpu *v);
 
 /* Before each entry: what has changed, of the registers that vmx_vcpu keeps. */
 static inline void vmx_write_back(const struct vmx_cpu *c, struct vmx_vcpu *s)

@@ -7,7 +7,6 @@ from test_linux import guest
 OWN = [
     ("badstate", 1, {"svm": "quirks=1", "vmx": ""}, ("EXIT", 0)),  # what QEMU gets wrong is left out there
     ("cpuidmsr", 1, "step=3", ("EXIT", 0)),
-    ("cpustate", 1, "", ("EXIT", 0)),
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
     ("halt", 2, "nmi=1", ("EXIT", 0)),
     ("hammer", 1, "step=5", ("EXIT", 0)),
@@ -47,6 +46,14 @@ for _name, _vcpus, _cmdline, _how in OWN:
         session.ended(**{name: how, "bystander": end})
 
     boot_test(limit=150, name=f"own_{_name}", machines=BOTH)(_test)
+
+
+@boot_test(limit=60, machines=BOTH)
+def own_cpustate(session):
+    """CPUID and MSRs follow the CPU's state, the TSC can be set, two NMIs are two. On one CPU, so that one vCPU waits."""
+    session.boot(own("cpustate", 2), cpus=1)
+    session.expect("cpustate", r"^cpustate: (ok|FAILED.*)$")
+    session.ended(cpustate=("EXIT", 0))
 
 
 @boot_test(limit=60, machines=BOTH)

@@ -8,7 +8,7 @@
 #include "lapic/internal.h"
 #include "tests/core/core.h"
 
-#define REQUESTS_AND_ACK (WORD_REQUESTS | WORD_ACK)
+#define REQUESTS_AND_ACK (WORD_REQUESTS | WORD_NMI_AGAIN | WORD_ACK)
 #define GHOSTS           512
 
 struct ghost {
@@ -103,6 +103,8 @@ static const char *bad_state(uint64_t w)
     enum mp_state mp = word_mp(w);
     if (sleeps(w) && (r & wakes_in(mp)))
         return "parked with a request that wakes";
+    if ((w & WORD_NMI_AGAIN) && !(w & BIT(REQ_NMI)))
+        return "a second NMI without a first";
     if (word_where(w) == WHERE_PARKED && mp == MP_RUNNABLE)
         return "parked although runnable";
     if (word_where(w) == WHERE_WAITING && mp != MP_HALTED)
@@ -144,7 +146,7 @@ static const char *asking(struct ghost *g, uint64_t old, uint64_t new)
     enum where woken = word_where(old) == WHERE_WAITING ? WHERE_GUEST : WHERE_ROOT;
     bool wakes = sleeps(old) && (added & wakes_in(word_mp(old)));
     uint64_t may_change = REQUESTS_AND_ACK | SIPI_BITS | (wakes ? WHERE_BITS : 0);
-    uint64_t may_remove = new &BIT(REQ_INIT) ? BIT(REQ_SIPI) | BIT(REQ_NMI) : 0;
+    uint64_t may_remove = new &BIT(REQ_INIT) ? BIT(REQ_SIPI) | BIT(REQ_NMI) | WORD_NMI_AGAIN : 0;
     if (!added)
         may_remove |= word_mp(old) == MP_PAUSED ? BIT(REQ_RESUME) : BIT(REQ_PAUSE);
     if (added && !only(added))
@@ -176,6 +178,8 @@ static const char *taking(struct ghost *g, uint64_t old, uint64_t new, enum requ
         may |= mp;
     if (r == REQ_SIPI)
         may |= SIPI_BITS;
+    if (r == REQ_NMI)
+        may |= WORD_NMI_AGAIN;
     if (r == REQ_SIPI || r == REQ_INIT)
         g->start = r == REQ_SIPI && word_mp(old) == MP_WAIT_FOR_SIPI;
     if (r == REQ_PAUSE)

@@ -31,7 +31,8 @@ bool unwoken = 1; /* a park, or a wait, that nobody has ended */
 byte runs_on = NEVER; /* in the guest, or waiting */
 byte i_mp = UNINITIALIZED; /* or WAIT_FOR_SIPI, RUNNABLE */
 byte i_start;
-bool i_stop, i_nmi;
+byte i_nmis; /* since the last INIT; 2: or more */
+bool i_stop;
 
 #define ON_ASK(v, r, start_page, asked) \
     assert(asked == NOTHING || h_where == GUEST || (unwoken && (MAY_WAKE(w[v].mp) & B(r)))); \
@@ -42,11 +43,11 @@ bool i_stop, i_nmi;
     silent = (asked == KICK && ITSELF -> silent | B(r) : silent) & w[v].req; \
     if \
     :: (r) == R_INIT -> \
-        i_mp = (BSP -> RUNNABLE : WAIT_FOR_SIPI); i_start = 0; i_nmi = 0; fresh = (fresh | B(r)) & ~B(R_NMI) \
+        i_mp = (BSP -> RUNNABLE : WAIT_FOR_SIPI); i_start = 0; i_nmis = 0; fresh = (fresh | B(r)) & ~B(R_NMI) \
     :: (r) == R_SIPI -> \
         if :: i_mp == WAIT_FOR_SIPI -> i_mp = RUNNABLE; i_start = start_page :: else fi \
     :: (r) == R_PAUSE || (r) == R_RESUME -> i_stop = (r) == R_PAUSE \
-    :: else -> fresh = fresh | B(r); i_nmi = i_nmi || (r) == R_NMI \
+    :: else -> fresh = fresh | B(r); i_nmis = ((r) == R_NMI && i_nmis < 2 -> i_nmis + 1 : i_nmis) \
     fi
 #define ON_START(v, woken) \
     assert(!woken || unwoken); unwoken = unwoken && !woken; \
@@ -87,7 +88,7 @@ bool running;  /* vm->state is past ABI_VM_LOADING */
 bool resetting; /* vm_boot() writes the vCPU's registers */
 bool nmi, irr; /* nmi_pending; something in the LAPIC's IRR */
 bool if_set;   /* the guest's */
-bool got_nmi;  /* since the last INIT */
+byte got_nmis; /* since the last INIT; 2: or more */
 bool hlt;      /* the guest stands behind HLT, and nothing has ended that */
 bool gone;
 byte started; /* the last SIPI's page */
@@ -128,7 +129,7 @@ serve:
         :: r == R_TEARDOWN -> goto out
         :: r == R_INIT ->
             assert(!resetting);
-            nmi = 0; got_nmi = 0; irr = 0; if_set = 0; started = 0; hlt = 0;
+            nmi = 0; got_nmis = 0; irr = 0; if_set = 0; started = 0; hlt = 0;
             if
             :: BSP -> goto set_runnable
             :: !BSP -> goto serve
@@ -138,7 +139,7 @@ serve:
             :: w[0].mp == WAIT_FOR_SIPI -> started = start; goto set_runnable
             :: else -> goto serve
             fi
-        :: r == R_NMI -> nmi = 1; got_nmi = 1; goto serve
+        :: r == R_NMI -> nmi = 1; got_nmis = (got_nmis + start == 0 -> 1 : 2); goto serve
         :: r == R_EVENT || r == R_TIMER -> irr = 1; goto serve
         :: r == R_PAUSE || r == R_RESUME || r == R_APIC || r == R_CLOCK -> goto serve
         :: r == REQUESTS
@@ -335,6 +336,10 @@ proctype peer()
     od
 }
 
+/* Taken, or in the word. */
+#define NMIS_AT_ALL (got_nmis + ((w[0].req & B(R_NMI)) -> 1 + w[0].again : 0))
+#define NMIS        (NMIS_AT_ALL > 2 -> 2 : NMIS_AT_ALL)
+
 inline look() {
     assert((thread[0] == BLOCKED) == (w[0].where == PARKED));
     assert(w[0].where != ROOT);
@@ -345,7 +350,7 @@ inline look() {
     assert(w[0].mp == PAUSED || !(w[0].req & B(R_SIPI))); /* one that does not count is not kept */
     assert((w[0].mp == PAUSED || (w[0].where != GUEST && (w[0].req & B(R_PAUSE)))) == i_stop);
     assert(w[0].mp == PAUSED || started == i_start);
-    assert(w[0].mp == PAUSED || (got_nmi || (w[0].req & B(R_NMI))) == i_nmi);
+    assert(w[0].mp == PAUSED || NMIS == i_nmis);
     assert(w[0].mp == PAUSED || i_mp == w[0].mp || (i_mp == RUNNABLE && (w[0].mp == HALTED || w[0].mp == HALTED_MASKED)));
     assert((w[0].mp != HALTED && w[0].where != GUEST) || !HAS_WAKEUP);
     assert(w[0].mp != HALTED_MASKED || !nmi)

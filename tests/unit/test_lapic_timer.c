@@ -356,3 +356,38 @@ TEST(counts_across_the_end_of_the_clock)
             CHECK_EQ(lapic_timer_deadline(l), periodic ? now + period : NEVER);
         }
 }
+
+/* The TSC is set, either way: a count lasts as long as before, and a deadline is due when the TSC says so. */
+TEST(tsc_moved)
+{
+    static const uint64_t moves[] = {1, 1000000, BIT(63), 0 - 1ull, 0 - 4000ull};
+    for (unsigned int i = 0; i < ARRAY_SIZE(moves); i++)
+        for (unsigned int periodic = 0; periodic < 2; periodic++) {
+            start(5000, periodic ? PERIODIC : ONE_SHOT);
+            set(APIC_INITIAL, 100000);
+            now += 40000;
+            rig_forget();
+            now += moves[i];
+            lapic_tsc_moved(l, moves[i], now);
+            CHECK_EQ(rig_log[0].timer_changes, 1);
+            CHECK_EQ(lapic_timer_deadline(l), now + 60000);
+            CHECK_EQ(get(APIC_CURRENT), 60000);
+            now += 60000;
+            lapic_timer_expire(l, now);
+            CHECK_EQ(fired(), 1);
+        }
+    start(5000, TSC_DEADLINE);
+    set_deadline(9000);
+    rig_forget();
+    now += 1000;
+    lapic_tsc_moved(l, 1000, now);
+    CHECK_EQ(rig_log[0].timer_changes, 1);
+    CHECK_EQ(get_deadline(), 9000);
+    CHECK_EQ(lapic_timer_deadline(l), now + 3000);
+    now -= 2000;
+    lapic_tsc_moved(l, 0 - 2000ull, now);
+    CHECK_EQ(lapic_timer_deadline(l), now + 5000);
+    now += 10000;
+    lapic_tsc_moved(l, 10000, now); /* over the deadline */
+    CHECK_EQ(fired(), 1);
+}
