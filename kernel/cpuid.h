@@ -8,7 +8,8 @@
 struct vcpu;
 struct cpuid_entry;
 
-/* The answer for this vCPU, in its present state (CR4.OSXSAVE, XCR0, IA32_APIC_BASE.EN), until the next question. Own thread. */
+/* The answer for this vCPU, in its present state (CR4.OSXSAVE, XCR0, IA32_APIC_BASE.EN), until the next question. Own
+ * thread. */
 const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf);
 /* Do guests have IA32_TSC_ADJUST? Root provides it where there is a leaf 7 to say so. */
 bool guest_has_tsc_adjust(void);
