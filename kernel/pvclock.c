@@ -67,7 +67,8 @@ static void write_page(struct vcpu *v, bool keep_flags, uint8_t flags)
     t->system_time = 0;
     t->tsc_to_system_mul = scale.mul;
     t->tsc_shift = scale.shift;
-    t->flags = (uint8_t)((tsc_is_stable(v->vm) ? FLAG_TSC_STABLE : 0) | flags | (keep_flags ? t->flags & FLAG_GUEST_STOPPED : 0));
+    t->flags = (uint8_t)((tsc_is_stable(v->vm) ? FLAG_TSC_STABLE : 0) | flags |
+                         (keep_flags ? t->flags & FLAG_GUEST_STOPPED : 0));
     __asm__ volatile("" ::: "memory");
     *version = v->clock_version;
     window_unmap();

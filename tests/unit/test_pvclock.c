@@ -61,8 +61,12 @@ static void setup(uint64_t frequency)
     memset(vcpus, 0, sizeof vcpus);
     vm.created_tsc = tsc_now();
     vm.tsc_offset = 0 - vm.created_tsc;
-    for (unsigned i = 0; i < VCPUS; i++)
+    vm.config.vcpus = VCPUS;
+    for (unsigned i = 0; i < VCPUS; i++) {
+        vm.vcpus[i] = &vcpus[i];
         vcpus[i].vm = &vm;
+        vcpus[i].tsc_offset = vm.tsc_offset;
+    }
 }
 
 /* In 128 bits, as a guest does it. */
@@ -164,4 +168,23 @@ TEST(stopped_until_the_guest_has_seen_it)
     vcpus[1].was_paused = true;
     pvclock_write(&vcpus[1]);
     CHECK_EQ(page(1)->flags, 0x80); /* switched off */
+}
+
+/* A vCPU whose TSC the guest has set: the same time, by its own TSC, and none of them is said to be stable. */
+TEST(a_tsc_that_was_set)
+{
+    const uint64_t ahead = 123456789012345;
+
+    setup(2444855123);
+    for (unsigned i = 0; i < VCPUS; i++)
+        enable(i);
+    vcpus[1].tsc_offset += ahead;
+    for (unsigned i = 0; i < VCPUS; i++) {
+        pvclock_write(&vcpus[i]);
+        CHECK_EQ(page(i)->flags, 0);
+    }
+    CHECK_EQ(guest_ns(page(1), 5000 + ahead), guest_ns(page(0), 5000));
+    vcpus[1].tsc_offset -= ahead;
+    pvclock_write(&vcpus[0]);
+    CHECK_EQ(page(0)->flags, STABLE);
 }
