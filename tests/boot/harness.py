@@ -40,7 +40,8 @@ EVERYTHING = ""  # the source that is all output as it comes
 # What no run may print, unless the test says so.
 FATAL = r"^lapwing\| .*(\bpanic\b|assertion .*failed|double fault|backtrace|\) in root, CPU )"
 
-SOURCE = re.compile(r"^([A-Za-z][\w.-]*)\| ")
+# Behind ">" a line of that source goes on.
+SOURCE = re.compile(r"^([A-Za-z][\w.-]*)\|([ >])")
 LONGEST_SOURCE = 34
 
 tests = []
@@ -81,7 +82,8 @@ def boot_test(limit=60, name=None, machines=("svm",), slow=()):
 
 
 class Transcript:
-    """The serial output, taken apart by source: what stands behind `name| `, and all of it under EVERYTHING."""
+    """The serial output, taken apart by source: what stands behind `name| ` and `name|>`, lines that the console has broken
+    in one again; and all of it as it comes under EVERYTHING."""
 
     def __init__(self):
         self._text = {}
@@ -112,6 +114,8 @@ class Transcript:
             if found:
                 self._source = found[1]
                 self._line = self._line[found.end():]
+                if found[2] == ">":
+                    self._text[self._source] = self.text(self._source).removesuffix("\n")
             elif part == "\n" or len(self._line) > LONGEST_SOURCE:
                 self._source = "-"
         if self._source is not None:

@@ -3,7 +3,7 @@
 import os
 
 from elf import function, illegal_instruction
-from harness import BOTH, BUILD, Failure, boot_test
+from harness import BOTH, BUILD, EVERYTHING, Failure, boot_test
 from test_linux import guest
 
 
@@ -116,8 +116,15 @@ def isolation_of_text(session):
     for trick in (r"\r", r"\033[2K\r", r"\010\010\010", r"\033[1G", r"\033[A\r", r"\033c", r"\v", r"\f"):
         session.send(f"printf '{trick}{forged}\\n'\r")
         session.expect("g", r"9 well, 0 badly$")
+    # As long as it takes for the rest to begin a row of an 80-column terminal.
+    for columns in (77, 78, 79, 80, 155, 160):
+        session.send(f"printf '%0{columns - len('g| ')}d{forged}\\n' 0\r")
+        session.expect("g", r"^0+lapwing\| all guests ended: 9 well, 0 badly$")
     session.send("echo done-$((40 + 2))\r")
     session.expect("g", r"^done-42")
+    long = [row for row in session.transcript.text(EVERYTHING).partition("g| ")[2].split("\n") if len(row) > 79]
+    if long:
+        raise Failure(f"a row that the terminal breaks: {long[0]}")
     if session.results.complete():
         raise Failure("the guest's line was taken for the hypervisor's")
     session.send("poweroff -f\r")

@@ -244,7 +244,7 @@ TEST(sections)
     check_one("[guest a]\nimage=x\n[\n", 3, 1, "alone on its line");
     check_one("log = info\n[guest a]\nimage=x\n", 1, 1, "before the first section");
     check_one("[guest a]\nimage=x\n[lapwing]\nimage = a\n", 4, 1, "belongs into a [guest NAME] section");
-    check_one("[guest a]\nimage=x\n[lapwing]\nlogg = a\n", 4, 1, "may have escape, log, on-end");
+    check_one("[guest a]\nimage=x\n[lapwing]\nlogg = a\n", 4, 1, "may have width, escape, log, on-end");
     check_one("", 1, 1, "there is no guest");
     check_one("\n\n[lapwing]\n", 1, 1, "there is no guest");
     /* what follows a header that cannot be read is not the section's above */

@@ -93,7 +93,7 @@ TEST(others_print_in_between)
     print(1, "l");
     CHECK_STR(turns(), "");
     fake.now += QUIET;
-    CHECK_STR(turns(), "a| l");
+    CHECK_STR(turns(), "a|>l"); /* the same line goes on */
     mux_say(&mux, "web: %s", "ended");
     mux_flush(&mux);
     CHECK_STR(fake_console(), "\r\nlapwing| web: ended\r\n");

@@ -30,10 +30,27 @@ static void boot(const char *config)
     turn();
 }
 
+/* Lines that were broken, in one again; where they are. */
+static const char *joined(const char *console)
+{
+    static const char mark[] = "\r\nlapwing|>";
+    static char text[sizeof(fake.console)];
+    size_t n = 0;
+
+    while (*console) {
+        if (strncmp(console, mark, sizeof(mark) - 1) == 0)
+            console += sizeof(mark) - 1;
+        else
+            text[n++] = *console++;
+    }
+    text[n] = '\0';
+    return text;
+}
+
 /* Was that written since the last look? */
 static bool said(const char *text)
 {
-    const char *console = fake_console();
+    const char *console = joined(fake_console());
     bool found = strstr(console, text) != NULL;
 
     if (!found)
@@ -85,8 +102,8 @@ TEST(a_bad_guest_does_not_stop_the_good)
     CHECK_EQ(fake.creates, 1);
     CHECK_STR(fake.vms[0].config.name, "ok");
     CHECK(said("lapwing| lapwing.conf:3:8: bad value for \"memory\": it is a size from 2M to 512G"));
-    CHECK(strstr(fake.console, "lapwing| lapwing.conf:5:7: \"missing\" is not there: load a boot module"));
-    CHECK(strstr(fake.console, "lapwing| lapwing.conf:11:8: not enough memory: this guest asks for 2G"));
+    CHECK(strstr(joined(fake.console), "lapwing| lapwing.conf:5:7: \"missing\" is not there: load a boot module"));
+    CHECK(strstr(joined(fake.console), "lapwing| lapwing.conf:11:8: not enough memory: this guest asks for 2G"));
     fake_end(0, ABI_END_POWEROFF, 0);
     CHECK_EQ(turn(), CONTROL_POWEROFF);
     CHECK(strstr(fake.console, "\nlapwing| result bad BAD_CONFIG 0 0 0\r\n"));
@@ -314,7 +331,7 @@ TEST(prompt_editing)
     for (unsigned i = 0; i < 200; i++)
         fake_type(i ? "y" : "\x1d:y");
     turn();
-    CHECK_EQ(control.prompt.length, PROMPT_LINE - 1);
+    CHECK_EQ(control.prompt.length, 80 - 1 - strlen(PROMPT_TEXT)); /* one row */
 }
 
 static const char *command(const char *line)
@@ -329,7 +346,7 @@ static const char *command(const char *line)
 
 static bool answers(const char *line, const char *answer)
 {
-    const char *console = command(line);
+    const char *console = joined(command(line));
     bool found = strstr(console, answer) != NULL;
 
     if (!found)
@@ -436,6 +453,22 @@ TEST(a_flood_keeps_nobody_waiting)
     CHECK(strstr(console, "\nlapwing| db: powered off"));
     CHECK(strstr(console, "lapwing| hypervisor "));
     CHECK(strstr(console, "lapwing> log"));
+}
+
+TEST(width)
+{
+    boot("[lapwing]\nwidth=132\n[guest a]\nimage=vmlinuz\n");
+    type("\x1d:");
+    fake_console();
+    type("width\r");
+    CHECK(said("width: 132 columns"));
+    type("guests\r");
+    CHECK(!strstr(fake_console(), "|>"));
+    type("width 39\rwidth x\rwidth 60\rguests\r");
+    const char *console = fake_console();
+    CHECK(strstr(console, "width: \"39\" is none: a number from 40 to 1000"));
+    CHECK(strstr(console, "width: \"x\" is none"));
+    CHECK(strstr(console, "\r\nlapwing|>"));
 }
 
 TEST(stop_and_start_at_the_prompt_keep_the_machine_on)

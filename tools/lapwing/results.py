@@ -2,6 +2,8 @@
 
     lapwing| result NAME REASON STATUS RUNTIME_MS EXITS
     lapwing| all guests ended: N well, M badly
+
+A line that does not fit the terminal's width goes on behind `lapwing|>` in the next one.
 """
 
 import re
@@ -11,6 +13,8 @@ ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-Z\\-~]|\r")
 
 # With this the console takes a line back that it had begun: the prompt, when another source has something to say.
 ERASED = "\r\x1b[K"
+
+CONTINUED = "lapwing|>"
 
 RESULT = re.compile(r"^lapwing\| result (\S+) ([A-Z_]+) (\d+) (\d+) (\d+)$")
 ALL_ENDED = re.compile(r"^lapwing\| all guests ended: (\d+) well, (\d+) badly$")
@@ -40,13 +44,19 @@ class Results:
         self.guests = {}
         self.well = self.badly = None  # None: they have not all ended
         self._rest = b""
+        self._last = ""  # the hypervisor's last line, as far as it is there
 
     def feed(self, data):
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._line(ESCAPES.sub("", line.decode(errors="replace").rpartition(ERASED)[2]).rstrip())
+            self._line(ESCAPES.sub("", line.decode(errors="replace").rpartition(ERASED)[2]))
 
     def _line(self, line):
+        if line.startswith(CONTINUED):
+            line = self._last + line[len(CONTINUED):]
+        if line.startswith("lapwing| "):
+            self._last = line
+        line = line.rstrip()
         found = RESULT.match(line)
         if found:
             self.guests.pop(found[1], None)

@@ -3,6 +3,7 @@
 #include "lib/string.h"
 #include "user/control/control.h"
 #include "user/control/os.h"
+#include "user/lib/config_value.h"
 
 #define WORDS_MAX 3
 
@@ -124,6 +125,20 @@ static void run_log(struct control *control, char *level)
         control->log = (struct log){.level = control->log.level}; /* all that is kept comes again */
 }
 
+static void run_width(struct control *control, char *columns)
+{
+    struct config_text text = {.at = columns, .length = columns ? (uint32_t)strlen(columns) : 0};
+    uint32_t width;
+
+    if (!columns)
+        mux_say(&control->mux, "width: %u columns", control->mux.width);
+    else if (config_value_number(&text, CONFIG_WIDTH_MIN, CONFIG_WIDTH_MAX, &width))
+        mux_say(&control->mux, "width: \"%s\" is none: a number from %u to %u", columns, CONFIG_WIDTH_MIN,
+                CONFIG_WIDTH_MAX);
+    else
+        mux_set_width(&control->mux, width);
+}
+
 static void run_focus(struct control *control, char *name)
 {
     struct guest *guest = find_guest(control, name);
@@ -158,6 +173,7 @@ static const struct command commands[] = {
     {"resume", "NAME", "let them run again", run_resume},
     {"memory", "", "memory of the machine, of the guests and of the hypervisor", run_memory},
     {"log", "[LEVEL]", "show the log again; or from now on its lines up to error, warning, info or debug", run_log},
+    {"width", "[N]", "the terminal's columns; or from now on lines are broken to fit into that many", run_width},
     {"poweroff", "", "end all guests and switch the machine off", run_poweroff},
     {"reboot", "", "end all guests and reset the machine", run_reboot},
 };

@@ -67,6 +67,7 @@ void control_start(struct control *control)
     mux_init(&control->mux);
     /* What holds until a config file says otherwise; without one nobody has said what to do at the end. */
     control->config.escape = CONFIG_ESCAPE_DEFAULT;
+    control->config.width = CONFIG_WIDTH_DEFAULT;
     control->config.log = CONFIG_LOG_INFO;
     control->config.on_end = CONFIG_STAY;
     control->log = (struct log){.next = os_info()->log_from, .level = CONFIG_LOG_INFO};
@@ -75,6 +76,7 @@ void control_start(struct control *control)
         .mux = &control->mux, .run = run_command, .leave = leave_prompt, .busy = is_printing, .context = control};
     boot_config(control);
     control->log.level = control->config.log;
+    mux_set_width(&control->mux, control->config.width);
     guests_start(&control->guests, &control->mux, &control->config);
     if (!guests_all_ended(&control->guests) || end_action(control) == CONTROL_RUN)
         keyboard_start(&control->keyboard, &control->mux, &control->guests, &control->prompt, control->config.escape);

@@ -10,25 +10,70 @@ enum state { PLAIN, UTF8, ESCAPE, ESCAPE_MORE, CSI, STRING, STRING_ESCAPE };
 
 #define MOVE_MAX 1000
 
+void filter_reset(struct filter *filter) { *filter = (struct filter){.limit = filter->limit}; }
+
 bool filter_break(struct filter *filter)
 {
-    bool coloured = filter->coloured;
-
-    filter->coloured = false;
     filter->carriage = false;
-    filter->column = 0;
-    return coloured;
+    filter->column = filter->most = 0;
+    return filter->coloured;
 }
 
+/* A carriage return that was seen: something follows it. */
+static void rewind_line(struct filter *filter, struct filter_output *out)
+{
+    if (!filter->carriage)
+        return;
+    filter->carriage = false;
+    filter->column = filter->most = 0;
+    out->rewind = true;
+}
+
+/* Bytes that move the cursor by themselves nowhere, or by what the caller has counted. */
 static void put(struct filter *filter, struct filter_output *out, const void *bytes, unsigned length)
 {
-    if (filter->carriage) {
-        filter->carriage = false;
-        filter->column = 0;
-        out->rewind = true;
-    }
+    rewind_line(filter, out);
     memcpy(out->bytes + out->length, bytes, length);
     out->length = (uint8_t)(out->length + length);
+}
+
+/* A character of at least `least` and at most `most` columns. */
+static void put_character(struct filter *filter, struct filter_output *out, const void *bytes, unsigned length,
+                          unsigned least, unsigned most)
+{
+    rewind_line(filter, out);
+    if (filter->most + most > filter->limit) {
+        out->wrap = true;
+        filter->column = filter->most = 0;
+    }
+    put(filter, out, bytes, length);
+    filter->column += least;
+    filter->most += most;
+}
+
+/* To the next column that eight divides, or as far as there is room. */
+static void put_tab(struct filter *filter, struct filter_output *out)
+{
+    static const char spaces[8] = "        ";
+    uint32_t at = filter->carriage ? 0 : filter->most;
+    uint32_t n = MIN(8 - at % 8, filter->limit - at);
+
+    put(filter, out, spaces, n);
+    filter->column += n;
+    filter->most += n;
+}
+
+/* Colours stay on when the line continues on another one: what made them is kept, the newest if there is no room for
+ * all. */
+static void keep_colours(struct filter *filter, const char *text, unsigned length, bool normal)
+{
+    filter->coloured = !normal;
+    if (normal || filter->colours_length + length > sizeof(filter->colours))
+        filter->colours_length = 0;
+    if (normal)
+        return;
+    memcpy(filter->colours + filter->colours_length, text, length);
+    filter->colours_length = (uint8_t)(filter->colours_length + length);
 }
 
 /* A complete CSI sequence without its ESC [; the last byte is the final one. Only digits and ';' stand before it. */
@@ -36,6 +81,7 @@ static void put_csi(struct filter *filter, struct filter_output *out)
 {
     uint8_t final = filter->sequence[filter->length - 1];
     unsigned number = 0, digits = filter->length - 1u;
+    uint32_t at;
     char text[FILTER_SEQUENCE_MAX + 3];
 
     for (unsigned i = 0; i < digits; i++) {
@@ -47,9 +93,9 @@ static void put_csi(struct filter *filter, struct filter_output *out)
             return;
         number = MIN(number * 10 + c - '0', MOVE_MAX);
     }
+    at = filter->carriage ? 0 : filter->most;
     switch (final) {
     case 'm':
-        filter->coloured = filter->coloured || number != 0;
         break;
     case 'J':
     case 'K':
@@ -57,17 +103,19 @@ static void put_csi(struct filter *filter, struct filter_output *out)
             return;
         break;
     case 'n':
-        if (number != 6)
+        out->answer = number == 6;
+        return;
+    case 'C': /* it counts nothing on the left: what it passes over need not be the guest's */
+        number = MIN(MAX(number, 1u), filter->limit - at);
+        if (number == 0)
             return;
-        break;
-    case 'C': /* at the right margin it moves nothing, so it counts nothing */
-        number = MAX(number, 1u);
         break;
     case 'D':
         number = filter->carriage ? 0 : MIN(MAX(number, 1u), filter->column);
         if (number == 0)
             return;
         filter->column -= number;
+        filter->most -= number;
         break;
     case 'P':
     case '@':
@@ -80,6 +128,10 @@ static void put_csi(struct filter *filter, struct filter_output *out)
     else
         digits = (unsigned)format(text, sizeof(text), "\x1b[%.*s", (int)filter->length, (char *)filter->sequence);
     put(filter, out, text, digits);
+    if (final == 'C')
+        filter->most += number;
+    if (final == 'm')
+        keep_colours(filter, text, digits, number == 0);
 }
 
 static void control(struct filter *filter, struct filter_output *out, uint8_t byte, bool focused)
@@ -87,19 +139,21 @@ static void control(struct filter *filter, struct filter_output *out, uint8_t by
     switch (byte) {
     case '\n':
         filter->carriage = false;
-        filter->column = 0;
+        filter->column = filter->most = 0;
         filter->coloured = false;
+        filter->colours_length = 0;
         out->newline = true;
         break;
     case '\r':
         filter->carriage = true;
         break;
     case '\t':
-        put(filter, out, "\t", 1); /* counts nothing, as cursor right */
+        put_tab(filter, out);
         break;
     case '\b':
         if (filter->column > 0 && !filter->carriage) {
             filter->column--;
+            filter->most--;
             put(filter, out, "\b", 1);
         }
         break;
@@ -119,15 +173,13 @@ static void control(struct filter *filter, struct filter_output *out, uint8_t by
 static void invalid(struct filter *filter, struct filter_output *out)
 {
     filter->state = PLAIN;
-    put(filter, out, "?", 1);
-    filter->column++;
+    put_character(filter, out, "?", 1, 1, 1);
 }
 
 static void plain(struct filter *filter, struct filter_output *out, uint8_t byte)
 {
     if (byte < 0x80) {
-        put(filter, out, &byte, 1);
-        filter->column++;
+        put_character(filter, out, &byte, 1, 1, 1);
     } else if (byte >= 0xc2 && byte <= 0xf4) {
         filter->state = UTF8;
         filter->utf8_size = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
@@ -136,6 +188,21 @@ static void plain(struct filter *filter, struct filter_output *out, uint8_t byte
     } else {
         invalid(filter, out);
     }
+}
+
+/* Of two to four bytes that begin as one: a character that may be shown? */
+static bool is_shown(const uint8_t *s, unsigned size)
+{
+    uint32_t c = s[0] & (0xffu >> (size + 1));
+
+    for (unsigned i = 1; i < size; i++)
+        c = c << 6 | (s[i] & 0x3f);
+    if (c < (size == 2 ? 0x80u : size == 3 ? 0x800u : 0x10000u)) /* overlong: might hide a control */
+        return false;
+    if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return false;
+    /* LINE and PARAGRAPH SEPARATOR; embeddings, overrides and isolates of the direction of writing. */
+    return !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2066 && c <= 0x2069);
 }
 
 static void continue_utf8(struct filter *filter, struct filter_output *out, uint8_t byte)
@@ -148,11 +215,10 @@ static void continue_utf8(struct filter *filter, struct filter_output *out, uint
     filter->state = PLAIN;
     if (s[0] == 0xc2 && s[1] < 0xa0) /* a C1 control */
         return;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90)) { /* overlong: might hide one */
+    if (is_shown(s, filter->length))
+        put_character(filter, out, s, filter->length, 0, 2);
+    else
         invalid(filter, out);
-        return;
-    }
-    put(filter, out, s, filter->length); /* counts nothing: there are characters without a width */
 }
 
 static void continue_escape(struct filter *filter, uint8_t byte)
@@ -190,8 +256,11 @@ struct filter_output filter_byte(struct filter *filter, uint8_t byte, bool focus
 {
     struct filter_output out = {0};
 
-    if (filter->state == UTF8 && (byte < 0x80 || byte > 0xbf))
+    if (filter->state == UTF8 && (byte < 0x80 || byte > 0xbf)) {
         invalid(filter, &out);
+        out.again = true;
+        return out;
+    }
     /* A string runs until its end or the line's, so that one that never ends cannot swallow what follows. */
     if (byte == '\n' || (byte < 0x20 && filter->state < STRING)) {
         filter->state = PLAIN;

@@ -3,6 +3,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "user/control/os.h"
+#include "user/lib/config.h"
 
 /* The console has no way to say that it has room again, so a full one is asked again after this time, and given up
  * after so many times in a row. */
@@ -48,18 +49,30 @@ static void put(struct mux *mux, const void *bytes, size_t length)
 
 static void put_string(struct mux *mux, const char *string) { put(mux, string, strlen(string)); }
 
-void mux_end_line(struct mux *mux)
+/* The open line's row is complete, and what it continues with, if anything, comes on another. */
+static void end_row(struct mux *mux, bool coloured)
 {
-    if (!mux->open)
-        return;
-    if (filter_break(&mux->open->filter))
-        put_string(mux, "\x1b[0m");
-    put_string(mux, "\r\n");
+    put_string(mux, coloured ? "\x1b[0m\r\n" : "\r\n");
     mux->open = NULL;
 }
 
+void mux_end_line(struct mux *mux)
+{
+    if (mux->open)
+        end_row(mux, filter_break(&mux->open->filter));
+}
+
+/* Who prints the row, in the terminal's normal colours, and then the guest's own: the first so many bytes of what made
+ * them. */
+static void put_prefix(struct mux *mux, const struct mux_source *source, uint8_t colours)
+{
+    put(mux, source->prefix, source->prefix_length - 1);
+    put_string(mux, source->continues ? ">" : " ");
+    put(mux, source->filter.colours, MIN(colours, source->filter.colours_length));
+}
+
 /* The cursor behind the prefix of the source's own line. */
-static void begin_line(struct mux *mux, struct mux_source *source)
+static void begin_line(struct mux *mux, struct mux_source *source, uint8_t colours)
 {
     if (mux->open == source)
         return;
@@ -68,27 +81,76 @@ static void begin_line(struct mux *mux, struct mux_source *source)
         mux->open = NULL;
     }
     mux_end_line(mux);
-    put(mux, source->prefix, source->prefix_length);
+    source->continues = source->begun;
+    put_prefix(mux, source, colours);
+    source->begun = true;
     mux->open = source;
+}
+
+static void answer(struct mux *mux, const struct mux_source *source)
+{
+    char text[16];
+    uint32_t length = (uint32_t)format(text, sizeof(text), "\x1b[1;%uR", source->filter.most + 1);
+
+    if (source->answer)
+        source->answer(source->context, text, length);
+    mux->written += length; /* it is work, too */
+}
+
+/* What the filter made of a byte. colours: how much it kept of what made the guest's colours, before this byte. */
+static void show_output(struct mux *mux, struct mux_source *source, const struct filter_output *out, bool coloured,
+                        uint8_t colours)
+{
+    if (out->answer)
+        answer(mux, source);
+    if (!out->rewind && !out->newline && out->length == 0)
+        return;
+
+    if (out->rewind && mux->open == source) {
+        put_string(mux, coloured ? "\x1b[0m\r" : "\r");
+        put_prefix(mux, source, colours);
+    }
+    if (out->wrap && mux->open == source)
+        end_row(mux, coloured);
+    begin_line(mux, source, colours);
+    put(mux, out->bytes, out->length);
+
+    if (out->newline) {
+        end_row(mux, coloured);
+        source->begun = false;
+    }
 }
 
 static void show_byte(struct mux *mux, struct mux_source *source, uint8_t byte)
 {
-    bool coloured = source->filter.coloured;
-    struct filter_output out = filter_byte(&source->filter, byte, source == mux->focused);
+    struct filter_output out;
 
-    if (!out.rewind && !out.newline && out.length == 0)
-        return;
-    if (out.rewind && mux->open == source) {
-        put_string(mux, "\r");
-        put(mux, source->prefix, source->prefix_length);
-    }
-    begin_line(mux, source);
-    put(mux, out.bytes, out.length);
-    if (out.newline) {
-        put_string(mux, coloured ? "\x1b[0m\r\n" : "\r\n");
-        mux->open = NULL;
-    }
+    do {
+        bool coloured = source->filter.coloured;
+        uint8_t colours = source->filter.colours_length;
+
+        out = filter_byte(&source->filter, byte, source == mux->focused);
+        show_output(mux, source, &out, coloured, colours);
+    } while (out.again);
+}
+
+/* Behind a space of the hypervisor's own line: a word that does not fit into the row begins the next. */
+static void break_between_words(struct mux *mux, struct mux_source *source, const uint8_t *rest, uint32_t n)
+{
+    uint32_t word = 0;
+
+    while (word < n && rest[word] != ' ' && rest[word] != '\n')
+        word++;
+    if (mux->open == source && source->filter.most + word > source->filter.limit && word <= source->filter.limit)
+        mux_end_line(mux);
+}
+
+/* Byte i of n. */
+static void show_at(struct mux *mux, struct mux_source *source, const uint8_t *bytes, uint32_t i, uint32_t n)
+{
+    show_byte(mux, source, bytes[i]);
+    if (bytes[i] == ' ' && source == &mux->sources[MUX_LOG])
+        break_between_words(mux, source, bytes + i + 1, n - i - 1);
 }
 
 /* Show the first n bytes that were fetched, or less: no further line from where mux->written is `until`. */
@@ -96,8 +158,8 @@ static void show(struct mux *mux, struct mux_source *source, uint32_t n, uint64_
 {
     uint32_t done = 0;
 
-    while (done < n && (mux->open == source || mux->written < until))
-        show_byte(mux, source, source->line[done++]);
+    for (; done < n && (mux->open == source || mux->written < until); done++)
+        show_at(mux, source, source->line, done, source->used);
     memmove(source->line, source->line + done, source->used - done);
     source->used -= done;
 }
@@ -201,7 +263,16 @@ void mux_drain(struct mux *mux, unsigned n)
     if (mux->open == source)
         mux_end_line(mux);
     source->fetch = NULL;
-    source->filter = (struct filter){0};
+    source->begun = false;
+    filter_reset(&source->filter);
+}
+
+/* The last column stays free: terminals differ in what happens behind it. */
+static void set_limit(const struct mux *mux, struct mux_source *source)
+{
+    uint32_t used = source->prefix_length + 1;
+
+    source->filter.limit = mux->width > used + 2 ? mux->width - used : 2;
 }
 
 void mux_attach(struct mux *mux, unsigned n, const char *name,
@@ -213,14 +284,27 @@ void mux_attach(struct mux *mux, unsigned n, const char *name,
     source->fetch = fetch_bytes;
     source->context = context;
     source->ending = source->dry = false;
+    set_limit(mux, source);
 }
 
-void mux_init(struct mux *mux) { mux_attach(mux, MUX_LOG, MUX_NAME, NULL, NULL); }
+void mux_set_width(struct mux *mux, uint32_t width)
+{
+    mux->width = width;
+    for (unsigned i = 0; i < MUX_SOURCES; i++)
+        set_limit(mux, &mux->sources[i]);
+}
+
+void mux_init(struct mux *mux)
+{
+    mux_set_width(mux, CONFIG_WIDTH_DEFAULT);
+    mux_attach(mux, MUX_LOG, MUX_NAME, NULL, NULL);
+}
 
 void mux_say(struct mux *mux, const char *fmt, ...)
 {
     struct mux_source *source = &mux->sources[MUX_LOG];
     char line[512];
+    uint32_t length;
     va_list args;
 
     va_start(args, fmt);
@@ -231,10 +315,10 @@ void mux_say(struct mux *mux, const char *fmt, ...)
         show(mux, source, source->used, UINT64_MAX);
     if (mux->open == source)
         mux_end_line(mux);
-    for (const char *c = line; *c; c++)
-        show_byte(mux, source, (uint8_t)*c);
-    begin_line(mux, source);
-    mux_end_line(mux);
+    length = (uint32_t)strlen(line);
+    for (uint32_t i = 0; i < length; i++)
+        show_at(mux, source, (const uint8_t *)line, i, length);
+    show_byte(mux, source, '\n');
 }
 
 void mux_prompt(struct mux *mux, const char *text, size_t length)

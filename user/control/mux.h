@@ -2,7 +2,9 @@
  * Many lines into one: what the sources (the hypervisor's log, each guest) print reaches the physical console line by
  * line, each line with its source's prefix. An unfinished line is shown once its source was quiet for MUX_QUIET_MS, and
  * from then on byte by byte; when another source prints meanwhile, it continues on a new line behind a new prefix.
- * Nothing is dropped: what cannot be written yet stays at its source.
+ * A line that is longer than the terminal is wide is continued on a new one, behind a prefix that says so, "name|>",
+ * and so is one that another source interrupted: each row of the terminal begins with the name of who printed it. Lines
+ * of the hypervisor's own are broken between words. Nothing is dropped: what cannot be written yet stays at its source.
  *
  * Sources take turns, and what they print is counted as it comes to the console, prefixes included, for a source that
  * prints empty lines costs the console more than it prints: a source that has written MUX_TURN bytes gets no further
@@ -25,6 +27,9 @@
 struct mux_source {
     char prefix[ABI_NAME_SIZE + 2]; /* "name| " */
     uint32_t prefix_length;         /* 0: no such source */
+    bool begun;                     /* a part of its line has been shown, here or on an earlier row */
+    bool continues;                 /* the row that it has open is not its line's first */
+    void (*answer)(void *context, const char *text, uint32_t length); /* types to it; NULL: nobody does */
     /* Give up to max bytes: how many; NULL: gives nothing any more. */
     uint32_t (*fetch)(void *context, uint8_t *bytes, uint32_t max);
     void *context;
@@ -41,6 +46,7 @@ struct mux {
     struct mux_source sources[MUX_SOURCES];
     struct mux_source *open; /* whose unfinished line the cursor is on; NULL: at the start of a line */
     struct mux_source *focused;
+    uint32_t width;           /* columns of the terminal */
     struct mux_source prompt; /* stands for the hypervisor's prompt, in `open` only */
     unsigned next;            /* the source whose turn comes first */
     uint64_t written;         /* bytes given to the console, ever */
@@ -55,6 +61,9 @@ void mux_init(struct mux *mux);
 /* Name a source, or give a named one a new fetch. */
 void mux_attach(struct mux *mux, unsigned source, const char *name,
                 uint32_t (*fetch)(void *context, uint8_t *bytes, uint32_t max), void *context);
+
+/* The terminal is that many columns wide: the prefixes and two columns more, at least. */
+void mux_set_width(struct mux *mux, uint32_t width);
 
 /*
  * The source will end: what it holds now, at most max bytes, is to be printed in its turns. True from mux_is_dry: that

@@ -67,7 +67,8 @@ static bool in_sequence(struct prompt *prompt, uint8_t byte)
 
 static void insert(struct prompt *prompt, uint8_t byte)
 {
-    if (byte < 0x20 || byte >= DEL || prompt->length + 1 >= sizeof(prompt->line)) {
+    if (byte < 0x20 || byte >= DEL || prompt->length + 1 >= sizeof(prompt->line) ||
+        prompt->length + sizeof(PROMPT_TEXT) >= prompt->mux->width) {
         mux_bell(prompt->mux);
         return;
     }

@@ -265,6 +265,7 @@ unsigned config_parse(struct config *config, const char *text, size_t size, cons
 
     memset(config, 0, offsetof(struct config, guests));
     config->escape = CONFIG_ESCAPE_DEFAULT;
+    config->width = CONFIG_WIDTH_DEFAULT;
     config->log = CONFIG_LOG_INFO;
     if (size >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)) {
         problem(&parser, place, "this file is UTF-16: save it as UTF-8 or ASCII");

@@ -25,9 +25,13 @@ struct config_text {
 #define CONFIG_MODULES_MAX    16
 #define CONFIG_MEMORY_DEFAULT (256ull << 20)
 #define CONFIG_ESCAPE_DEFAULT 0x1d /* Ctrl-] */
+#define CONFIG_WIDTH_DEFAULT  80
+#define CONFIG_WIDTH_MIN      40 /* the longest name and a few columns of text */
+#define CONFIG_WIDTH_MAX      1000
 
 /* Every key that there is. X(section, ID, name, what would be right); set_ID in config.c takes the value. */
 #define CONFIG_KEY_TABLE(X)                                                                                            \
+    X(LAPWING, WIDTH, "width", "the terminal's columns, a number from 40 to 1000")                                     \
     X(LAPWING, ESCAPE, "escape", "ctrl- and one of a-g, k, l, n-z, \\, ], ^ or _, such as ctrl-]")                     \
     X(LAPWING, LOG, "log", "error, warning, info or debug")                                                            \
     X(LAPWING, ON_END, "on-end", "poweroff, reboot or stay")                                                           \
@@ -71,6 +75,7 @@ struct config_guest {
 };
 
 struct config {
+    uint32_t width; /* columns of the terminal */
     uint8_t escape; /* the byte that the escape key sends */
     uint8_t log;    /* enum config_log */
     uint8_t on_end; /* enum config_on_end */

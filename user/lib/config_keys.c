@@ -9,6 +9,11 @@ static_assert(ABI_MODULE_NAME_SIZE == 128 && ABI_CMDLINE_SIZE == 2048, "image, i
 static_assert(sizeof(((struct abi_vm_config *)NULL)->args) == 2048, "modules");
 static_assert(ARRAY_SIZE(((struct abi_vm_config *)NULL)->modules) == CONFIG_MODULES_MAX, "modules");
 
+static const char *set_WIDTH(const struct config_target *target, const struct config_text *value)
+{
+    return config_value_number(value, CONFIG_WIDTH_MIN, CONFIG_WIDTH_MAX, &target->config->width);
+}
+
 static const char *set_ESCAPE(const struct config_target *target, const struct config_text *value)
 {
     return config_value_escape(value, &target->config->escape);
