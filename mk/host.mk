@@ -28,8 +28,8 @@ build/images/stamp: tools/guest-images tools/fetch-deb tools/images.lock tools/l
 
 host: build/host/lapwing-check
 
-checker_sources := tools/check.c user/lib/config.c user/lib/config_keys.c user/lib/config_value.c \
-	user/lib/config_resolve.c user/loader/kind.c user/loader/elf.c user/loader/place.c lib/format.c
+checker_sources := tools/check.c tools/check_image.c user/lib/config.c user/lib/config_keys.c user/lib/config_value.c \
+	user/lib/config_resolve.c $(sort $(wildcard user/loader/*.c)) lib/format.c
 
 build/host/lapwing-check: $(checker_sources:%.c=build/host/%.o)
 	@echo "  LINK  $@"

@@ -3,23 +3,21 @@
  *
  *     lapwing-check FILE [--memory SIZE] [--cpus N] [--list]
  *
- * Problems go to stderr as FILE:LINE:COLUMN: message. Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage or
- * FILE cannot be read. --list prints what is right to stdout, one fact a line, its fields separated by tabs:
+ * Problems go to stderr as FILE:LINE:COLUMN: message, and so do warnings, which are no problems. Exit status: 0 nothing
+ * is wrong, 1 something is, 2 wrong usage or FILE cannot be read. --list prints what is right to stdout, one fact a
+ * line, its fields separated by tabs:
  *
  *     setting KEY VALUE                    of [lapwing]
  *     guest NAME KEY VALUE                 memory (bytes), vcpus, exit-device, on-exit of a guest that is not bad
  *     guest NAME KEY PATH MODULE           image, initrd, modules: the host's path, and the name of the boot module
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/lib/config.h"
-#include "user/loader/loader.h"
+#include "tools/check_image.h"
 
 #define FILE_MAX       (1u << 20)
 #define PATH_MAX_BYTES 4096
@@ -44,13 +42,19 @@ static void host_path(const struct config_text *name, char path[PATH_MAX_BYTES])
     snprintf(path, PATH_MAX_BYTES, "%.*s%.*s", folder, file_name, (int)name->length, name->at);
 }
 
+static const char missing[] = "give the path of a file, relative to this one's folder";
+
 static int32_t find_file(void *context, const struct config_text *name)
 {
+    struct config_machine *machine = context;
     char path[PATH_MAX_BYTES];
     struct stat status;
 
-    (void)context;
     host_path(name, path);
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        machine->missing = "that is a folder; give the path of a file";
+    else
+        machine->missing = missing;
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, R_OK) == 0 ? 0 : -1;
 }
 
@@ -64,42 +68,56 @@ static void list_file(const struct config_guest *guest, enum config_key key, con
     printf("guest\t%s\t%s\t%s\t%.*s\n", guest->vm.name, config_key_name(key), path, (int)name->length, name->at);
 }
 
-/* What the loader would refuse, seen from the content of the image. Marks the guest bad; how many problems. */
-static unsigned check_image(struct config_guest *guest)
+/* Empty files: the loader would do as if they were not there. How many. */
+static unsigned check_empty(const struct config_text *name)
 {
-    static const char unknown[] = "neither a Linux bzImage nor a PVH or multiboot1 ELF file: name one";
-    static const char takes_initrd[] = "a Linux kernel takes no modules: say initrd = FILE";
-    static const char takes_modules[] = "a multiboot image takes no initrd: say modules = FILE";
-    char path[PATH_MAX_BYTES];
-    enum image_kind kind;
+    char path[PATH_MAX_BYTES], message[PATH_MAX_BYTES + 32];
     struct stat status;
-    const char *wrong = NULL;
-    enum config_key key = CONFIG_IMAGE;
-    void *image = MAP_FAILED;
-    int file;
 
-    host_path(&guest->image, path);
-    file = open(path, O_RDONLY);
-    if (file >= 0 && fstat(file, &status) == 0 && status.st_size > 0)
-        image = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-    kind = image == MAP_FAILED ? IMAGE_UNKNOWN : image_kind(image, (uint64_t)status.st_size);
-    if (image != MAP_FAILED)
-        munmap(image, (size_t)status.st_size);
-    if (file >= 0)
-        close(file);
-    if (kind == IMAGE_UNKNOWN) {
-        wrong = unknown;
-    } else if (kind == IMAGE_LINUX && guest->vm.module_count) {
-        wrong = takes_initrd;
-        key = CONFIG_MODULES;
-    } else if (kind == IMAGE_MULTIBOOT && guest->initrd.length) {
-        wrong = takes_modules;
-        key = CONFIG_INITRD;
+    if (name->length == 0)
+        return 0;
+    host_path(name, path);
+    if (stat(path, &status) != 0 || status.st_size > 0)
+        return 0;
+    snprintf(message, sizeof(message), "\"%.*s\" is an empty file", (int)name->length, name->at);
+    report(NULL, name->place, message);
+    return 1;
+}
+
+/* What the loader would refuse. Marks the guest bad; how many problems. */
+static unsigned check_guest(struct config_guest *guest)
+{
+    static char paths[2 + CONFIG_MODULES_MAX][PATH_MAX_BYTES];
+    char *modules[CONFIG_MODULES_MAX];
+    char message[CHECK_MESSAGE_SIZE];
+    enum config_key key = CONFIG_IMAGE;
+    unsigned problems = check_empty(&guest->image);
+
+    problems += check_empty(&guest->initrd);
+    host_path(&guest->image, paths[0]);
+    host_path(&guest->initrd, paths[1]);
+    for (uint32_t i = 0; i < guest->vm.module_count; i++) {
+        modules[i] = paths[2 + i];
+        host_path(&guest->modules[i], paths[2 + i]);
     }
-    if (wrong)
-        report(NULL, guest->set[key], wrong);
-    guest->bad = guest->bad || wrong;
-    return wrong != NULL;
+
+    if (problems == 0 &&
+        !check_image(guest, paths[0], guest->initrd.length ? paths[1] : NULL, modules, message, &key)) {
+        report(NULL, guest->set[key], message);
+        problems++;
+    }
+    guest->bad = guest->bad || problems;
+    return problems;
+}
+
+/* What is allowed, and hardly meant. */
+static void warn(const struct config_guest *guest)
+{
+    const char *line = guest->vm.cmdline;
+    size_t length = strlen(line);
+
+    if (length >= 2 && (line[0] == '"' || line[0] == '\'') && line[length - 1] == line[0])
+        report(NULL, guest->set[CONFIG_CMDLINE], "warning: the quotes are a part of the command line; leave them out");
 }
 
 static void list(void)
@@ -156,8 +174,7 @@ static void usage(const char *what, const char *argument)
 
 int main(int argc, char **argv)
 {
-    struct config_machine machine = {.find = find_file,
-                                     .missing = "give the path of a file, relative to this one's folder"};
+    struct config_machine machine = {.find = find_file, .context = &machine, .missing = missing};
     bool want_list = false;
     unsigned problems;
     size_t size;
@@ -194,7 +211,9 @@ int main(int argc, char **argv)
     problems = config_parse(&config, text, size, &reporter);
     problems += config_resolve(&config, &machine, &reporter);
     for (uint32_t i = 0; i < config.guest_count; i++)
-        problems += config.guests[i].bad ? 0 : check_image(&config.guests[i]);
+        problems += config.guests[i].bad ? 0 : check_guest(&config.guests[i]);
+    for (uint32_t i = 0; i < config.guest_count; i++)
+        warn(&config.guests[i]);
     if (want_list)
         list();
     free(text);

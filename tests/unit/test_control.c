@@ -2,67 +2,7 @@
 // links: user/control/commands.c user/control/show.c user/control/keyboard.c user/control/prompt.c user/control/mux.c
 // links: user/control/filter.c user/control/log.c user/control/acpi.c user/control/power.c user/lib/config.c
 // links: user/lib/config_keys.c user/lib/config_value.c user/lib/config_resolve.c user/lib/ring.c lib/format.c
-#include "tests/unit/test.h"
-
-#include "tests/unit/fake_os.h"
-#include "user/control/control.h"
-#include "user/control/power.h"
-
-#define MS (FAKE_HZ / 1000)
-
-static struct control control;
-static uint64_t deadline;
-
-static const char two_guests[] = "[lapwing]\non-end = poweroff\n"
-                                 "[guest web]\nimage=vmlinuz\nmemory=64M\nvcpus=2\ncmdline = quiet\n"
-                                 "[guest db]\nimage=vmlinuz\nmemory=32M\n";
-
-static enum control_quit turn(void) { return control_turn(&control, &deadline); }
-
-static void boot(const char *config)
-{
-    fake_reset();
-    memset(&control, 0, sizeof(control));
-    if (config)
-        fake_module("lapwing.conf", config);
-    fake_module("vmlinuz quiet", "kernel");
-    control_start(&control);
-    turn();
-}
-
-/* Lines that were broken, in one again; where they are. */
-static const char *joined(const char *console)
-{
-    static const char mark[] = "\r\nlapwing|>";
-    static char text[sizeof(fake.console)];
-    size_t n = 0;
-
-    while (*console) {
-        if (strncmp(console, mark, sizeof(mark) - 1) == 0)
-            console += sizeof(mark) - 1;
-        else
-            text[n++] = *console++;
-    }
-    text[n] = '\0';
-    return text;
-}
-
-/* Was that written since the last look? */
-static bool said(const char *text)
-{
-    const char *console = joined(fake_console());
-    bool found = strstr(console, text) != NULL;
-
-    if (!found)
-        printf("not said: %s\nbut: %s\n", text, console);
-    return found;
-}
-
-static enum control_quit type(const char *text)
-{
-    fake_type(text);
-    return turn();
-}
+#include "tests/unit/test_control.h"
 
 TEST(starts_the_guests_of_the_file)
 {
@@ -221,6 +161,36 @@ TEST(restart)
     CHECK(guests_all_ended(&control.guests));
 }
 
+/* One that cannot start does not try for ever at full speed. */
+TEST(restart_backs_off)
+{
+    static const unsigned seconds[] = {2, 4, 8, 16, 32, 64, 64, 64};
+
+    boot("[guest a]\nimage=vmlinuz\non-exit=restart\n");
+    fake_end(0, ABI_END_LOAD, 0);
+    turn();
+    fake.now += 1000 * MS;
+    turn();
+    CHECK_EQ(fake.creates, 2);
+    for (unsigned i = 0; i < ARRAY_SIZE(seconds); i++) {
+        char text[64];
+
+        fake_end(0, i % 2 ? ABI_END_LOAD : ABI_END_TRIPLE_FAULT, 0);
+        turn();
+        snprintf(text, sizeof(text), "%u times in a row: the next start is in %u s", i + 2, seconds[i]);
+        CHECK(said(text));
+        CHECK_EQ(deadline, fake.now + seconds[i] * 1000 * MS);
+        fake.now += seconds[i] * 1000 * MS;
+        turn();
+        CHECK_EQ(fake.creates, i + 3);
+    }
+    fake.now += 6000 * MS; /* this run was long enough */
+    fake_end(0, ABI_END_TRIPLE_FAULT, 0);
+    turn();
+    CHECK_EQ(fake.creates, ARRAY_SIZE(seconds) + 3);
+    CHECK_EQ(control.guests.list[0].soon, 0);
+}
+
 TEST(back_pressure_of_the_ring)
 {
     char text[3000];
@@ -332,26 +302,6 @@ TEST(prompt_editing)
         fake_type(i ? "y" : "\x1d:y");
     turn();
     CHECK_EQ(control.prompt.length, 80 - 1 - strlen(PROMPT_TEXT)); /* one row */
-}
-
-static const char *command(const char *line)
-{
-    static char text[256];
-
-    fake_console();
-    snprintf(text, sizeof(text), "%s\r", line);
-    type(text);
-    return fake_console();
-}
-
-static bool answers(const char *line, const char *answer)
-{
-    const char *console = joined(command(line));
-    bool found = strstr(console, answer) != NULL;
-
-    if (!found)
-        printf("for %s: %s\nnot: %s\n", line, console, answer);
-    return found;
 }
 
 TEST(commands)
@@ -528,80 +478,4 @@ TEST(idle_costs_nothing)
     turn();
     CHECK_EQ(deadline, NEVER);
     CHECK_EQ(fake.parks, 0);
-}
-
-/* ---- power ---- */
-
-static void put(size_t at, uint64_t value, unsigned size) { memcpy(fake.memory + at, &value, size); }
-
-static void build_acpi(void)
-{
-    static const uint8_t s5[] = {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x0a, 0x06, 0x00, 0x00};
-    uint8_t sum = 0;
-
-    memcpy(fake.memory, "RSD PTR ", 8);
-    put(16, FAKE_MEMORY + 0x100, 4);
-    for (unsigned i = 0; i < 20; i++)
-        sum = (uint8_t)(sum + fake.memory[i]);
-    fake.memory[8] = (uint8_t)-sum;
-    memcpy(fake.memory + 0x100, "RSDT", 4);
-    put(0x104, 40, 4);
-    put(0x124, FAKE_MEMORY + 0x200, 4);
-    memcpy(fake.memory + 0x200, "FACP", 4);
-    put(0x204, 129, 4);
-    put(0x200 + 40, FAKE_MEMORY + 0x400, 4);
-    put(0x200 + 64, 0x604, 4);
-    put(0x200 + 68, 0x704, 4);
-    put(0x200 + 112, 1 << 10, 4);
-    put(0x200 + 116, 1, 1);
-    put(0x200 + 120, 0x92, 8);
-    put(0x200 + 128, 1, 1);
-    memcpy(fake.memory + 0x400, "DSDT", 4);
-    put(0x404, 100, 4);
-    memcpy(fake.memory + 0x400 + 50, s5, sizeof(s5));
-    fake.info.rsdp = FAKE_MEMORY;
-}
-
-static void check_out(unsigned n, uint16_t port, unsigned size, uint32_t value)
-{
-    CHECK(n < fake.outs);
-    CHECK_EQ(fake.out[n].port, port);
-    CHECK_EQ(fake.out[n].size, size);
-    CHECK_EQ(fake.out[n].value, value);
-}
-
-TEST(power_off_by_acpi)
-{
-    boot(two_guests);
-    build_acpi();
-    power_off(&control.mux);
-    CHECK_EQ(fake.outs, 4);
-    check_out(0, 0x604, 2, 1 | 5 << 10); /* other bits stay */
-    check_out(1, 0x704, 2, 1 | 6 << 10);
-    check_out(2, 0x604, 2, 1 | 5 << 10 | 1 << 13);
-    check_out(3, 0x704, 2, 1 | 6 << 10 | 1 << 13);
-    CHECK(said("lapwing| this machine did not switch off")); /* this one does not */
-    CHECK_EQ(fake.halts, 1);
-}
-
-TEST(power_off_without_acpi)
-{
-    boot(two_guests);
-    power_off(&control.mux);
-    CHECK_EQ(fake.outs, 0);
-    CHECK_EQ(fake.halts, 1);
-    CHECK(said("lapwing| cannot switch this machine off: the firmware has no valid ACPI root table. Halted"));
-}
-
-TEST(reset_ways)
-{
-    boot(two_guests);
-    build_acpi();
-    power_reset(&control.mux);
-    CHECK_EQ(fake.outs, 4);
-    check_out(0, 0x92, 1, 1);
-    check_out(1, 0xcf9, 1, 2);
-    check_out(2, 0xcf9, 1, 6);
-    check_out(3, 0x64, 1, 0xfe);
-    CHECK_EQ(fake.resets, 1);
 }

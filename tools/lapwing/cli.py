@@ -76,20 +76,24 @@ def parser():
 
 
 def build(files=(HYPERVISOR, CHECKER)):
-    """Bring what runs on the target and the checker up to date."""
+    """Bring what runs on the target and the checker up to date; where nothing can be written, see whether they are."""
     targets = [os.path.relpath(path, TOP) for path in files]
+    writable = os.access(BUILD if os.path.isdir(BUILD) else TOP, os.W_OK)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     try:
-        done = subprocess.run(["make", "-C", TOP, "-s", "-j2", *targets], stdin=subprocess.DEVNULL, env=environment,
+        done = subprocess.run(["make", "-C", TOP, "-s", "-j2", *([] if writable else ["-q"]), *targets], stdin=subprocess.DEVNULL, env=environment,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     except FileNotFoundError as error:
         raise LapwingError("make is not installed; run tools/setup") from error
+    if done.returncode and not writable:
+        raise LapwingError(f"{TOP} cannot be written, and {' and '.join(targets)} there must be built first: run make as who may")
     if done.returncode:
         raise LapwingError("the build failed:\n" + done.stdout.decode(errors="replace").rstrip())
 
 
 def _checked(path, memory, cpus):
     found = config.check(path, memory, cpus)
+    sys.stderr.write(found.warnings)
     if found.problems:
         sys.stderr.write(found.problems)
         raise LapwingError(f"{path}: {len(found.problems.splitlines())} problem(s), see above", EXIT_USAGE)
@@ -101,6 +105,7 @@ def command_check(arguments, progress):
     build((CHECKER,))
     progress.done()
     found = config.check(arguments.file, arguments.memory, arguments.cpus)
+    sys.stderr.write(found.warnings)
     if found.problems:
         sys.stderr.write(found.problems)
         return EXIT_PROBLEMS
@@ -143,8 +148,7 @@ def command_run(arguments, progress):
                 log = cleanup.enter_context(open(arguments.log, "wb"))
             except OSError as error:
                 raise LapwingError(f"--log {arguments.log}: {error.strerror}", EXIT_USAGE) from error
-        os.makedirs(BUILD, exist_ok=True)
-        image = os.path.join(cleanup.enter_context(tempfile.TemporaryDirectory(dir=BUILD, prefix="run-")), "run.iso")
+        image = os.path.join(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lapwing-run-")), "run.iso")
         progress.start("making the boot image")
         iso.for_config(image, found)
         progress.start("booting " + host.describe())

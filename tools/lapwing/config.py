@@ -1,6 +1,7 @@
 """Config files, as build/host/lapwing-check reads them: the parser that runs on the target, built for the host."""
 
 import os
+import re
 import subprocess
 
 from .base import CHECKER, EXIT_USAGE, LapwingError
@@ -21,6 +22,7 @@ class Config:
     def __init__(self, path):
         self.path = path
         self.problems = ""
+        self.warnings = ""
         self.settings = {}
         self.guests = {}
         self.files = []
@@ -44,7 +46,7 @@ class Config:
 
 
 def check(path, memory=None, cpus=None):
-    """Read a config file. Its problems, one a line, are in .problems; what is right is there in spite of them."""
+    """Read a config file. Its problems, one a line, are in .problems, what is only odd in .warnings; what is right is there in spite of them."""
     command = [CHECKER, path, "--list"]
     if memory:
         command += ["--memory", str(memory)]
@@ -58,7 +60,11 @@ def check(path, memory=None, cpus=None):
     if done.returncode not in (0, 1):
         raise LapwingError(messages.strip() or f"{CHECKER} failed", EXIT_USAGE)
     config = Config(path)
-    config.problems = messages
+    for message in messages.splitlines(keepends=True):
+        if re.search(r":\d+:\d+: warning: ", message):
+            config.warnings += message
+        else:
+            config.problems += message
     for line in os.fsdecode(done.stdout).splitlines():
         config._take(line.split("\t"))
     return config

@@ -1,6 +1,7 @@
 """The user's terminal while a machine runs: a progress line until it prints, then keys and output passed through."""
 
 import os
+import re
 import signal
 import sys
 import termios
@@ -9,6 +10,12 @@ import tty
 
 START_MARK = b"lapwing|"  # the hypervisor's first words; what firmware and GRUB print before is kept back
 KEPT_BACK = 65536
+
+
+def boot_loader_errors(text):
+    """What GRUB complained of, in lines of its own: a file that it could not load is one that the hypervisor does not find."""
+    lines = re.split(rb"[\r\n]+", re.sub(rb"\x1b\[[0-?]*[ -/]*[@-~]", b"\n", text))
+    return b"".join(b"GRUB: " + line.strip() + b"\r\n" for line in lines if line.lstrip().startswith(b"error:"))
 
 
 class Interrupted(Exception):
@@ -150,7 +157,7 @@ class Passage:
         if at >= 0:
             self._progress.done()
             self.started = True
-            self._show(self.before[at:])
+            self._show(boot_loader_errors(self.before[:at]) + self.before[at:])
 
     def _show(self, data):
         self._last = data[-1:] or self._last

@@ -141,6 +141,22 @@ static void bury(struct guests *guests, struct guest *guest, const struct abi_vm
             (unsigned long long)guest->run_ms % 1000, (unsigned long long)guest->exits);
 }
 
+/* When a guest that has ended at host TSC now starts again. */
+static uint64_t next_start(const struct guests *guests, struct guest *guest, uint64_t now)
+{
+    bool soon = guest->end_reason == ABI_END_LOAD || now - guest->created_at < os_ticks(GUEST_SOON_MS);
+    uint64_t wait;
+
+    guest->soon = soon ? guest->soon + 1 : 0;
+    if (guest->soon < 2)
+        return MAX(now, guest->created_at + os_ticks(GUEST_RESTART_MS));
+
+    wait = MIN((uint64_t)GUEST_RESTART_MS << MIN(guest->soon - 1, 16u), (uint64_t)GUEST_RETRY_MAX_MS);
+    mux_say(guests->mux, "%s: ended soon after its start, %u times in a row: the next start is in %llu s",
+            guest->config->vm.name, guest->soon, (unsigned long long)wait / 1000);
+    return now + os_ticks(wait);
+}
+
 /* What became of a guest that was looked at. */
 enum looked { NOTHING, LAST_WORDS, DONE };
 
@@ -166,7 +182,7 @@ static enum looked check_ended(struct guests *guests, struct guest *guest, uint6
         create(guests, guest);
     } else if (guest->config->vm.restart && guest->end_reason != ABI_END_STOPPED) {
         guest->state = GUEST_WAITING;
-        guest->restart_at = MAX(now, guest->created_at + os_ticks(GUEST_RESTART_MS));
+        guest->restart_at = next_start(guests, guest, now);
     }
     return DONE;
 }
@@ -248,6 +264,7 @@ int guest_start(struct guests *guests, struct guest *guest)
         return E_BUSY;
     if (guest->state == GUEST_WAITING)
         guest->state = GUEST_ENDED;
+    guest->soon = 0;
     return create(guests, guest);
 }
 

@@ -8,6 +8,11 @@
 
 #define GUEST_RESTART_MS 1000 /* from one start to the next, at least */
 
+/* A guest that ends sooner than this after its start, or was not even loaded, will most likely do so again. From its
+ * second such end in a row on it waits before the next start: 2 s, then twice as long each time, up to RETRY_MAX_MS. */
+#define GUEST_SOON_MS      5000
+#define GUEST_RETRY_MAX_MS 64000
+
 /* Ways of not running that enum abi_end does not know, as `result` lines name them. */
 #define GUEST_BAD_CONFIG  "BAD_CONFIG"
 #define GUEST_NOT_CREATED "NOT_CREATED"
@@ -30,6 +35,7 @@ struct guest {
     uint64_t created_at; /* host TSC of the last start */
     uint64_t restart_at; /* while WAITING */
     uint32_t restarts;
+    uint32_t soon;                   /* ends in a row that came too soon */
     uint32_t end_reason, end_status; /* of the last run that ended */
     uint64_t run_ms, exits;
     struct ring_consumer out;

@@ -218,6 +218,38 @@ static void parse_header(struct parser *parser, const struct config_text *line)
     }
 }
 
+/* How many bytes the UTF-8 character at the start of the text has; 0: it is none. */
+static uint32_t utf8_length(const struct config_text *text)
+{
+    const uint8_t *s = (const uint8_t *)text->at;
+    uint32_t size = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+    if (size > text->length)
+        return 0;
+    for (uint32_t i = 1; i < size; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return size;
+}
+
+/* Its lines appear on a terminal, and its names have to be those of files. */
+static bool is_utf8(struct parser *parser, const struct config_text *line)
+{
+    for (uint32_t i = 0; i < line->length;) {
+        struct config_text rest = config_text_from(*line, i);
+        uint32_t length = utf8_length(&rest);
+
+        if (length == 0) {
+            problem(parser, rest.place, "byte 0x%02x: this is no UTF-8; write it as such, or without it",
+                    (uint8_t)rest.at[0]);
+            return false;
+        }
+        i += length;
+    }
+    return true;
+}
+
 /* False: reported, and the line means nothing. */
 static bool check_bytes(struct parser *parser, const struct config_text *line)
 {
@@ -234,7 +266,7 @@ static bool check_bytes(struct parser *parser, const struct config_text *line)
             return false;
         }
     }
-    return true;
+    return is_utf8(parser, line);
 }
 
 static void parse_line(struct parser *parser, struct config_text raw)

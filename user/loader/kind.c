@@ -21,6 +21,27 @@ bool multiboot_find(const void *image, uint64_t size, uint32_t *header)
     return false;
 }
 
+const char *image_advice(const void *image, uint64_t size)
+{
+    static const struct {
+        uint8_t magic[6];
+        uint8_t length;
+        const char *advice;
+    } packed[] = {
+        {{0x1f, 0x8b}, 2, "it is compressed; unpack it with gunzip"},
+        {{0xfd, '7', 'z', 'X', 'Z', 0}, 6, "it is compressed; unpack it with unxz"},
+        {{0x28, 0xb5, 0x2f, 0xfd}, 4, "it is compressed; unpack it with unzstd"},
+        {{'B', 'Z', 'h'}, 3, "it is compressed; unpack it with bunzip2"},
+        {{0x04, 0x22, 0x4d, 0x18}, 4, "it is compressed; unpack it with unlz4"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(packed); i++) {
+        if (size >= packed[i].length && memcmp(image, packed[i].magic, packed[i].length) == 0)
+            return packed[i].advice;
+    }
+    return "name one";
+}
+
 enum image_kind image_kind(const void *image, uint64_t size)
 {
     const uint8_t *p = image;

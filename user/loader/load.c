@@ -28,7 +28,8 @@ int loader_load(struct loader *l, struct abi_regs *bsp)
     case IMAGE_MULTIBOOT:
         return multiboot_load(l, bsp);
     default:
-        l->message("%s: neither a Linux bzImage nor a PVH or multiboot1 ELF file: name one", l->image.name);
+        l->message("%s: neither a Linux bzImage nor a PVH or multiboot1 ELF file: %s", l->image.name,
+                   image_advice(l->image.data, l->image.size));
         return E_FORMAT;
     }
 }

@@ -12,6 +12,9 @@ enum image_kind { IMAGE_UNKNOWN, IMAGE_LINUX, IMAGE_PVH, IMAGE_MULTIBOOT };
  */
 enum image_kind image_kind(const void *image, uint64_t size);
 
+/* Of one that is of no kind that is known: what to do about it. */
+const char *image_advice(const void *image, uint64_t size);
+
 /* Where the image's multiboot1 header is, in *header: all of it is inside the image. False: there is none. */
 bool multiboot_find(const void *image, uint64_t size, uint32_t *header);
 #define MULTIBOOT_HAS_ADDRESSES (1u << 16) /* flag in the header: load addresses follow it */
