@@ -123,7 +123,7 @@ bool check_image(const struct config_guest *guest, const char *image, const char
     l.initrd = map_module(initrd, names[1], "");
     for (uint32_t i = 0; i < l.module_count; i++) {
         name_of(&guest->modules[i], names[2 + i]);
-        l.modules[i] = map_module(modules[i], names[2 + i], guest->vm.module_args[i]);
+        l.modules[i] = map_module(modules[i], names[2 + i], guest->vm.args + guest->vm.module_args[i]);
     }
 
     said = message;
