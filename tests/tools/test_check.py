@@ -52,7 +52,7 @@ class CheckCase(unittest.TestCase):
         self.check("[guest g]\nimage=vmlinuz\nmemory=64M\ncmdline=quiet\n", status=0)
 
     def test_memory_below_init_size(self):
-        self.check("[guest g]\nimage=vmlinuz\nmemory=20M\n", "3:8 needs RAM from 0x1000000 to 0x1800000")
+        self.check("[guest g]\nimage=vmlinuz\nmemory=20M\n", "3:8 needs RAM up to 0x1800000")
 
     def test_memory_below_the_initrd(self):
         self.write("initrd", bytes(50 << 20))
