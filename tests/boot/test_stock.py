@@ -1,6 +1,6 @@
-"""Stock guests that are not Linux print under Lapwing what they print on a PC."""
+"""Stock guests that are not Linux, or not Linux alone, print under Lapwing what they print on a PC."""
 
-from harness import BOTH, boot_test
+from harness import BOTH, IMAGES, boot_test
 
 # What each prints on a PC of the same make (QEMU's q35 without Lapwing), in this order.
 MEMTEST = [r"Memtest86\+ v6\.10", r"L1 Cache:", r"Memory  : +\d+MB", r"CPU: +1 Cores +1 Threads", r"Status: Testing",
@@ -36,3 +36,20 @@ def gnumach(session):
     session.command("stop mach")
     session.command("poweroff")
     session.ended(mach="STOPPED")
+
+
+# Longer than the 63 bytes that a module's arguments once had.
+DOM0 = "console=hvc0 quiet lapwing.name=dom0 lapwing.run=soft-off " + " ".join(f"lapwing.word{n}=ignored" for n in range(12))
+
+
+@boot_test(limit=400, machines=BOTH, slow=BOTH)
+def xen(session):
+    """Xen with a PV dom0, Debian's kernel: its CPUs, its interrupts by the hypervisor, and off by ACPI through Xen."""
+    session.boot(f"[guest xen]\nimage = xen\nmodules = vmlinuz {DOM0}, {IMAGES}/initramfs.cpio.gz\n"
+                 "cmdline = xen com1=115200,8n1 console=com1 no-real-mode dom0_mem=512M\nmemory = 1G\nvcpus = 2\n", memory="2G")
+    session.expect("xen", r"Xen version 4\.17\.\d")
+    session.expect("xen", r"Brought up 2 CPUs")
+    session.expect("xen", r"guest dom0 up: 2 CPUs")
+    session.expect("xen", r"^ *\d+: .* xen-percpu .*timer0")
+    session.expect("xen", r"script soft-off done")
+    session.ended(xen=("POWEROFF", 0))
