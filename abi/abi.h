@@ -186,6 +186,7 @@ struct abi_io {
 struct abi_upcall {
     uint32_t kind;
     uint32_t reserved;
+    uint64_t lapic_base; /* with abi_page.regs: where the vCPU's xAPIC page is now; all ones: nowhere */
     union {
         struct {
             struct abi_io access;

@@ -134,8 +134,10 @@ void vcpu_reset(struct vcpu *v, bool init);
 int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind) MUST_CHECK;
 static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
 {
-    if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH || kind == ABI_UPCALL_TASK_SWITCH)
+    if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH || kind == ABI_UPCALL_TASK_SWITCH) {
         backend->get_regs(v, &v->page->regs);
+        v->page->upcall.lapic_base = vcpu_has_lapic(v) ? lapic_mmio_base(v->lapic) : ~0ull;
+    }
     return vcpu_enter_world(v, kind);
 }
 /* An IO exit: by the device world. */

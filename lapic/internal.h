@@ -27,8 +27,8 @@ void timer_notify(struct lapic *l, uint64_t before); /* calls timer_changed if l
 void timer_write_lvt(struct lapic *l, uint32_t value, uint64_t now);
 void timer_write_initial(struct lapic *l, uint32_t value, uint64_t now);
 void timer_write_dcr(struct lapic *l, uint32_t value, uint64_t now);
-uint32_t timer_current(const struct lapic *l, uint64_t now);
-uint64_t timer_read_deadline(const struct lapic *l, uint64_t now); /* IA32_TSC_DEADLINE */
+uint32_t timer_current(struct lapic *l, uint64_t now);
+uint64_t timer_read_deadline(struct lapic *l, uint64_t now); /* IA32_TSC_DEADLINE */
 void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now);
 
 #endif

@@ -239,6 +239,9 @@ static inline uint8_t lapic_ppr(const struct lapic *l)
 
 /* ---- Timer (timer.c) ------------------------------------------------------------------------------------------ */
 
+/* Who reads, by the current count or IA32_TSC_DEADLINE, that the time is over makes it expire there and then: the
+ * interrupt is posted and signalled. */
+
 /* When lapic_timer_expire() must be called, absolute, in guest TSC ticks, which may be beyond the TSC's end and
  * so small again; NEVER, as things stand: not armed, or masked. */
 uint64_t lapic_timer_deadline(const struct lapic *l);

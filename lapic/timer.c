@@ -46,7 +46,7 @@ static uint64_t next_on_grid(const struct lapic *l, uint64_t due, uint64_t now)
     return due + ((now - due) / period(l) + 1) * period(l);
 }
 
-static void expire(struct lapic *l, uint64_t now)
+static void expire_and_raise(struct lapic *l, uint64_t now, bool own)
 {
     if (!l->timer_armed || !due(l, now))
         return;
@@ -58,7 +58,18 @@ static void expire(struct lapic *l, uint64_t now)
     } else {
         l->timer_armed = false;
     }
-    lapic_lvt_raise(l, LAPIC_LVT_TIMER, true);
+    lapic_lvt_raise(l, LAPIC_LVT_TIMER, own);
+}
+
+static void expire(struct lapic *l, uint64_t now) { expire_and_raise(l, now, true); }
+
+/* Who reads that the time is over finds the interrupt pending, though the host's timer may be late. It is posted, for
+ * nobody looks at the IRR behind a read. */
+static void expire_by_read(struct lapic *l, uint64_t now)
+{
+    uint64_t before = lapic_timer_deadline(l);
+    expire_and_raise(l, now, false);
+    timer_notify(l, before);
 }
 
 void lapic_timer_expire(struct lapic *l, uint64_t now)
@@ -111,23 +122,20 @@ void timer_write_dcr(struct lapic *l, uint32_t value, uint64_t now)
     timer_notify(l, before);
 }
 
-uint32_t timer_current(const struct lapic *l, uint64_t now)
+uint32_t timer_current(struct lapic *l, uint64_t now)
 {
+    expire_by_read(l, now);
     uint64_t next = l->timer_next;
     if (!l->timer_armed || mode(l) == LVT_TIMER_TSC_DEADLINE)
         return 0;
-    if (due(l, now)) {
-        if (mode(l) != LVT_TIMER_PERIODIC)
-            return 0;
-        next = next_on_grid(l, next, now);
-    }
     uint64_t left = (next - now - 1) % period(l) + 1; /* next may be several short periods away: LAPIC_TIMER_MIN_GAP */
     return (uint32_t)((left + BIT(divide_shift(l)) - 1) >> divide_shift(l));
 }
 
-uint64_t timer_read_deadline(const struct lapic *l, uint64_t now)
+uint64_t timer_read_deadline(struct lapic *l, uint64_t now)
 {
-    return mode(l) == LVT_TIMER_TSC_DEADLINE && l->timer_armed && !due(l, now) ? l->timer_next : 0;
+    expire_by_read(l, now);
+    return mode(l) == LVT_TIMER_TSC_DEADLINE && l->timer_armed ? l->timer_next : 0;
 }
 
 void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)

@@ -52,6 +52,8 @@ static void all(bool x2apic)
     tables(x2apic ? MODE_X2 : MODE_X);
     change_mode(x2apic);
     wire_checks();
+    if (!x2apic)
+        moved_checks();
     startup_checks(x2apic);
     print("lapic: %s: %u checks\n", x2apic ? "x2APIC" : "xAPIC", checks - before);
 }

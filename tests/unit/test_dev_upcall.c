@@ -55,6 +55,7 @@ static void setup(void)
     memset(ram, 0, sizeof(ram));
     memset(&page, 0xaa, sizeof(page));
     memset(&page.upcall, 0, sizeof(page.upcall));
+    page.upcall.lapic_base = PLATFORM_LAPIC_BASE;
     memset(&regs, 0, sizeof(regs));
     logged[0] = 0;
     info.tsc_hz = FAKE_HZ;
@@ -116,6 +117,32 @@ TEST(ioapic_through_the_emulator)
     EMULATE("\xa1\x10\x00\xc0\xfe"); /* mov eax, [fec00010] */
     CHECK_EQ(page.reply.flags, ABI_REPLY_REGS);
     CHECK_EQ(page.regs.gpr[ABI_RAX], 0x170011);
+}
+
+/* Each vCPU's page is where its IA32_APIC_BASE says, before any device that is there; the old place is nobody's. */
+TEST(the_lapic_page_moves)
+{
+    static const uint32_t bases[] = {0xfd000000, PLATFORM_IOAPIC_BASE, 0xa0000, 0xfee01000};
+
+    setup();
+    fake.lapic = true;
+    for (unsigned i = 0; i < ARRAY_SIZE(bases); i++) {
+        page.upcall.lapic_base = bases[i];
+        regs.gpr[ABI_RBX] = bases[i] + 0x20;
+        EMULATE("\x8b\x03"); /* mov eax, [ebx] */
+        CHECK_EQ(page.regs.gpr[ABI_RAX], 0x11223320);
+        CHECK_EQ(fake.lapic_reads, i + 1);
+        regs.gpr[ABI_RBX] = PLATFORM_LAPIC_BASE + 0x20;
+        EMULATE("\x8b\x03");
+        CHECK_EQ(page.regs.gpr[ABI_RAX], 0xffffffff);
+        CHECK_EQ(fake.lapic_reads, i + 1);
+    }
+    page.upcall.lapic_base = PLATFORM_LAPIC_BASE; /* another vCPU's is where it was */
+    serve(ABI_SLOT_VCPU(1));
+    CHECK_EQ(page.regs.gpr[ABI_RAX], 0x11223320);
+    page.upcall.lapic_base = UINT64_MAX; /* x2APIC mode, or disabled */
+    serve(SLOT);
+    CHECK_EQ(page.regs.gpr[ABI_RAX], 0xffffffff);
 }
 
 TEST(lapic_page_goes_to_root)

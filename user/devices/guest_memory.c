@@ -37,7 +37,14 @@ static void *ram_page(void *ctx, uint64_t gpa)
 
 static unsigned slot_of(void *ctx) { return (unsigned)(uintptr_t)ctx; }
 
-static bool is_lapic(uint64_t gpa) { return ALIGN_DOWN(gpa, PAGE_SIZE) == PLATFORM_LAPIC_BASE; }
+/* Each vCPU's own page, by slot. Only the slot's thread looks here. */
+static uint64_t lapic_bases[1 + ABI_MAX_VCPUS];
+
+void guest_memory_set_lapic(unsigned slot, uint64_t base) { lapic_bases[slot] = base; }
+
+/* Before anything else that is at this address, but for RAM: that is mapped for all vCPUs, and so no access to it comes
+ * here. */
+static bool is_lapic(void *ctx, uint64_t gpa) { return ALIGN_DOWN(gpa, PAGE_SIZE) == lapic_bases[slot_of(ctx)]; }
 
 /*
  * LAPIC registers are 32 bits wide and aligned (SDM Vol. 3, 11.4.1). Other accesses are undefined there: here a read
@@ -77,7 +84,7 @@ static int read_physical(void *ctx, uint64_t gpa, void *dst, uint32_t size)
 {
     uint64_t value;
 
-    if (!is_lapic(gpa) || !lapic_access(gpa, &value, size, false)) {
+    if (!is_lapic(ctx, gpa) || !lapic_access(gpa, &value, size, false)) {
         machine_enter(slot_of(ctx));
         value = bus_memory_read(gpa, size);
         machine_leave();
@@ -91,7 +98,7 @@ static int write_physical(void *ctx, uint64_t gpa, const void *src, uint32_t siz
     uint64_t value = 0;
 
     memcpy(&value, src, size);
-    if (is_lapic(gpa) && lapic_access(gpa, &value, size, true))
+    if (is_lapic(ctx, gpa) && lapic_access(gpa, &value, size, true))
         return OK;
     machine_enter(slot_of(ctx));
     bus_memory_write(gpa, size, value);

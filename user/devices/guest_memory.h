@@ -17,4 +17,7 @@ void *guest_ram(uint64_t gpa, uint64_t n);
 /* The emulator's callbacks. Their ctx is the slot of the calling thread, as (void *)(uintptr_t)slot. */
 const struct emul_ops *guest_memory_ops(void);
 
+/* Where the vCPU of that slot has its xAPIC page; all ones: nowhere. Before each upcall that uses the operations. */
+void guest_memory_set_lapic(unsigned slot, uint64_t base);
+
 #endif

@@ -194,6 +194,7 @@ __attribute__((noinline)) static void serve_other(struct abi_page *page, unsigne
     struct abi_reply *reply = &page->reply;
 
     reply->flags = reply->value = reply->length = reply->vector = reply->error_code = 0;
+    guest_memory_set_lapic(slot, page->upcall.lapic_base);
     switch (page->upcall.kind) {
     case ABI_UPCALL_EMULATE:
         serve_emulate(page, slot);

@@ -20,6 +20,9 @@ void remote_expect_start(unsigned cpu);
 /* The CPU sends an IPI that ends what it does: nobody waits for it. */
 void remote_send(unsigned cpu, uint32_t destination, uint32_t low);
 
+/* What the CPU reads at that address, 32 bits. */
+uint32_t remote_peek(unsigned cpu, uint32_t address);
+
 /* ---- lapic.c ---------------------------------------------------------------------------------------------------- */
 
 /* One check of a case that is in no table. A failure prints a line with the names, and the guest goes on. */
@@ -30,5 +33,6 @@ void expect(const char *name, const char *section, const char *what, uint64_t ex
 
 void startup_checks(bool x2apic);
 void wire_checks(void);
+void moved_checks(void); /* xAPIC mode */
 
 #endif

@@ -9,7 +9,7 @@
 #define SETTLE_MS    5000
 #define NMI_MS       2000
 
-enum command { IDLE, READ, WRITE, RDMSR, WRMSR, TAKE_ONE, SET_CR8, READ_CR8, SEND };
+enum command { IDLE, READ, WRITE, RDMSR, WRMSR, TAKE_ONE, SET_CR8, READ_CR8, SEND, PEEK };
 
 static struct mailbox {
     volatile uint32_t command; /* set by CPU 0, IDLE by the CPU itself when it is done */
@@ -65,7 +65,8 @@ void remote_init(void)
 
 static bool in_x2apic_mode(void) { return rdmsr(MSR_APICBASE) & APICBASE_X2APIC; }
 
-static volatile uint32_t *page(uint32_t reg) { return (volatile uint32_t *)(LAPIC_BASE + reg); }
+/* Of the CPU that asks: where its LAPIC is now. */
+static volatile uint32_t *page(uint32_t reg) { return (volatile uint32_t *)((rdmsr(MSR_APICBASE) & ~0xfffull) + reg); }
 
 static void read_register(struct mailbox *box)
 {
@@ -125,6 +126,9 @@ static void execute(struct mailbox *box)
         break;
     case READ_CR8:
         box->value = read_cr8();
+        break;
+    case PEEK:
+        box->value = *(volatile uint32_t *)(uint64_t)box->reg;
         break;
     case SEND:
         box->command = IDLE;
@@ -213,6 +217,8 @@ bool machine_rdmsr(unsigned cpu, uint32_t msr, uint64_t *value)
 }
 
 bool machine_wrmsr(unsigned cpu, uint32_t msr, uint64_t value) { return give(cpu, WRMSR, msr, value)->good; }
+
+uint32_t remote_peek(unsigned cpu, uint32_t address) { return (uint32_t)give(cpu, PEEK, address, 0)->value; }
 
 int machine_take(unsigned cpu, bool due) { return (int)give(cpu, TAKE_ONE, 0, due)->value; }
 
