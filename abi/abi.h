@@ -363,6 +363,7 @@ enum abi_mp_state {
     X(SHUTDOWN, "shutdown")                                                                                            \
     X(EXCEPTION, "exception")                                                                                          \
     X(CR, "cr")                                                                                                        \
+    X(CR4, "cr4")                                                                                                      \
     X(CR8, "cr8")                                                                                                      \
     X(CACHE, "cache")                                                                                                  \
     X(RDPMC, "rdpmc")                                                                                                  \

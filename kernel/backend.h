@@ -32,6 +32,7 @@ struct exit {
         struct {
             uint8_t vector; /* to be handed to the guest; its error code, if it has one, is 0 */
         } exception;
+        bool read;       /* CR4: MOV from it */
         uint32_t fields; /* REFUSED: so many are in v->page->fields */
     } u;
 };
@@ -76,6 +77,7 @@ struct backend {
     uint64_t (*get_efer)(struct vcpu *v);
     void (*set_efer)(struct vcpu *v, uint64_t efer); /* as the guest wants it; checked by the caller */
     uint64_t (*get_cr4)(struct vcpu *v);
+    void (*set_cr4)(struct vcpu *v, uint64_t cr4); /* of a back end that gives CR4 exits; checked by the caller */
     uint64_t (*get_cr0)(struct vcpu *v);
     /* MSRs that the CPU switches for the guest: OK, E_NOENT: not one of them. */
     int (*get_msr)(struct vcpu *v, uint32_t msr, uint64_t *value);

@@ -1,5 +1,6 @@
 #include "kernel/cpuid.h"
 
+#include "kernel/control_registers.h"
 #include "kernel/fpu.h"
 #include "kernel/time.h"
 #include "kernel/topology.h"
@@ -95,6 +96,24 @@ void guest_features(uint32_t words[ABI_FEATURE_WORDS])
         filter(&r, where[i].leaf, where[i].subleaf);
         words[i] = *reg_of(&r, where[i].reg);
     }
+}
+
+uint64_t guest_cr4_bits(void)
+{
+    /* VME PVI TSD DE PSE PAE PGE PCE OSFXSR OSXMMEXCPT */
+    uint64_t bits = 0x3f | CR4_PGE | 1 << 8 | 1 << 9 | 1 << 10;
+    bits |= guest_has(1, EDX, 7) ? CR4_MCE : 0;
+    bits |= guest_has(7, ECX, 2) ? 1 << 11 : 0;  /* UMIP */
+    bits |= guest_has(7, EBX, 0) ? 1 << 16 : 0;  /* FSGSBASE */
+    bits |= guest_has(1, ECX, 26) ? 1 << 18 : 0; /* OSXSAVE */
+    bits |= guest_has(7, EBX, 7) ? CR4_SMEP : 0;
+    return bits | (guest_has(7, EBX, 20) ? CR4_SMAP : 0);
+}
+
+uint64_t guest_efer_bits(void)
+{
+    uint64_t bits = EFER_SCE | EFER_LME | EFER_NXE;
+    return bits | (guest_has(0x80000001, EDX, 25) ? EFER_FFXSR : 0);
 }
 
 bool guest_has_tsc_adjust(void) { return cpuid(0, 0).eax >= 7; }

@@ -15,6 +15,9 @@ const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t su
 bool guest_has_tsc_adjust(void);
 /* Is feature bit (0..31) of that leaf's register (0 EAX .. 3 EDX) offered to guests? */
 bool guest_has(uint32_t leaf, unsigned reg, unsigned bit);
+/* Bits of CR4 and EFER that guests may set: those of features that they are offered. */
+uint64_t guest_cr4_bits(void);
+uint64_t guest_efer_bits(void);
 
 /* What guests see of the registers of enum abi_features. */
 void guest_features(uint32_t words[ABI_FEATURE_WORDS]);

@@ -1,5 +1,6 @@
 /* What root does when a guest exits. The vCPU is in ROOT; whatever is not done here goes to the device world. */
 #include "kernel/asm.h"
+#include "kernel/control_registers.h"
 #include "kernel/cpuid.h"
 #include "kernel/fpu.h"
 #include "kernel/log.h"
@@ -12,7 +13,7 @@
 #include "lib/muldiv.h"
 #include "lib/string.h"
 
-enum { RFLAGS_IF = 1 << 9, EFER_LMA = 1 << 10 };
+enum { RFLAGS_IF = 1 << 9 };
 enum { PM_TIMER_SIZE = 4 };
 #define KVM_ENOSYS (-1000)
 
@@ -110,26 +111,63 @@ static void do_XSETBV(struct vcpu *v)
     v->xcr0 = value; /* loaded with the state at the next entry */
 }
 
-/* MOV to CR8, while an interrupt waits behind it or without acceleration. Only the instruction says from which register
- * (SDM Vol. 2, MOV). */
+/* MOV to or from a control register: which general register? Only the instruction says (SDM Vol. 2, MOV); its length is
+ * known then. NULL: it is not there any more, or the VM is ending. */
+static uint64_t *operand(struct vcpu *v)
+{
+    if (vcpu_upcall(v, ABI_UPCALL_LENGTH) || (v->page->reply.flags & ABI_REPLY_EXCEPTION))
+        return NULL;
+    uint32_t length = v->page->reply.length;
+    v->exit.instruction_length = length <= 15 ? (uint8_t)length : 0; /* 0: vcpu_skip() asks again, and refuses it */
+    return &v->gpr[v->page->reply.value % ABI_GPRS];
+}
+
+static bool in_64_bit_code(const struct vcpu *v)
+{
+    const struct abi_regs *regs = &v->page->regs;
+    return (regs->efer & EFER_LMA) && (regs->seg[ABI_CS].attr & ABI_SEG_L);
+}
+
+/* MOV to CR8, while an interrupt waits behind it or without acceleration. */
 static void do_CR8(struct vcpu *v)
 {
-    v->exit.instruction_length = 0;
-    if (!vcpu_skip(v))
+    const uint64_t *source = operand(v);
+    if (!source)
         return;
-    const struct abi_regs *regs = &v->page->regs;
-    uint64_t value = v->gpr[v->page->reply.value % ABI_GPRS];
-    if (!(regs->efer & EFER_LMA) || !(regs->seg[ABI_CS].attr & ABI_SEG_L))
-        value = (uint32_t)value;
+    uint64_t value = in_64_bit_code(v) ? *source : (uint32_t)*source;
     if (value > 15) {
-        backend->set_rip(v, regs->rip);
         vcpu_inject_exception(v, VECTOR_GP, true, 0);
         return;
     }
+    if (!vcpu_skip(v))
+        return;
     if (vcpu_has_lapic(v))
         lapic_set_cr8(v->lapic, (uint8_t)value);
     else
         backend->set_cr8(v, (uint8_t)value);
+}
+
+/* MOV to CR4, and where the CPU tells of it MOV from CR4, for the guest does not see root's MCE in it then. Where it
+ * does not, the guest may write what it has read. */
+static void do_CR4(struct vcpu *v)
+{
+    bool read = v->exit.u.read;
+    uint64_t *other = operand(v);
+    if (!other)
+        return;
+    const struct abi_regs *regs = &v->page->regs;
+    const struct control_registers before = {.cr0 = regs->cr0, .cr4 = regs->cr4, .efer = regs->efer};
+    uint64_t value = in_64_bit_code(v) ? *other : (uint32_t)*other;
+    if (!read && !cr4_write_valid(&before, value, guest_cr4_bits() | CR4_MCE)) {
+        vcpu_inject_exception(v, VECTOR_GP, true, 0);
+        return;
+    }
+    if (!vcpu_skip(v))
+        return;
+    if (read)
+        *other = backend->get_cr4(v);
+    else
+        backend->set_cr4(v, value);
 }
 
 /* What was being delivered, the new task gets: the switch is the delivery. */

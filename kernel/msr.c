@@ -1,6 +1,7 @@
 #include "kernel/msr.h"
 
 #include "kernel/asm.h"
+#include "kernel/control_registers.h"
 #include "kernel/cpuid.h"
 #include "kernel/msr_table.h"
 #include "kernel/pvclock.h"
@@ -16,8 +17,6 @@ enum {
     X2APIC_LAST = 0x8ff,
     EFER = 0xc0000080,
 };
-enum { EFER_SCE = 1, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_FFXSR = 1 << 14 };
-#define CR0_PG BIT(31)
 
 static struct msr_cpu cpu;
 
@@ -31,7 +30,6 @@ void msr_setup(void)
 void msr_init(struct vcpu *v)
 {
     v->msr_system_time = v->msr_wall_clock = v->msr_steal_time = 0;
-    v->xcr0 = 1;
 }
 
 void msr_reset(struct vcpu *v)
@@ -47,10 +45,9 @@ static bool is_lapic(uint32_t msr)
 
 static int write_efer(struct vcpu *v, uint64_t value)
 {
-    uint64_t allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR, old = backend->get_efer(v);
-    if ((value & ~allowed) || ((value & EFER_FFXSR) && !guest_has(0x80000001, 3, 25)))
-        return E_INVAL;
-    if (((value ^ old) & EFER_LME) && (backend->get_cr0(v) & CR0_PG))
+    uint64_t old = backend->get_efer(v);
+    const struct control_registers before = {.cr0 = backend->get_cr0(v), .efer = old};
+    if (!efer_write_valid(&before, value, guest_efer_bits()))
         return E_INVAL;
     backend->set_efer(v, (value & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
     return OK;

@@ -88,6 +88,11 @@ void svm_decode_exit(struct vcpu *v)
     case EXIT_IRET:
         iret(v);
         return;
+    case EXIT_CR4_READ:
+    case EXIT_CR4_WRITE:
+        e->kind = ABI_EXIT_CR4;
+        e->u.read = code == EXIT_CR4_READ;
+        return;
     case EXIT_CR8_WRITE:
         e->kind = ABI_EXIT_CR8;
         return;

@@ -1,10 +1,12 @@
 #include "svm/svm.h"
 
+#include "kernel/asm.h"
+#include "kernel/control_registers.h"
 #include "kernel/msr.h"
+#include "kernel/percpu.h"
 #include "lib/string.h"
 
-enum { CR0_PE = 1, CR0_STATUS = 0xf, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_SVME = 1 << 12, DR7_ENABLED = 0xff };
-#define CR0_PG BIT(31)
+enum { CR0_STATUS = 0xf, EFER_SVME = 1 << 12, DR7_ENABLED = 0xff };
 
 /* The VMCB's segments in the order of enum abi_seg. */
 static struct abi_segment *segment(struct vmcb *c, unsigned i)
@@ -30,13 +32,23 @@ void svm_get_regs(struct vcpu *v, struct abi_regs *out)
     out->cr0 = c->cr0;
     out->cr2 = c->cr2;
     out->cr3 = c->cr3;
-    out->cr4 = c->cr4;
+    out->cr4 = svm_get_cr4(v);
     out->efer = c->efer & ~(uint64_t)EFER_SVME;
     out->cpl = c->cpl;
     out->reserved = 0;
     out->dr7 = c->dr7;
     if (c->dr7 & DR7_ENABLED)
         svm_get_breakpoints(v, out->dr);
+}
+
+/* DR0 to DR3 are in this CPU's registers while the vCPU is its current one. */
+static void put_breakpoints(struct vcpu *v, const uint64_t dr[4])
+{
+    const struct svm_cpu *cpu = this_cpu()->backend;
+    struct svm_vcpu *s = svm_of(v);
+    memcpy(s->dr, dr, sizeof s->dr);
+    if (cpu->current == s)
+        load_breakpoints(dr);
 }
 
 void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
@@ -54,9 +66,10 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     c->cr0 = r->cr0;
     c->cr2 = r->cr2;
     c->cr3 = r->cr3;
-    c->cr4 = r->cr4;
+    svm_put_cr4(v, r->cr4);
     c->efer = r->efer | EFER_SVME;
     c->cpl = (uint8_t)r->cpl;
+    put_breakpoints(v, (const uint64_t[4]){0});
     c->dr6 = 0xffff0ff0;
     c->dr7 = 0x400;
     c->interrupt_shadow = 0;
@@ -74,6 +87,18 @@ void svm_set_system(struct vcpu *v, const struct abi_regs *r)
     c->ldtr = r->ldtr;
     c->tr = r->tr;
     c->cr0 = (c->cr0 & ~(uint64_t)(CR0_STATUS & ~CR0_PE)) | (r->cr0 & CR0_STATUS);
+}
+
+/* With MCE as root has it: without, a machine check in the guest would shut the CPU down (APM Vol. 2, 9.3.2). */
+void svm_put_cr4(struct vcpu *v, uint64_t cr4)
+{
+    svm_of(v)->mce = cr4 & CR4_MCE;
+    svm_of(v)->vmcb->cr4 = cr4 | (read_cr4() & CR4_MCE);
+}
+
+uint64_t svm_get_cr4(struct vcpu *v)
+{
+    return (svm_of(v)->vmcb->cr4 & ~(uint64_t)CR4_MCE) | (svm_of(v)->mce ? CR4_MCE : 0);
 }
 
 uint64_t svm_get_efer(struct vcpu *v) { return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME; }

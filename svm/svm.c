@@ -1,6 +1,7 @@
 #include "svm/svm.h"
 
 #include "kernel/asm.h"
+#include "kernel/control_registers.h"
 #include "kernel/nested.h"
 #include "kernel/percpu.h"
 #include "lib/string.h"
@@ -96,6 +97,7 @@ static int svm_vcpu_create(struct vcpu *v)
     c->intercept_dr = 0; /* DR0-3 are switched around each entry */
     /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
     c->intercept_exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
+    c->intercept_cr = CR4_READ | CR4_WRITE;
     c->intercept1 = INTERCEPTS1;
     c->intercept2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_WBINVD |
                     I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_XSETBV;
@@ -271,7 +273,15 @@ static uint64_t unblocked(struct vcpu *v)
 static void set_cr2(struct vcpu *v, uint64_t cr2) { svm_of(v)->vmcb->cr2 = cr2; }
 static void add_dr6(struct vcpu *v, uint64_t bits) { svm_of(v)->vmcb->dr6 |= bits; }
 static unsigned get_cpl(struct vcpu *v) { return svm_of(v)->vmcb->cpl; }
-static uint64_t get_cr4(struct vcpu *v) { return svm_of(v)->vmcb->cr4; }
+/* MOV to CR4 that changes a bit of paging leaves no translations (SDM Vol. 3, 4.10.4.1): a new ASID has none. */
+static void set_cr4(struct vcpu *v, uint64_t cr4)
+{
+    if ((cr4 ^ svm_get_cr4(v)) & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)) {
+        release(v);
+        svm_of(v)->asid.generation = 0;
+    }
+    svm_put_cr4(v, cr4);
+}
 static uint64_t get_cr0(struct vcpu *v) { return svm_of(v)->vmcb->cr0; }
 static void set_tsc_offset(struct vcpu *v) { svm_of(v)->vmcb->tsc_offset = v->tsc_offset; }
 static void set_cr8(struct vcpu *v, uint8_t cr8)
@@ -325,7 +335,8 @@ static const struct backend svm = {.name = "svm",
                                    .get_cpl = get_cpl,
                                    .get_efer = svm_get_efer,
                                    .set_efer = svm_set_efer,
-                                   .get_cr4 = get_cr4,
+                                   .get_cr4 = svm_get_cr4,
+                                   .set_cr4 = set_cr4,
                                    .get_cr0 = get_cr0,
                                    .get_msr = svm_get_msr,
                                    .set_msr = svm_set_msr,

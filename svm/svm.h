@@ -13,6 +13,7 @@ struct svm_vcpu {
     uint64_t vmcb_pa;
     struct asid asid;
     uint64_t dr[4]; /* the guest's DR0-3 while they are not in the registers */
+    bool mce;       /* the guest's CR4.MCE; the CPU's is root's */
     bool step;      /* leave behind the next instruction: NMIs may come then */
     bool stepping;  /* doing so */
 };
@@ -88,6 +89,9 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *regs);
 void svm_set_system(struct vcpu *v, const struct abi_regs *regs);
 int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);
+uint64_t svm_get_cr4(struct vcpu *v);
+/* Writes the field; what translations it leaves, the caller sees to. */
+void svm_put_cr4(struct vcpu *v, uint64_t cr4);
 uint64_t svm_get_efer(struct vcpu *v);
 void svm_set_efer(struct vcpu *v, uint64_t efer);
 /* svm/run.asm: into the guest, again and again until svm_exited(v, vmcb) is false. The addresses of the VMCB and of

@@ -91,6 +91,8 @@ enum {
 
 /* Exit codes (APM Vol. 2, appendix C) */
 enum {
+    EXIT_CR4_READ = 0x04,
+    EXIT_CR4_WRITE = 0x14,
     EXIT_CR8_WRITE = 0x18,
     EXIT_EXCEPTION0 = 0x40,
     EXIT_INTR = 0x60,
@@ -123,7 +125,7 @@ enum {
     EXIT_NPF = 0x400
 };
 
-enum { CR8_WRITE = 1 << 24 }; /* in intercept_cr */
+enum { CR4_READ = 1 << 4, CR4_WRITE = 1 << 20, CR8_WRITE = 1 << 24 }; /* in intercept_cr */
 enum { V_IRQ = 1 << 8, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24 };
 enum { TLB_NOTHING = 0, TLB_FLUSH_ALL = 1 };
 #define EVENT_RESERVED 0x7ffff000ull

@@ -1,9 +1,7 @@
 /* Writes of control registers that exit: those that change a bit of the guest/host mask (SDM Vol. 3, 26.1.3), and CR8
  * where the CPU may not keep it. */
+#include "kernel/control_registers.h"
 #include "vmx/vmx.h"
-
-#define CR0_NW BIT(29)
-#define CR0_CD BIT(30)
 
 static void refuse(struct vcpu *v)
 {
@@ -23,7 +21,9 @@ void vmx_cr_access(struct vcpu *v)
         v->exit.kind = ABI_EXIT_CR8;
         return;
     }
-    if ((how & NUMBER) != 0 || ((value & CR0_NW) && !(value & CR0_CD))) {
+    /* What is not the shadow's, the CPU checks when the instruction is executed again. */
+    const struct control_registers before = {.cr0 = value};
+    if ((how & NUMBER) != 0 || !cr0_write_valid(&before, (uint32_t)value | CR0_PE)) {
         refuse(v);
         return;
     }

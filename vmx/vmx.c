@@ -152,19 +152,6 @@ void vmx_make_current(struct vcpu *v)
     s->timer = 0;
 }
 
-/* CR4 bits of features that guests are offered; a guest that sets another one gets #GP. */
-static uint64_t cr4_offered(void)
-{
-    enum { EBX = 1, ECX };
-    /* VME PVI TSD DE PSE PAE PGE PCE OSFXSR OSXMMEXCPT */
-    uint64_t bits = 0x3f | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10;
-    bits |= guest_has(7, ECX, 2) ? 1 << 11 : 0;          /* UMIP */
-    bits |= guest_has(7, EBX, 0) ? 1 << 16 : 0;          /* FSGSBASE */
-    bits |= guest_has(1, ECX, 26) ? 1 << 18 : 0;         /* OSXSAVE */
-    bits |= guest_has(7, EBX, 7) ? 1 << 20 : 0;          /* SMEP */
-    return bits | (guest_has(7, EBX, 20) ? 1 << 21 : 0); /* SMAP */
-}
-
 /* What a new VMCS holds is the CPU's affair (SDM Vol. 3, 25.11.3); these are read, and 0 from its creation on or at
  * first. A mask and a match of 0 leave #PF to its bit in the exception bitmap. */
 static const uint16_t vmcs_zeros[] = {PF_ERROR_MASK,      PF_ERROR_MATCH,     CR3_TARGET_COUNT,  ENTRY_EVENT,
@@ -201,7 +188,7 @@ static void write_controls(struct vcpu *v)
     }
     /* NE has to be 1 in VMX operation; an exit does not put back CD and NW, so the guest's never reach the CPU. */
     putn(CR0_MASK, vmx_caps.cr0_fixed[0] | (BIT(29) | BIT(30)));
-    putn(CR4_MASK, ~cr4_offered());
+    putn(CR4_MASK, ~guest_cr4_bits());
     put64(VMCS_LINK, UINT64_MAX);
     put64(GUEST_PAT, 0x0007040600070406);
     put16(HOST_CS, SEL_KERNEL_CS);

@@ -5,6 +5,7 @@ from test_linux import guest
 
 # Name, vCPUs, command line, how it ends. With exit status 0 a guest says that all it checked was right.
 OWN = [
+    ("control", 1, "", ("EXIT", 0)),
     ("badstate", 1, {"svm": "quirks=1", "vmx": ""}, ("EXIT", 0)),  # what QEMU gets wrong is left out there
     ("cpuidmsr", 1, "step=3", ("EXIT", 0)),
     ("fpu", 3, "ms=3000", ("EXIT", 0)),
