@@ -82,6 +82,10 @@ void svm_decode_exit(struct vcpu *v)
     case EXIT_EXCEPTION0 + VECTOR_AC:
         exception(e, (uint8_t)(code - EXIT_EXCEPTION0));
         return;
+    case EXIT_EXCEPTION0 + VECTOR_MC: /* root's, as on VMX: its handler runs now */
+        e->kind = ABI_EXIT_INTERRUPT;
+        __asm__ volatile("int $18" ::: "memory");
+        return;
     case EXIT_VINTR:
         window(e, c);
         return;
