@@ -27,10 +27,7 @@ void msr_setup(void)
     cpu.physical_bits = cpuid(0x80000008, 0).eax & 0xff;
 }
 
-void msr_init(struct vcpu *v)
-{
-    v->msr_system_time = v->msr_wall_clock = v->msr_steal_time = 0;
-}
+void msr_init(struct vcpu *v) { v->msr_system_time = v->msr_wall_clock = v->msr_steal_time = 0; }
 
 void msr_reset(struct vcpu *v)
 {
