@@ -378,13 +378,6 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     return v->lapic ? lapic_msr_read(v->lapic, msr, tsc_now() + v->vm->tsc_offset, value) : E_INVAL;
 }
 
-void guest_features(uint32_t words[ABI_FEATURE_WORDS]) { memset(words, 0, ABI_FEATURE_WORDS * sizeof *words); }
-int msr_read_counter(const struct vcpu *v, uint32_t counter, uint64_t *value)
-{
-    (void)v, (void)counter, (void)value;
-    return E_INVAL;
-}
-
 void msr_reset(struct vcpu *v) { (void)v; }
 void msr_init(struct vcpu *v) { (void)v; }
 unsigned fpu_area_order(void) { return 0; }
