@@ -15,6 +15,7 @@ enum {
     TPR = 0x80,
     EOI = 0xb0,
     SVR = 0xf0,
+    ISR = 0x100,
     ICR = 0x300,
     ICR_HIGH = 0x310,
     LVT_TIMER = 0x320,
@@ -129,6 +130,14 @@ void apic_enable(void)
 uint32_t apic_id(void) { return apic_page ? get(ID) >> 24 : get(ID); }
 
 void apic_eoi(void) { set(EOI, 0); }
+
+bool apic_in_service(uint8_t vector)
+{
+    /* Before apic_enable() nothing is, and the x2APIC's registers are not there. */
+    if (!apic_page && !(rdmsr(IA32_APIC_BASE) & BASE_X2APIC))
+        return false;
+    return get(ISR + vector / 32 * 0x10u) >> vector % 32 & 1;
+}
 
 void apic_ipi(uint32_t cpu, uint8_t vector) { send(percpu_of(cpu)->apic_id, vector | ICR_ASSERT); }
 

@@ -11,6 +11,8 @@ void apic_enable(void);
 /* This CPU's APIC ID. */
 uint32_t apic_id(void);
 void apic_eoi(void);
+/* Is that vector in service, so that an EOI would dismiss it or one above it? */
+bool apic_in_service(uint8_t vector);
 /* A fixed interrupt to the CPU with that index (this one's too). Does not wait for its arrival. */
 void apic_ipi(uint32_t cpu, uint8_t vector);
 /* INIT, start-up and NMI, by APIC ID. */

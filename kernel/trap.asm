@@ -9,6 +9,7 @@ extern trap_dispatch, irq_dispatch, user_return, apic_page
 %define VECTOR_KICK 243
 %define EOI         0xb0            ; kernel/apic.c
 %define X2APIC_EOI  0x80b
+%define NO_ERROR_CODE -1            ; kernel/trap.h
 
 ; Exceptions that push an error code: 8, 10-14, 17, 21, 29, 30.
 %define HAS_ERROR_CODE(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21 || (v) == 29 || (v) == 30)
@@ -24,6 +25,13 @@ stub_%1:
     jz kick_in_root
 %elif %1 < 32 && !HAS_ERROR_CODE(%1)
     push 0
+%elif %1 < 32
+    ; The CPU aligns RSP to 16 bytes before it pushes five words, and an error code (SDM Vol. 3, 7.14.2): where there is
+    ; none, it was an interrupt.
+    test spl, 8
+    jz %%pushed
+    push NO_ERROR_CODE
+%%pushed:
 %endif
     push %1
 %if PARANOID(%1)
@@ -100,9 +108,12 @@ enter:
     xor ebp, ebp                ; the frame chain ends here
 .dispatch:
     mov rdi, rsp
-    call trap_dispatch          ; does not return to root
+    call trap_dispatch          ; returns to root from a stray interrupt only
+    test byte [rsp + FRAME_CS], 3
+    jz .out
     call user_return
     swapgs
+.out:
     RESTORE
     iretq
 

@@ -7,6 +7,7 @@
 #include "kernel/log.h"
 #include "kernel/percpu.h"
 #include "kernel/smp.h"
+#include "kernel/stray.h"
 
 enum { VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18, FIRST_IRQ = 32, HLT = 0xf4, CR4_SMAP = 1 << 21 };
 
@@ -19,7 +20,7 @@ struct gate { /* SDM Vol. 3, 7.14.1 */
 static_assert(sizeof(struct gate) == 16, "IDT gate layout");
 
 static struct gate idt[256];
-static void (*handlers[256])(void);
+static void (*irq_handlers[256])(void);
 extern const uint64_t trap_stubs[256];
 
 static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",   "#TS",
@@ -67,8 +68,8 @@ void trap_use_smap(void)
 
 void irq_register(uint8_t vector, void (*handler)(void))
 {
-    ASSERT(vector >= FIRST_IRQ && !handlers[vector]);
-    handlers[vector] = handler;
+    ASSERT(vector >= FIRST_IRQ && !irq_handlers[vector]);
+    irq_handlers[vector] = handler;
 }
 
 void trap_dispatch(struct trap_frame *f)
@@ -78,6 +79,10 @@ void trap_dispatch(struct trap_frame *f)
         /* Nobody else sends one: it means nothing. But between STI and HLT it has ended STI's shadow, and what the CPU
          * was to wait for may be served before HLT. */
         f->rip += !trap_from_user(f) && *(const uint8_t *)f->rip == HLT;
+        return;
+    }
+    if (stray_is_interrupt((uint8_t)f->vector, f->error_code == NO_ERROR_CODE)) {
+        stray_take((uint8_t)f->vector, this_cpu()->index);
         return;
     }
     if (trap_from_user(f) && f->vector != VECTOR_DF && f->vector != VECTOR_MC) {
@@ -91,12 +96,18 @@ void trap_dispatch(struct trap_frame *f)
              where, offset);
 }
 
-/* The spurious vector takes no EOI (SDM Vol. 3, 11.9). */
+/* The spurious vector takes no EOI (SDM Vol. 3, 11.9). KICK and WAKE have done all they are for by coming. */
 void irq_dispatch(uint8_t vector)
 {
     if (vector == VECTOR_SPURIOUS)
         return;
-    apic_eoi();
-    if (handlers[vector])
-        handlers[vector]();
+    void (*handler)(void) = irq_handlers[vector];
+    if (handler) {
+        apic_eoi();
+        handler();
+    } else if (vector == VECTOR_KICK || vector == VECTOR_WAKE) {
+        apic_eoi();
+    } else {
+        stray_take(vector, this_cpu()->index);
+    }
 }

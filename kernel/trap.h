@@ -20,9 +20,11 @@ enum vector {
 /* As the entry stubs of exceptions push it. */
 struct trap_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
-    uint64_t vector, error_code;
+    uint64_t vector, error_code; /* NO_ERROR_CODE: of an exception that has one, the CPU has pushed none */
     uint64_t rip, cs, rflags, rsp, ss;
 };
+
+#define NO_ERROR_CODE UINT64_MAX
 
 static inline bool trap_from_user(const struct trap_frame *f) { return f->cs & 3; }
 

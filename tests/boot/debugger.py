@@ -37,5 +37,5 @@ class Debugger:
         raise NotImplementedError
 
     def set_register(self, name, value):
-        """Of the chosen CPU: name is "rip"."""
+        """Of the chosen CPU: name is "rip" or "rsi"."""
         raise NotImplementedError

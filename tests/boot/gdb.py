@@ -7,7 +7,7 @@ import time
 from debugger import Debugger
 from harness import Failure
 
-REGISTERS = {"rip": 16, "rflags": 17}  # their numbers in org.gnu.gdb.i386.core for amd64
+REGISTERS = {"rsi": 4, "rip": 16, "rflags": 17}  # their numbers in org.gnu.gdb.i386.core for amd64
 
 
 class Gdb(Debugger):

@@ -103,9 +103,9 @@ class Machine:
             megabytes = self.memory >> 20
             file.write(BOCHSRC.format(megabytes=megabytes, host_megabytes=min(megabytes, BOCHS_HOST_MEGABYTES), cpu=self.cpu,
                                       cpus=self.cpus, share=share, rom=rom, image=image, serial=serial,
-                                      # With "term", Bochs stands still once the screen's changes have filled a terminal that
-                                      # nobody reads, as Linux's cursor does in minutes. Debian's binary has no other.
                                       display="nogui" if self.mended else "term", log=os.path.join(folder, "bochs.log")))
+            if self.mended:
+                file.write(BOCHSRC_LONG)
         with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:
             file.write("c\nquit\n")
         first = ["-debugger"] if self.debugger else ["-rc", os.path.join(folder, "go")]
@@ -142,6 +142,14 @@ com1: enabled=1, mode=term, dev={serial}
 clock: sync=none, time0=utc
 panic: action=fatal
 log: {log}
+"""
+
+# For hours, the display is not "term", with which Bochs stands still once the screen's changes have filled a terminal that nobody
+# reads, as Linux's cursor does in minutes; Debian's binary has no other. And nothing is logged but a panic: "nogui" logs its speed
+# each second from a signal's handler, which waits for ever if the signal came in the middle of another line.
+BOCHSRC_LONG = """\
+info: action=ignore
+error: action=ignore
 """
 
 
