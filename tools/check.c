@@ -37,7 +37,7 @@ static const struct config_reporter reporter = {report, NULL};
 static void host_path(const struct config_text *name, char path[PATH_MAX_BYTES])
 {
     const char *slash = strrchr(file_name, '/');
-    int folder = slash && name->at[0] != '/' ? (int)(slash + 1 - file_name) : 0;
+    int folder = slash && name->length && name->at[0] != '/' ? (int)(slash + 1 - file_name) : 0;
 
     snprintf(path, PATH_MAX_BYTES, "%.*s%.*s", folder, file_name, (int)name->length, name->at);
 }
