@@ -95,7 +95,8 @@ static unsigned check_guest(struct config_guest *guest)
 
     problems += check_empty(&guest->initrd);
     host_path(&guest->image, paths[0]);
-    host_path(&guest->initrd, paths[1]);
+    if (guest->initrd.length)
+        host_path(&guest->initrd, paths[1]);
     for (uint32_t i = 0; i < guest->vm.module_count; i++) {
         modules[i] = paths[2 + i];
         host_path(&guest->modules[i], paths[2 + i]);

@@ -51,6 +51,11 @@ class CheckCase(unittest.TestCase):
     def test_nothing_is_wrong(self):
         self.check("[guest g]\nimage=vmlinuz\nmemory=64M\ncmdline=quiet\n", status=0)
 
+    def test_a_path(self):
+        self.write("test.conf", b"[guest g]\nimage=vmlinuz\nmemory=64M\n")
+        done = subprocess.run([CHECKER, os.path.join(self.folder, "test.conf")], capture_output=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
     def test_memory_below_init_size(self):
         self.check("[guest g]\nimage=vmlinuz\nmemory=20M\n", "3:8 needs RAM up to 0x1800000")
 

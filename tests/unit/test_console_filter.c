@@ -16,8 +16,6 @@ static const char *shown_by(struct filter *filter, const char *text, size_t leng
             out[used++] = '\r', out[used++] = '<';
         if (o.wrap)
             out[used++] = '>';
-        if (o.answer)
-            out[used++] = '#';
         i -= o.again;
         memcpy(out + used, o.bytes, o.length);
         used += o.length;
@@ -69,7 +67,7 @@ TEST(escape_sequences)
     check("\x1b[Dc", "c", "c");
     check("\x1b[99999999999C\x1b[9Dc", "\x1b[60C>c", "c");
     check("a\x1b[K\x1b[0K\x1b[J\x1b[1K\x1b[2J\x1b[2K", "a\x1b[K\x1b[0K\x1b[J", "a");
-    check("\x1b[6n\x1b[5n\x1b[c", "#", "");
+    check("\x1b[6n\x1b[5n\x1b[c", "", "");
     check("a\x1b[2P\x1b[@", "a\x1b[2P\x1b[@", "a");
     check("a\r\x1b[Jb", "a\r<\x1b[Jb", "a\r<b");
     check("\x1b[H\x1b[2;5H\x1b[A\x1b[5G\x1b[?25l\x1b[?2004h\x1b[>c\x1b[!p\x1b[4 qx", "x", "x");

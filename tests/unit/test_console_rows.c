@@ -220,25 +220,6 @@ TEST(colours_go_on_in_the_next_row)
     CHECK(strstr(fake_console(), "aaa\x1b[0m\r\na|>\x1b[1m\x1b[31maaa"));
 }
 
-/* The terminal's own answer would be typed to whoever has the keyboard by then, and count the prefix. */
-static char answered[64];
-static void take_answer(void *context, const char *text, uint32_t length)
-{
-    (void)context;
-    snprintf(answered, sizeof(answered), "%.*s", (int)length, text);
-}
-
-TEST(the_console_says_where_the_cursor_is)
-{
-    start(80, 1);
-    mux.sources[1].answer = take_answer;
-    strcpy(given[1], "abc\x1b[6n");
-    turns();
-    turns();
-    CHECK_STR(answered, "\x1b[1;4R");
-    CHECK_STR(screen.cells[0], "a| abc");
-}
-
 /* Random bytes of guests that print at the same time, terminals of any width and any taste in wide characters. */
 TEST(any_bytes)
 {

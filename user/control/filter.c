@@ -102,9 +102,6 @@ static void put_csi(struct filter *filter, struct filter_output *out)
         if (number != 0)
             return;
         break;
-    case 'n':
-        out->answer = number == 6;
-        return;
     case 'C': /* it counts nothing on the left: what it passes over need not be the guest's */
         number = MIN(MAX(number, 1u), filter->limit - at);
         if (number == 0)

@@ -10,9 +10,9 @@
  *   BS                  passes while there is something of the guest's own left of the cursor
  *   BEL and, of ESC [,  the colours (m), erasing to the right or below (K, J), cursor right and left (C, D; not out of
  *                       the guest's own part of the line), inserting and deleting characters (@, P): pass for the guest
- *                       that has the keyboard and are dropped for others; so is the question where the cursor is (6n),
- *                       which the caller answers, not the terminal
- *   all else            is dropped; LF ends whatever sequence was not complete
+ *                       that has the keyboard and are dropped for others
+ *   all else            is dropped, what a terminal would answer among it, for that would be typed to whoever has the
+ *                       keyboard by then; LF ends whatever sequence was not complete
  *
  * What would go beyond `limit` columns goes on in a new line. Where terminals differ in how wide a character is, the
  * most is assumed here and the least there: two columns for what is not ASCII when it is asked whether the line is
@@ -44,7 +44,6 @@ struct filter {
 struct filter_output {
     bool rewind;  /* go to the start of the line and print the prefix first */
     bool wrap;    /* begin a new line that continues this one first */
-    bool answer;  /* the guest asks where its cursor is: in column `most`, counted from 0 */
     bool again;   /* the same byte is to be given once more */
     bool newline; /* then end the line */
     uint8_t length;

@@ -76,12 +76,6 @@ uint32_t guest_type(struct guest *guest, const uint8_t *bytes, uint32_t n)
     return taken;
 }
 
-/* The console answers what the guest asks it. */
-static void type_answer(void *context, const char *text, uint32_t length)
-{
-    guest_type(context, (const uint8_t *)text, length);
-}
-
 /* The config to root, in pieces that fit the buffer: the new VM's id or an error. */
 static int64_t create_vm(const struct abi_vm_config *config)
 {
@@ -122,7 +116,6 @@ static int create(struct guests *guests, struct guest *guest)
     ring_consumer_init(&guest->out, &os_console(guest->vm)->out);
     ring_producer_init(&guest->in, &os_console(guest->vm)->in);
     mux_attach(guests->mux, guest->number, vm->name, fetch_console, guest);
-    guests->mux->sources[guest->number].answer = type_answer;
     return OK;
 }
 

@@ -87,22 +87,10 @@ static void begin_line(struct mux *mux, struct mux_source *source, uint8_t colou
     mux->open = source;
 }
 
-static void answer(struct mux *mux, const struct mux_source *source)
-{
-    char text[16];
-    uint32_t length = (uint32_t)format(text, sizeof(text), "\x1b[1;%uR", source->filter.most + 1);
-
-    if (source->answer)
-        source->answer(source->context, text, length);
-    mux->written += length; /* it is work, too */
-}
-
 /* What the filter made of a byte. colours: how much it kept of what made the guest's colours, before this byte. */
 static void show_output(struct mux *mux, struct mux_source *source, const struct filter_output *out, bool coloured,
                         uint8_t colours)
 {
-    if (out->answer)
-        answer(mux, source);
     if (!out->rewind && !out->newline && out->length == 0)
         return;
 

@@ -29,7 +29,6 @@ struct mux_source {
     uint32_t prefix_length;         /* 0: no such source */
     bool begun;                     /* a part of its line has been shown, here or on an earlier row */
     bool continues;                 /* the row that it has open is not its line's first */
-    void (*answer)(void *context, const char *text, uint32_t length); /* types to it; NULL: nobody does */
     /* Give up to max bytes: how many; NULL: gives nothing any more. */
     uint32_t (*fetch)(void *context, uint8_t *bytes, uint32_t max);
     void *context;
