@@ -111,11 +111,13 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
     switch (result.status) {
     case EMUL_DONE:
     case EMUL_AGAIN:
-        reply->flags = ABI_REPLY_REGS | (result.system ? ABI_REPLY_SYSTEM : 0) | (result.shadow ? ABI_REPLY_SHADOW : 0);
-        if (result.single_step || result.breakpoints) {
+        reply->flags = ABI_REPLY_REGS;
+        if (result.system)
+            reply->flags |= ABI_REPLY_SYSTEM | (result.shadow ? ABI_REPLY_SHADOW : 0);
+        if (result.single_step | result.breakpoints) {
             reply->flags |= ABI_REPLY_EXCEPTION;
             reply->vector = VECTOR_DB;
-            reply->value = result.breakpoints | (result.single_step ? DR6_BS : 0);
+            reply->value = result.breakpoints | (uint32_t)(result.single_step ? DR6_BS : 0);
         }
         break;
     case EMUL_FAULT:

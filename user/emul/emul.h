@@ -71,7 +71,7 @@ struct emul_result {
      * DONE, AGAIN: breakpoints of DR7 on data or ports that were hit, as DR6.B0-B3: a trap likewise. Behind a load of
      * SS they are lost.
      */
-    uint32_t breakpoints;
+    uint8_t breakpoints;
     uint8_t length;                 /* of the instruction, if it could be decoded; else 0 */
     uint8_t rm;                     /* the register that ModRM.rm names, if length is known and it does */
     uint8_t bytes_count;            /* of what is known in bytes */

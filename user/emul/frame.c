@@ -137,7 +137,7 @@ enum emul_status execute_enter(struct emul *e)
     struct level levels[MAX_LEVELS];
     struct place old_frame, new_frame = {.size = {0}}, end;
     uint64_t frame;
-    uint32_t hits;
+    uint8_t hits;
     enum emul_status status = stack_prepare_push(e, size, &old_frame);
 
     frame = e->gpr[ABI_RSP];

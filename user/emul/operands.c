@@ -84,15 +84,6 @@ uint64_t operand_load(struct emul *e, const struct operand *operand)
     return register_read(e, e->insn.rm, operand->size);
 }
 
-enum emul_status operand_read(struct emul *e, unsigned size, uint64_t *value)
-{
-    struct operand rm;
-    enum emul_status status = operand_open(e, size, 0, &rm);
-
-    *value = status == EMUL_DONE ? operand_load(e, &rm) : 0;
-    return status;
-}
-
 void operand_store(struct emul *e, const struct operand *operand, uint64_t value)
 {
     if (operand->memory)

@@ -20,7 +20,7 @@ struct emul {
     uint64_t gpr[ABI_GPRS];
     uint64_t rip;
     uint64_t rflags;
-    uint32_t hits; /* breakpoints on what it accesses: DR6.B0-B3 (watch.c) */
+    uint8_t hits; /* breakpoints on what it accesses: DR6.B0-B3 (watch.c) */
     struct insn insn;
     bool knows_gpa; /* of what the instruction reads, its one memory operand: the CPU has walked there */
     uint64_t known_gpa;
@@ -109,7 +109,14 @@ uint64_t operand_load(struct emul *e, const struct operand *operand);
 void operand_store(struct emul *e, const struct operand *operand, uint64_t value);
 
 /* operand_open and operand_load of a source; *value is zero-extended, and 0 if it fails. */
-enum emul_status operand_read(struct emul *e, unsigned size, uint64_t *value);
+static inline enum emul_status operand_read(struct emul *e, unsigned size, uint64_t *value)
+{
+    struct operand rm;
+    enum emul_status status = operand_open(e, size, 0, &rm);
+
+    *value = status == EMUL_DONE ? operand_load(e, &rm) : 0;
+    return status;
+}
 
 /* Read, compute, write back: atomically if the instruction is LOCKed (or XCHG). compute may change e->rflags. */
 typedef uint64_t compute_fn(struct emul *e, uint64_t old, uint64_t argument, unsigned size);

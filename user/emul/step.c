@@ -185,12 +185,22 @@ static bool is_load(const struct insn *insn)
     return insn->map == MAP_0F && (insn->opcode & 0xfe) == 0xb6;
 }
 
+/* What comes behind an instruction, or behind an element of a REP; not behind a load of SS. */
+static void find_traps(struct emul *e, uint64_t flags_before, bool counted)
+{
+    struct emul_result *out = e->out;
+
+    if (out->shadow || !(out->status == EMUL_DONE || (out->status == EMUL_AGAIN && counted)))
+        return;
+    out->single_step = flags_before & RFLAGS_TF;
+    out->breakpoints = e->hits;
+}
+
 static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_regs *regs, const uint8_t *bytes,
                              unsigned bytes_count, const uint64_t *gpa, struct emul_result *out)
 {
     uint64_t count_before = regs->gpr[ABI_RCX], flags_before = regs->rflags;
     struct emul e;
-    bool traps;
 
     emul_begin(&e, ops, ctx, regs, out);
     out->bytes_count = (uint8_t)MIN(bytes_count, (unsigned)EMUL_MAX_LENGTH);
@@ -208,10 +218,8 @@ static enum emul_status step(const struct emul_ops *ops, void *ctx, struct abi_r
         retire(&e);
     else if (out->status == EMUL_AGAIN) /* a breakpoint on the instruction has been passed (SDM Vol. 3, 18.3.1.1) */
         regs->rflags |= RFLAGS_RF;
-    traps =
-        !out->shadow && (out->status == EMUL_DONE || (out->status == EMUL_AGAIN && regs->gpr[ABI_RCX] != count_before));
-    out->single_step = traps && (flags_before & RFLAGS_TF);
-    out->breakpoints = traps ? e.hits : 0;
+    if ((flags_before & RFLAGS_TF) || e.hits)
+        find_traps(&e, flags_before, regs->gpr[ABI_RCX] != count_before);
     return out->status;
 }
 

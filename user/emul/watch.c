@@ -32,7 +32,7 @@ static void watch(struct emul *e, uint64_t address, unsigned size, unsigned type
 
         if (is_enabled(regs->dr7, n) && (wanted == type || (wanted == TYPE_READ_WRITE && type == TYPE_WRITE)) &&
             overlaps(regs->dr[n], length_of(regs->dr7, n), address, size))
-            e->hits |= 1u << n;
+            e->hits |= (uint8_t)BIT(n);
     }
 }
 
