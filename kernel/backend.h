@@ -20,6 +20,7 @@ struct exit {
         struct {
             struct abi_io access;
             bool string;
+            bool watched; /* DR7 enables breakpoints, perhaps on this port */
         } io;
         struct {
             uint64_t gpa;
@@ -72,7 +73,9 @@ struct backend {
     /* RFLAGS, of which bit 1 is set; 0: no interrupt or NMI now: such a shadow, or a debug trap that comes first */
     uint64_t (*unblocked)(struct vcpu *v);
     void (*set_cr2)(struct vcpu *v, uint64_t cr2);
-    void (*add_dr6)(struct vcpu *v, uint64_t bits); /* sets them, leaves the others */
+    /* For a #DB that is injected: sets these bits, leaves the others; takes what else of debug traps was due along, and
+     * clears DR7.GD (SDM Vol. 3, 18.2.3 and 18.2.4). */
+    void (*add_dr6)(struct vcpu *v, uint64_t bits);
     unsigned (*get_cpl)(struct vcpu *v);
     uint64_t (*get_efer)(struct vcpu *v);
     void (*set_efer)(struct vcpu *v, uint64_t efer); /* as the guest wants it; checked by the caller */

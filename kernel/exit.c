@@ -115,10 +115,9 @@ static void do_XSETBV(struct vcpu *v)
  * known then. NULL: it is not there any more, or the VM is ending. */
 static uint64_t *operand(struct vcpu *v)
 {
-    if (vcpu_upcall(v, ABI_UPCALL_LENGTH) || (v->page->reply.flags & ABI_REPLY_EXCEPTION))
+    v->exit.instruction_length = 0;
+    if (!vcpu_find_length(v))
         return NULL;
-    uint32_t length = v->page->reply.length;
-    v->exit.instruction_length = length <= 15 ? (uint8_t)length : 0; /* 0: vcpu_skip() asks again, and refuses it */
     return &v->gpr[v->page->reply.value % ABI_GPRS];
 }
 
@@ -279,7 +278,7 @@ enum quick vcpu_interrupted(struct vcpu *v)
 static enum quick io_quickly(struct vcpu *v)
 {
     const struct exit *e = &v->exit;
-    if (e->u.io.string)
+    if (e->u.io.string || e->u.io.watched)
         return QUICK_NOT;
     if (e->u.io.access.port != ABI_PM_TIMER_PORT || e->u.io.access.size != PM_TIMER_SIZE || e->u.io.access.write)
         return QUICK_SKIP;

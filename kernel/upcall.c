@@ -1,5 +1,6 @@
 #include "kernel/log.h"
 #include "kernel/vcpu.h"
+#include "lib/breakpoints.h"
 #include "lib/string.h"
 
 enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16, DR6_HITS = 0xf, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
@@ -55,6 +56,50 @@ static inline __attribute__((always_inline)) int enter_world(struct vcpu *v, enu
 
 int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind) { return enter_world(v, kind); }
 
+bool vcpu_find_length(struct vcpu *v)
+{
+    if (v->exit.instruction_length)
+        return true;
+    if (vcpu_upcall(v, ABI_UPCALL_LENGTH) || (v->page->reply.flags & ABI_REPLY_EXCEPTION))
+        return false;
+    uint32_t told = v->page->reply.length;
+    if (told < 1 || told > 15) {
+        log_vm_line(v->vm->id, LOG_ERROR, "guest %s: its device world found an instruction of %u bytes",
+                    v->vm->config.name, told);
+        vm_end(v->vm, ABI_END_WORLD_CRASH, 0);
+        return false;
+    }
+    v->exit.instruction_length = (uint8_t)told;
+    return true;
+}
+
+/* hits: breakpoints of DR6 that the instruction has met. They and a single step are one trap behind it. */
+static bool skip(struct vcpu *v, uint32_t hits)
+{
+    if (!vcpu_find_length(v))
+        return false;
+    backend->set_rip(v, backend->get_rip(v) + v->exit.instruction_length);
+    uint64_t rflags = backend->get_rflags(v);
+    if (rflags & RFLAGS_RF) /* an instruction clears it behind itself (SDM Vol. 3, 18.3.1.1) */
+        backend->set_rflags(v, rflags & ~(uint64_t)RFLAGS_RF);
+    uint32_t dr6 = hits | (rflags & RFLAGS_TF ? DR6_BS : 0);
+    if (dr6)
+        inject_trap(v, dr6);
+    return true;
+}
+
+bool vcpu_skip_slowly(struct vcpu *v) { return skip(v, 0); }
+
+/* Breakpoints on the ports that IN or OUT has accessed (SDM Vol. 3, 18.2.4). */
+static uint32_t port_hits(struct vcpu *v)
+{
+    enum { CR4_DE = 1 << 3 };
+    const struct abi_io *access = &v->exit.u.io.access;
+    struct abi_regs *regs = &v->page->regs;
+    backend->get_regs(v, regs);
+    return regs->cr4 & CR4_DE ? breakpoint_hits(regs->dr7, regs->dr, access->port, access->size, BREAK_ON_IO) : 0;
+}
+
 void vcpu_do_io(struct vcpu *v)
 {
     static const uint32_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
@@ -71,7 +116,8 @@ void vcpu_do_io(struct vcpu *v)
     if (enter_world(v, ABI_UPCALL_IO))
         return;
     uint32_t value = page->reply.value;
-    if (!vcpu_skip(v) || e->u.io.access.write)
+    bool done = e->u.io.watched ? skip(v, port_hits(v)) : vcpu_skip(v);
+    if (!done || e->u.io.access.write)
         return;
     if (e->u.io.access.size == 1)
         *(uint8_t *)rax = (uint8_t)value;
@@ -79,28 +125,4 @@ void vcpu_do_io(struct vcpu *v)
         *(uint16_t *)rax = (uint16_t)value;
     else
         *rax = value; /* the upper half, too */
-}
-
-bool vcpu_skip_slowly(struct vcpu *v)
-{
-    uint8_t length = v->exit.instruction_length;
-    if (!length) {
-        if (vcpu_upcall(v, ABI_UPCALL_LENGTH) || (v->page->reply.flags & ABI_REPLY_EXCEPTION))
-            return false;
-        uint32_t told = v->page->reply.length;
-        if (told < 1 || told > 15) {
-            log_vm_line(v->vm->id, LOG_ERROR, "guest %s: its device world found an instruction of %u bytes",
-                        v->vm->config.name, told);
-            vm_end(v->vm, ABI_END_WORLD_CRASH, 0);
-            return false;
-        }
-        length = (uint8_t)told;
-    }
-    backend->set_rip(v, backend->get_rip(v) + length);
-    uint64_t rflags = backend->get_rflags(v);
-    if (rflags & RFLAGS_RF) /* an instruction clears it behind itself (SDM Vol. 3, 18.3.1.1) */
-        backend->set_rflags(v, rflags & ~(uint64_t)RFLAGS_RF);
-    if (rflags & RFLAGS_TF)
-        inject_trap(v, DR6_BS);
-    return true;
 }

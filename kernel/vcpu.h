@@ -142,6 +142,9 @@ static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind ki
 }
 /* An IO exit: by the device world. */
 void vcpu_do_io(struct vcpu *v);
+/* Sees to it that exit.instruction_length is known, by the device world if need be, which has v->page->regs then;
+ * false: an exception took its place, or the VM is ending. */
+bool vcpu_find_length(struct vcpu *v) MUST_CHECK;
 /* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
 bool vcpu_skip_slowly(struct vcpu *v) MUST_CHECK;
 static inline MUST_CHECK bool vcpu_skip(struct vcpu *v) { return v->quick == QUICK_SKIP || vcpu_skip_slowly(v); }

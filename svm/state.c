@@ -6,7 +6,7 @@
 #include "kernel/percpu.h"
 #include "lib/string.h"
 
-enum { CR0_STATUS = 0xf, EFER_SVME = 1 << 12, DR7_ENABLED = 0xff };
+enum { CR0_STATUS = 0xf, EFER_SVME = 1 << 12 };
 
 /* The VMCB's segments in the order of enum abi_seg. */
 static struct abi_segment *segment(struct vmcb *c, unsigned i)

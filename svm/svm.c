@@ -271,7 +271,12 @@ static uint64_t unblocked(struct vcpu *v)
     return c->interrupt_shadow & 1 ? 0 : c->rflags;
 }
 static void set_cr2(struct vcpu *v, uint64_t cr2) { svm_of(v)->vmcb->cr2 = cr2; }
-static void add_dr6(struct vcpu *v, uint64_t bits) { svm_of(v)->vmcb->dr6 |= bits; }
+static void add_dr6(struct vcpu *v, uint64_t bits)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    c->dr6 |= bits;
+    c->dr7 &= ~(uint64_t)DR7_GD;
+}
 static unsigned get_cpl(struct vcpu *v) { return svm_of(v)->vmcb->cpl; }
 /* MOV to CR4 that changes a bit of paging leaves no translations (SDM Vol. 3, 4.10.4.1): a new ASID has none. */
 static void set_cr4(struct vcpu *v, uint64_t cr4)

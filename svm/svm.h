@@ -4,9 +4,10 @@
 
 #include "kernel/asid.h"
 #include "kernel/vcpu.h"
+#include "lib/breakpoints.h"
 #include "svm/vmcb.h"
 
-enum { RFLAGS_IF = 1 << 9 };
+enum { RFLAGS_IF = 1 << 9, DR7_GD = 1 << 13 };
 
 struct svm_vcpu {
     struct vmcb *vmcb;
@@ -61,6 +62,7 @@ static inline bool svm_decode_instruction(struct vcpu *v, struct vmcb *c)
         e->u.io.access.size = info >> IO_SIZE_SHIFT & 7;
         e->u.io.access.write = !(info & IO_IN);
         e->u.io.string = info & IO_STRING;
+        e->u.io.watched = c->dr7 & DR7_ENABLED;
         c->next_rip = c->exit_info2;
         return true;
     case EXIT_HLT:

@@ -29,4 +29,6 @@ void vmx_cr_access(struct vcpu *v)
     }
     v->exit.kind = ABI_EXIT_CR;
     writen(CR0_SHADOW, (readn(CR0_SHADOW) & ~owned) | (value & owned));
+    /* It has begun: a breakpoint on it has been taken already. The exit has cleared RF (SDM Vol. 3, 28.3.3). */
+    vmx_put_rflags(vmx_of(v), vmx_of(v)->rflags | RFLAGS_RF);
 }

@@ -57,7 +57,7 @@ static void exception(struct exit *e, uint8_t vector)
 /* SDM Vol. 3, 18.2.3 and 28.2.1: the exit came before the CPU changed DR6 and DR7. */
 static void debug_exception(struct vcpu *v, uint32_t event)
 {
-    enum { DR6_HITS = 0xf, DR6_SET = 0xe00f, DR7_GD = 1 << 13 };
+    enum { DR6_HITS = 0xf, DR6_SET = 0xe00f };
     struct vmx_vcpu *s = vmx_of(v);
     exception(&v->exit, VECTOR_DB);
     if ((event >> 8 & EVENT_TYPE) == EVENT_ICEBP) {
@@ -96,6 +96,7 @@ static void io(struct exit *e)
     e->u.io.access.size = (how & IO_SIZE) + 1;
     e->u.io.access.write = !(how & IO_IN);
     e->u.io.string = how & IO_STRING;
+    e->u.io.watched = readn(GUEST_DR7) & DR7_ENABLED;
 }
 
 static void mmio(struct vcpu *v)

@@ -178,8 +178,15 @@ void vmx_set_cr2(struct vcpu *v, uint64_t cr2)
 
 void vmx_add_dr6(struct vcpu *v, uint64_t bits)
 {
+    enum { PENDING_HITS = 0xf, PENDING_ENABLED = 1 << 12 };
     vmx_load(v);
+    uint64_t pending = readn(GUEST_PENDING_DEBUG);
+    if (pending & PENDING_ENABLED)
+        bits |= pending & PENDING_HITS;
+    writen(GUEST_PENDING_DEBUG, 0); /* an injected event would drop it (SDM Vol. 3, 27.7.3) */
+    vmx_of(v)->trap_due = false;
     write_dr6(read_dr6() | bits);
+    writen(GUEST_DR7, readn(GUEST_DR7) & ~(uint64_t)DR7_GD);
 }
 
 void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi)

@@ -6,7 +6,7 @@
 #include "vmx/vmx.h"
 
 enum { CR4_MCE = 1 << 6, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, LDTR = ABI_SEGS, TR, DEBUG_CONTROL_RESET = 0x400 };
-enum { CR0_PE = 1, CR0_TS = 8, CR0_STATUS = 0xf, DR7_ENABLED = 0xff, DR7_LOCAL = 0x155 };
+enum { CR0_PE = 1, CR0_TS = 8, CR0_STATUS = 0xf, DR7_LOCAL = 0x155 };
 #define CR0_PG        BIT(31)
 #define DR6_RESET     0xffff0ff0ull
 #define TYPE_ACCESSED 1u

@@ -5,6 +5,7 @@
 #include "kernel/asid.h"
 #include "kernel/percpu.h"
 #include "kernel/vcpu.h"
+#include "lib/breakpoints.h"
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"
 
@@ -48,6 +49,7 @@ struct vmx_vcpu {
     uint32_t timer;     /* as the VMCS has it; 0: to be set anew */
     uint64_t leave_by;  /* TSC, while the guest's IF is clear: vmx_set_preemption_timer() */
 };
+enum { DR7_GD = 1 << 13 };
 enum { RFLAGS_TF = 1 << 8, RFLAGS_IF = 1 << 9, RFLAGS_RF = 1 << 16 };
 enum { VIRTUAL_TPR = 0x80 }; /* in virtual_apic */
 enum vmx_dirty { DIRTY_RIP = 1, DIRTY_RFLAGS = 2, DIRTY_INTERRUPTIBILITY = 4 };

@@ -58,6 +58,14 @@ def own_cpustate(session):
 
 
 @boot_test(limit=60, machines=BOTH)
+def own_debug(session):
+    """Single steps, breakpoints on ports and on instructions that exit."""
+    session.boot(own("debug"), cpus=1)
+    session.expect("debug", r"^debug: (ok|FAILED.*)$")
+    session.ended(debug=("EXIT", 0))
+
+
+@boot_test(limit=60, machines=BOTH)
 def own_hello(session):
     """Each way to load an ELF file; the command line is the guest's, the exit status reaches the table."""
     # Name: file, exit status.

@@ -5,9 +5,8 @@
 #ifndef USER_EMUL_WATCH_H
 #define USER_EMUL_WATCH_H
 
+#include "lib/breakpoints.h"
 #include "user/emul/state.h"
-
-#define DR7_ENABLED 0xffu
 
 static inline bool watch_is_on(const struct emul *e) { return e->regs->dr7 & DR7_ENABLED; }
 

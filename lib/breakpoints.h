@@ -1,0 +1,43 @@
+/* Breakpoints on data and ports: DR0 to DR3 and DR7 (SDM Vol. 3, 18.2.4 and 18.2.5). */
+#ifndef LIB_BREAKPOINTS_H
+#define LIB_BREAKPOINTS_H
+
+#include "abi/types.h"
+
+#define BREAKPOINTS 4u
+#define DR7_ENABLED 0xffu /* G0 to G3, L0 to L3 */
+
+/* What an access is, in numbers of DR7's R/W fields, of which 3 stands for reads and writes. */
+enum breakpoint_access { BREAK_ON_WRITE = 1, BREAK_ON_IO, BREAK_ON_READ };
+
+static inline bool breakpoint_is_for(uint64_t dr7, unsigned n, enum breakpoint_access access)
+{
+    unsigned wanted = dr7 >> (16 + 4 * n) & 3;
+    bool enabled = dr7 >> 2 * n & 3;
+
+    return enabled && (wanted == (unsigned)access || (wanted == BREAK_ON_READ && access == BREAK_ON_WRITE));
+}
+
+/* LEN: 1, 2, 8, 4 bytes; the low bits of DRn do not count. */
+static inline bool breakpoint_overlaps(uint64_t dr7, unsigned n, uint64_t dr, uint64_t address, uint32_t size)
+{
+    static const uint8_t lengths[4] = {1, 2, 8, 4};
+    uint64_t length = lengths[dr7 >> (18 + 4 * n) & 3], first = ALIGN_DOWN(dr, length);
+
+    return address <= first + (length - 1) && first <= address + (size - 1);
+}
+
+/* Those that an access to [address, address + size) hits, as DR6 has them: bits 0 to 3. That ports count only with
+ * CR4.DE is the caller's affair. */
+static inline uint32_t breakpoint_hits(uint64_t dr7, const uint64_t dr[BREAKPOINTS], uint64_t address, uint32_t size,
+                                       enum breakpoint_access access)
+{
+    uint32_t hits = 0;
+
+    for (unsigned n = 0; n < BREAKPOINTS; n++)
+        if (breakpoint_is_for(dr7, n, access) && breakpoint_overlaps(dr7, n, dr[n], address, size))
+            hits |= 1u << n;
+    return hits;
+}
+
+#endif
