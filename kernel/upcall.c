@@ -74,7 +74,7 @@ bool vcpu_find_length(struct vcpu *v)
 }
 
 /* hits: breakpoints of DR6 that the instruction has met. They and a single step are one trap behind it. */
-static bool skip(struct vcpu *v, uint32_t hits)
+static __attribute__((noinline)) bool skip(struct vcpu *v, uint32_t hits)
 {
     if (!vcpu_find_length(v))
         return false;
@@ -90,14 +90,15 @@ static bool skip(struct vcpu *v, uint32_t hits)
 
 bool vcpu_skip_slowly(struct vcpu *v) { return skip(v, 0); }
 
-/* Breakpoints on the ports that IN or OUT has accessed (SDM Vol. 3, 18.2.4). */
-static uint32_t port_hits(struct vcpu *v)
+/* IN or OUT is done, and perhaps its port has a breakpoint (SDM Vol. 3, 18.2.4). */
+static __attribute__((noinline)) bool skip_watched(struct vcpu *v)
 {
     enum { CR4_DE = 1 << 3 };
     const struct abi_io *access = &v->exit.u.io.access;
     struct abi_regs *regs = &v->page->regs;
     backend->get_regs(v, regs);
-    return regs->cr4 & CR4_DE ? breakpoint_hits(regs->dr7, regs->dr, access->port, access->size, BREAK_ON_IO) : 0;
+    bool on = regs->cr4 & CR4_DE;
+    return skip(v, on ? breakpoint_hits(regs->dr7, regs->dr, access->port, access->size, BREAK_ON_IO) : 0);
 }
 
 void vcpu_do_io(struct vcpu *v)
@@ -116,7 +117,7 @@ void vcpu_do_io(struct vcpu *v)
     if (enter_world(v, ABI_UPCALL_IO))
         return;
     uint32_t value = page->reply.value;
-    bool done = e->u.io.watched ? skip(v, port_hits(v)) : vcpu_skip(v);
+    bool done = e->u.io.watched ? skip_watched(v) : vcpu_skip(v);
     if (!done || e->u.io.access.write)
         return;
     if (e->u.io.access.size == 1)
