@@ -3,7 +3,7 @@
  * VMX: it touches no field that is not there, and a field that is refused while a vCPU is created refuses the vCPU.
  */
 // links: tests/unit/vmx_host/vmx.c tests/unit/vmx_host/state.c tests/unit/vmx_host/run.c tests/unit/vmx_host/exit.c
-// links: tests/unit/vmx_host/cr.c vmx/caps.c vmx/fields.c lib/format.c
+// links: tests/unit/vmx_host/cr.c kernel/control_registers.c vmx/caps.c vmx/fields.c lib/format.c
 #include <stdarg.h>
 
 #include "tests/unit/vmx_host/fake.h"
@@ -173,7 +173,7 @@ static char last_line[512];
 struct percpu *this_cpu(void) { return &percpu; }
 uint64_t tsc_hz(void) { return 1000000000; }
 uint64_t tsc_from_us(uint64_t us) { return us * 1000; }
-bool guest_has(UNUSED uint32_t leaf, UNUSED unsigned reg, UNUSED unsigned bit) { return true; }
+uint64_t guest_cr4_bits(void) { return ~0ull; }
 bool vmx_enter(UNUSED uint64_t *gpr, UNUSED bool launched, UNUSED struct vcpu *v) { return true; }
 const uint8_t vmx_exit_entry[1] = {0};
 enum quick vcpu_exit_quickly(UNUSED struct vcpu *v) { return QUICK_NOT; }
