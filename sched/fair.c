@@ -88,7 +88,8 @@ void sched_charge(struct sched_rq *rq, uint64_t now)
     if (shares < se->shares)
         follow_shares(rq, se, shares);
 
-    group_spend(se->group, now, ticks, burst(rq));
+    if (se->group->limit != SCHED_NO_LIMIT)
+        group_spend(se->group, now, ticks, burst(rq));
     raise_floor(rq);
 }
 
@@ -173,7 +174,8 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
     sched_charge(rq, now); /* the floor is where current is now: it may have run for hours */
     if (why != SCHED_MIGRATE)
         atomic_fetch_add_explicit(&se->group->runnable, 1, memory_order_relaxed);
-    set_shares(se, group_shares(se->group));
+    if (group_shares(se->group) != se->shares)
+        set_shares(se, group_shares(se->group));
     rq->load += se->weight;
     if (why == SCHED_WAKE)
         ahead = ahead_after_sleep(rq, se);
@@ -219,7 +221,8 @@ struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now)
     }
     if (se) {
         se->woken = false;
-        follow_shares(rq, se, group_shares(se->group));
+        if (group_shares(se->group) != se->shares)
+            follow_shares(rq, se, group_shares(se->group));
     }
     rq->current = se;
     rq->charged = now;

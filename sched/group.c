@@ -14,8 +14,6 @@ void group_spend(struct sched_group *g, uint64_t now, uint64_t ticks, uint64_t b
 {
     uint64_t old, paid;
 
-    if (g->limit == SCHED_NO_LIMIT)
-        return;
     old = atomic_load_explicit(&g->paid_until, memory_order_relaxed);
     do
         paid = MAX(old, now - MIN(now, ticks)) + at_limit(g, ticks); /* what was not used before is not kept */
@@ -29,8 +27,6 @@ uint64_t group_allowance(const struct sched_group *g, uint64_t now, uint64_t bur
 {
     uint64_t paid, least = burst / 64;
 
-    if (g->limit == SCHED_NO_LIMIT)
-        return NEVER;
     paid = MAX(atomic_load_explicit(&g->paid_until, memory_order_relaxed), now);
     if (paid >= now + burst)
         return least;

@@ -42,15 +42,16 @@ static inline uint32_t group_shares(const struct sched_group *g)
     return n ? n : 1;
 }
 
-/* An entity of the group has run for so many ticks, until now. burst: ticks that it may be ahead. */
+/* An entity of the group, which has a limit, has run for so many ticks, until now. burst: ticks that it may be ahead.
+ */
 void group_spend(struct sched_group *g, uint64_t now, uint64_t ticks, uint64_t burst);
 
-/* For so many ticks one entity of the group may run on, as things stand; NEVER: without limit. */
+/* For so many ticks one entity of the group may run on, as things stand, of a group with a limit. */
 uint64_t group_allowance(const struct sched_group *g, uint64_t now, uint64_t burst);
 
 static inline bool group_held(const struct sched_group *g, uint64_t now)
 {
-    return now < atomic_load_explicit(&g->held_until, memory_order_relaxed);
+    return g->limit != SCHED_NO_LIMIT && now < atomic_load_explicit(&g->held_until, memory_order_relaxed);
 }
 
 #endif
