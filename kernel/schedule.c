@@ -136,6 +136,8 @@ bool schedule_wait(void)
     if (!schedule_alone() || !atomic_compare_exchange_strong(&s->woken, &nobody, WAITING))
         return false;
     sched_stop(&s->rq, tsc_now());
+    if (sched_holds(&s->rq)) /* who came while it looked may have asked for a switch, and for no tick */
+        set_slice(s, tsc_now());
     __atomic_store_n(&loads[this_cpu()->index], 0, __ATOMIC_RELAXED); /* who wakes a thread finds this CPU idle */
     irq_wait();
     uint64_t now = tsc_now();

@@ -297,7 +297,8 @@ bool sched_should_preempt(struct sched_rq *rq, uint64_t now)
     const struct sched_entity *first = first_queued(rq);
     uint64_t least;
 
-    if (rq->current && group_held(rq->current->group, now))
+    /* Who waits does not use the CPU, and gives way by itself when somebody may. */
+    if (rq->current && !rq->stopped && group_held(rq->current->group, now))
         return true;
     if (!first || !rq->current)
         return first != NULL;

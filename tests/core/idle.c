@@ -55,7 +55,16 @@ uint32_t __wrap_sched_wake_cpu(const struct sched_entity *se, uint32_t prev, con
     return __real_sched_wake_cpu(se, prev, all, count);
 }
 
-/* The one that was set before it waited may come, and no other: waiting costs nothing. */
+static bool queued(const struct thread *t);
+static bool some_held(void)
+{
+    for (uint32_t i = 0; i < THREADS; i++)
+        if (threads[i] && queued(threads[i]) && threads[i]->se.group->limit != SCHED_NO_LIMIT)
+            return true;
+    return false;
+}
+
+/* The one that was set before it waited may come, and no other, unless for somebody held: waiting costs nothing. */
 void __real_schedule_tick(uint64_t now);
 void __wrap_schedule_tick(uint64_t now);
 void __wrap_schedule_tick(uint64_t now)
@@ -63,7 +72,7 @@ void __wrap_schedule_tick(uint64_t now)
     const struct vcpu *v = current_thread()->vcpu;
     struct core_cpu *c = me();
     if (v && word_where(atomic_load(&v->word)) == WHERE_WAITING && schedule_alone()) {
-        if (c->ticked)
+        if (c->ticked && !some_held())
             core_fail("CPU %u has a tick again while vCPU %u waits", c->percpu.index, v->index);
         c->ticked = true;
     }
