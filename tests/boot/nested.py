@@ -114,7 +114,7 @@ def boot(session, text, parameters="", seconds=1500):
                        seconds=seconds)
     with open(initrd, "wb") as file:
         file.write(_initramfs(image, module, init))
-    kernel, words = os.path.join(IMAGES, "vmlinuz-cloud"), "console=ttyS0 quiet"
+    kernel, words = os.path.join(IMAGES, "vmlinuz-cloud"), "console=ttyS0 quiet nowatchdog"
     if session.machine == "svm":
         session.boot_kernel(kernel, [initrd], words, memory=memory, cpus=2)
         return

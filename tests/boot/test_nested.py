@@ -6,13 +6,14 @@ from test_linux import guest
 from test_own import own
 
 
-def host_ended(session):
-    """The inner machine was switched off by Lapwing, and the host's kernel saw nothing odd."""
+def ended(session, **expected):
+    """All guests ended so, Lapwing switched its machine off, and the host's kernel saw nothing odd."""
+    session.guests_ended(**expected)
     status = session.expect("", r"HOST inner status (\d+)")[1]
     if status != "0":
         raise Failure(f"the inner QEMU ended with status {status}")
     session.expect("", r"HOST done")
-    session.refuse("", r"BUG:|WARNING: CPU|Call Trace")
+    session.refuse("", r"^\[ *[\d.]+\] .*(BUG:|WARNING: CPU|Call Trace)")
 
 
 @boot_test(limit=900, machines=BOTH, slow=BOTH)
@@ -23,7 +24,7 @@ def nested_linux(session):
     for name in names:
         session.expect(name, rf"guest {name} up: 2 CPUs")
         session.transcript.rewind(name)
-    session.ended(**{name: ("POWEROFF", 0) for name in names})
+    ended(session, **{name: ("POWEROFF", 0) for name in names})
 
 
 @boot_test(limit=900, machines=BOTH, slow=BOTH)
@@ -31,4 +32,4 @@ def nested_lapic(session):
     """The guest that tries its LAPICs finds no fault in them in Lapwing in KVM."""
     nested.boot(session, own("lapic", 4))
     session.expect("lapic", r"^lapic: (ok|FAILED.*)$")
-    session.ended(lapic=("EXIT", 0))
+    ended(session, lapic=("EXIT", 0))
