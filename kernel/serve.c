@@ -53,11 +53,12 @@ static bool serve_TIMER(struct vcpu *v, UNUSED uint8_t vector)
 }
 
 /* One is in service, or about to be, and one waits behind it (SDM Vol. 3, 7.7.1; APM Vol. 2, 8.2.3): others are lost.
- */
+ * A CPU that has executed nothing since INIT has none in service, and keeps one for when it is started (9.4.2). */
 static bool serve_NMI(struct vcpu *v, uint8_t again)
 {
     bool in_service = v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI);
-    v->nmi_pending = (uint8_t)MIN(v->nmi_pending + 1 + again, in_service ? 1 : 2);
+    bool not_started = v->entries == v->entries_before_reset;
+    v->nmi_pending = (uint8_t)MIN(v->nmi_pending + 1 + again, in_service || not_started ? 1 : 2);
     v->windows = true;
     return true;
 }
@@ -141,5 +142,6 @@ void vcpu_reset(struct vcpu *v, bool init)
     backend->release(v); /* and with it, translations */
     v->event.valid = v->nmi_blocked = false;
     v->nmi_pending = 0;
+    v->entries_before_reset = v->entries;
     msr_init(v);
 }

@@ -79,6 +79,7 @@ struct vcpu {
     } cpuid[VCPU_CPUID_ENTRIES];
 
     uint64_t entries, parks, wakes, exit_rip; /* for control, read from other CPUs: RIP as of the last exit to ROOT */
+    uint64_t entries_before_reset;            /* entries as of the last INIT or power-up */
     uint64_t exits[ABI_EXITS];
 };
 
