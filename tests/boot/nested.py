@@ -21,6 +21,8 @@ from lapwing.machine import LIBRARIES, LOADER, ROOT
 PACKAGES = os.path.join(IMAGES, "deb", "root")
 QEMU = os.path.join(ROOT, "usr", "bin", "qemu-system-x86_64")
 
+# kvm-intel without APICv: so it has run to its end. With it, and the mended delivery of virtual interrupts, guests came up to their
+# kernels' first lines, and no vector 0 came any more (tools/bochs/README.md).
 # Machine: the CPU's flag, KVM's module and its parameters, memory of the host and, in MiB, of the machine in it.
 HOSTS = {
     "svm": ("svm", "arch/x86/kvm/kvm-amd.ko", "nested=1", "3G", 900),
