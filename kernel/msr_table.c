@@ -1,7 +1,8 @@
 #include "kernel/msr_table.h"
 
 enum { SYSCFG = 0xc0010010, TOP_MEM = 0xc001001a, TOP_MEM2 = 0xc001001d };
-enum { K7_COUNTER0 = 0xc0010004, K7_COUNTERS = 4 };
+enum { K7_COUNTERS = 4 };
+#define K7_COUNTER0 0xc0010004u
 
 /* What a write does. */
 enum rule_kind {
@@ -46,7 +47,7 @@ static const struct rule {
     {0x1db, 0x1de, MSR_AMD, READ_ONLY, 0, 0}, /* LastBranchFromIP to LastIntToIP: nothing is recorded */
     /* PerfEvtSel0-3: CPUs ignore what is reserved; what is of SVM, is not shown. The counters, of 48 bits, stand. */
     {0xc0010000, 0xc0010003, MSR_AMD, DROP, 0xfffd7ffff, 0},
-    {K7_COUNTER0, K7_COUNTER0 + K7_COUNTERS - 1, MSR_AMD, DROP, (1ull << 48) - 1, 0},
+    {K7_COUNTER0, K7_COUNTER0 + K7_COUNTERS - 1u, MSR_AMD, DROP, (1ull << 48) - 1, 0},
     {SYSCFG, SYSCFG, MSR_AMD, KEEP, 0x1full << 18, 0}, /* MtrrFixDramEn to Tom2ForceMemTypeWB */
     /* HWCR: TlbCacheDis, INVDWBINVD, FFDIS, IGNNE_EM, McStatusWrEn, TscFreqSel */
     {0xc0010015, 0xc0010015, MSR_AMD, KEEP, 1 << 3 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 18 | 1 << 24, 0},
