@@ -306,7 +306,8 @@ enum emul_status emul_task_switch(const struct emul_ops *ops, void *ctx, struct 
                                   const struct abi_task_switch *how, struct emul_result *out)
 {
     struct emul e;
-    struct task t = {.e = &e, .how = how, .from = regs->tr.attr & TYPE_32 ? &layout_32 : &layout_16};
+    const struct layout *old = regs->tr.attr & TYPE_32 ? &layout_32 : &layout_16;
+    struct task t = {.e = &e, .how = how, .from = old, .to = old}; /* the new one is known behind its descriptor */
 
     emul_begin(&e, ops, ctx, regs, out);
     out->status = switch_tasks(&t);
