@@ -183,7 +183,7 @@ check-scripts:
 		sh -n $$script || exit 1; done
 	@bash -n .ci/run
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
-		lapwing tools/guest-images $(sort $(wildcard tools/lapwing/*.py tests/*/*.py))
+		lapwing tools/guest-images tools/mend-qemu $(sort $(wildcard tools/lapwing/*.py tests/*/*.py))
 
 cppcheck_flags := --quiet --std=c11 --platform=unix64 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=comparePointers --suppress=arrayIndexOutOfBoundsCond \
