@@ -470,9 +470,9 @@ static void unemulated(uint64_t kind)
     *cell = 1;
     print("hammer: unemulated %lu\n", kind);
     if (kind == 1)
-        __asm__ volatile("xor %%edx, %%edx; divl (%0)" : : "r"(cell) : "rax", "rdx", "cc");
+        __asm__ volatile("paddd (%0), %%mm0; emms" : : "r"(cell) : "memory");
     else if (kind == 2)
-        __asm__ volatile("movups (%0), %%xmm0" : : "r"(cell) : "memory");
+        __asm__ volatile("addps (%0), %%xmm0" : : "r"(cell) : "memory");
     else if (kind == 3)
         __asm__ volatile("fildl (%0); fstp %%st(0)" : : "r"(cell) : "memory");
     else
