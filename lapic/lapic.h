@@ -102,6 +102,7 @@ struct lapic {
     uint32_t timer_dcr;     /* divide configuration */
     bool timer_armed;
     uint64_t timer_next; /* when it expires next, if armed; in TSC-deadline mode that MSR */
+    uint64_t timer_from; /* TSC-deadline mode: the TSC when it was armed or, later, when the TSC was set */
 
     _Alignas(64) _Atomic uint64_t pir[4]; /* posted vectors */
     _Atomic uint64_t pir_level[4];        /* the last post of this vector was level-triggered */

@@ -15,16 +15,28 @@ static unsigned int divide_shift(const struct lapic *l)
 
 static uint64_t period(const struct lapic *l) { return (uint64_t)l->timer_initial << divide_shift(l); }
 
+/* A deadline that is the TSC's last value comes a tick later: NEVER says something else. */
 uint64_t lapic_timer_deadline(const struct lapic *l)
 {
-    return !l->timer_armed || l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED ? NEVER : l->timer_next;
+    if (!l->timer_armed || (l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED))
+        return NEVER;
+    return l->timer_next == NEVER ? 0 : l->timer_next;
 }
 
-/* TSC-deadline mode compares as the manual says (11.5.4.1). A count ends so many ticks from where it began, 2^39 at
- * most, even if the TSC begins again meanwhile. */
+/* A TSC that begins again has had every value before: whoever looks late finds a deadline that is beyond it once more.
+ * One that is behind by some ticks is another CPU's. */
+static bool has_wrapped(const struct lapic *l, uint64_t now)
+{
+    return now < l->timer_from && (int64_t)(now - l->timer_from) > 0;
+}
+
+/* The interrupt comes when the TSC reaches the deadline or is beyond it (11.5.4.1). A count ends so many ticks from
+ * where it began, 2^39 at most, even if the TSC begins again meanwhile. */
 static bool due(const struct lapic *l, uint64_t now)
 {
-    return mode(l) == LVT_TIMER_TSC_DEADLINE ? l->timer_next <= now : (int64_t)(l->timer_next - now) <= 0;
+    if (mode(l) == LVT_TIMER_TSC_DEADLINE)
+        return l->timer_next <= now || has_wrapped(l, now);
+    return (int64_t)(l->timer_next - now) <= 0;
 }
 
 /* A count: its end is not NEVER. */
@@ -146,6 +158,7 @@ void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)
     if (l->timer_armed)
         expire(l, now);
     l->timer_next = value;
+    l->timer_from = now;
     l->timer_armed = value; /* 0 disarms */
     if (value <= now)
         expire(l, now); /* a deadline in the past fires at once */
@@ -157,6 +170,7 @@ void lapic_tsc_moved(struct lapic *l, uint64_t ticks, uint64_t now)
 {
     if (l->timer_armed && mode(l) != LVT_TIMER_TSC_DEADLINE)
         arm(l, l->timer_next + ticks);
+    l->timer_from = now;
     expire(l, now);
     l->domain->timer_changed(l->domain->ctx, l->index);
 }

@@ -203,6 +203,30 @@ static void lapic_deadline(void)
     lapic_write(APIC_LVTT, LVT_MASKED | VECTOR_LAPIC);
 }
 
+/* A deadline just before the TSC begins again: root looks when it has (SDM Vol. 3, 11.5.4.1 and 18.17.3). */
+static void deadline_before_the_end(void)
+{
+    static const uint64_t before[] = {0, 1, 100};
+    uint64_t begin = rdtsc(), ahead = tsc_hz() / 200, behind = tsc_hz() / 20;
+
+    if (!(cpuid(1, 0).ecx & BIT(24)))
+        return;
+    lapic_write(APIC_LVTT, TIMER_DEADLINE | VECTOR_LAPIC);
+    for (unsigned i = 0; i < ARRAY_SIZE(before); i++) {
+        start_counting();
+        wrmsr(MSR_TSC, 0 - ahead);
+        wrmsr(MSR_DEADLINE, ~0ull - before[i]);
+        irq_on();
+        while (rdtsc() + ahead < ahead + behind)
+            pause();
+        irq_off();
+        check("ticks of a deadline before the TSC's end", 1, ticks);
+        check("deadline MSR behind the TSC's end", 0, rdmsr(MSR_DEADLINE));
+    }
+    lapic_write(APIC_LVTT, LVT_MASKED | VECTOR_LAPIC);
+    wrmsr(MSR_TSC, begin + (tsc_hz() / 4));
+}
+
 /* ICW1 to ICW4 (8259A): edge triggered, cascaded at IRQ 2. */
 static void pic_init(void)
 {
@@ -315,6 +339,7 @@ void guest_main(void)
     lapic_write(APIC_LINT0, LVT_MASKED);
     pit_stop();
     lapic_modes("xAPIC");
+    deadline_before_the_end();
     pit_by_pic();
     pit_by_ioapic();
     rtc();

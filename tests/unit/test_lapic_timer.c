@@ -287,8 +287,86 @@ TEST(tsc_deadline)
         CHECK_EQ(rig_log[0].timer_changes, 0);
     }
     set_deadline(~0ull);
-    CHECK_EQ(lapic_timer_deadline(l), ~0ull);
+    CHECK_EQ(lapic_timer_deadline(l), 0); /* a tick later, for ~0 is NEVER */
     CHECK_EQ(get_deadline(), ~0ull);
+    CHECK_EQ(fired(), 0);
+}
+
+/* A deadline short of the TSC's end is reached, though the host looks when the TSC has begun again. */
+TEST(tsc_deadline_before_the_end)
+{
+    static const uint64_t before[] = {0, 1, 1000, BIT(40)}, armed[] = {1, 5000, BIT(62)}, late[] = {0, 1, 5, BIT(40)};
+    for (unsigned int b = 0; b < ARRAY_SIZE(before); b++)
+        for (unsigned int a = 0; a < ARRAY_SIZE(armed); a++)
+            for (unsigned int n = 0; n < ARRAY_SIZE(late); n++)
+                for (unsigned int how = 0; how < 4; how++) { /* expiry, read, a new mode, the TSC is set */
+                    uint64_t deadline = ~0ull - before[b];
+                    start(deadline - armed[a], TSC_DEADLINE);
+                    set_deadline(deadline);
+                    now = deadline - 1;
+                    lapic_timer_expire(l, now);
+                    CHECK_EQ(fired(), 0);
+                    CHECK_EQ(get_deadline(), deadline);
+                    now = late[n]; /* behind the end */
+                    if (how == 0 || how == 3)
+                        lapic_timer_expire(l, now);
+                    if (how == 1)
+                        CHECK_EQ(get_deadline(), 0);
+                    if (how == 2)
+                        set(APIC_LVT_TIMER, ONE_SHOT);
+                    if (how == 3)
+                        lapic_tsc_moved(l, 77, now += 77);
+                    CHECK_EQ(fired(), 1);
+                    CHECK_EQ(lapic_timer_deadline(l), NEVER);
+                    lapic_timer_expire(l, now);
+                    CHECK_EQ(fired(), 0);
+                }
+}
+
+/* The TSC is set while a deadline waits: back, which is not its end; forward beyond it; and to near its end. */
+TEST(tsc_deadline_and_a_tsc_that_is_set)
+{
+    start(BIT(50), TSC_DEADLINE);
+    set_deadline(BIT(50) + 1000);
+    now = 7;
+    lapic_tsc_moved(l, now - BIT(50), now);
+    CHECK_EQ(fired(), 0);
+    CHECK_EQ(lapic_timer_deadline(l), BIT(50) + 1000);
+    now = 5; /* another CPU, whose TSC is behind */
+    lapic_timer_expire(l, now);
+    CHECK_EQ(fired(), 0);
+    CHECK_EQ(get_deadline(), BIT(50) + 1000);
+    now = BIT(50) + 1000;
+    lapic_timer_expire(l, now);
+    CHECK_EQ(fired(), 1);
+
+    start(5000, TSC_DEADLINE);
+    set_deadline(0 - 1000ull);
+    now = 0 - 5000ull;
+    lapic_tsc_moved(l, now - 5000, now);
+    CHECK_EQ(fired(), 0);
+    now = 3;
+    lapic_timer_expire(l, now);
+    CHECK_EQ(fired(), 1);
+
+    start(5000, TSC_DEADLINE | MASKED); /* what is due while it is masked is lost, before the end as well */
+    set_deadline(0 - 1000ull);
+    now = 0 - 2000ull;
+    lapic_tsc_moved(l, now - 5000, now);
+    now = 3;
+    set(APIC_LVT_TIMER, TSC_DEADLINE);
+    CHECK_EQ(get_deadline(), 0);
+    CHECK_EQ(fired(), 0);
+    CHECK_EQ(lapic_timer_deadline(l), NEVER);
+
+    start(0 - 100ull, TSC_DEADLINE); /* a value that is small is the past, and comes at once */
+    set_deadline(5);
+    CHECK_EQ(fired(), 1);
+    start(0 - 100ull, TSC_DEADLINE); /* taken back */
+    set_deadline(0 - 50ull);
+    set_deadline(0);
+    now = 10;
+    lapic_timer_expire(l, now);
     CHECK_EQ(fired(), 0);
 }
 
