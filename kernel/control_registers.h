@@ -30,6 +30,13 @@ struct control_registers {
     bool code_64; /* CS.L */
 };
 
+/* Is feature bit (0..31) of that CPUID leaf's register (0 EAX .. 3 EDX) one that the guest sees? */
+typedef bool feature_visible(uint32_t leaf, unsigned reg, unsigned bit);
+/* The bits of CR4 and EFER that a guest may set: those of features that it sees (SDM Vol. 3, 2.5 and 2.2.1; APM Vol. 2,
+ * 3.1.3 and 3.1.7). */
+uint64_t cr4_bits_of(feature_visible *has);
+uint64_t efer_bits_of(feature_visible *has);
+
 /* MOV to CR0 (SDM Vol. 2, MOV to control registers, and Vol. 3, 2.5). */
 bool cr0_write_valid(const struct control_registers *before, uint64_t value);
 /* MOV to CR4; offered: the bits of features that the guest has. */

@@ -68,6 +68,8 @@ static void filter(struct cpuid *r, uint32_t leaf, uint32_t subleaf)
 
 bool guest_has(uint32_t leaf, unsigned reg, unsigned bit)
 {
+    if (leaf > cpuid(leaf & 0x80000000, 0).eax) /* Intel's CPUs answer for another leaf then */
+        return false;
     struct cpuid r = cpuid(leaf, 0);
     filter(&r, leaf, 0);
     return *reg_of(&r, (enum reg)reg) >> bit & 1;
@@ -98,23 +100,20 @@ void guest_features(uint32_t words[ABI_FEATURE_WORDS])
     }
 }
 
+/* Asked at each write of CR4 that exits: the CPU, which may be a hypervisor's, is asked once. */
 uint64_t guest_cr4_bits(void)
 {
-    /* VME PVI TSD DE PSE PAE PGE PCE OSFXSR OSXMMEXCPT */
-    uint64_t bits = 0x3f | CR4_PGE | 1 << 8 | 1 << 9 | 1 << 10;
-    bits |= guest_has(1, EDX, 7) ? CR4_MCE : 0;
-    bits |= guest_has(7, ECX, 2) ? 1 << 11 : 0;  /* UMIP */
-    bits |= guest_has(7, EBX, 0) ? 1 << 16 : 0;  /* FSGSBASE */
-    bits |= guest_has(1, ECX, 26) ? 1 << 18 : 0; /* OSXSAVE */
-    bits |= guest_has(7, EBX, 7) ? CR4_SMEP : 0;
-    return bits | (guest_has(7, EBX, 20) ? CR4_SMAP : 0);
+    static uint64_t known; /* the same, whoever of several finds out; never 0 */
+    uint64_t bits = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+    if (!bits) {
+        bits = cr4_bits_of(guest_has);
+        __atomic_store_n(&known, bits, __ATOMIC_RELAXED);
+    }
+    return bits;
 }
 
-uint64_t guest_efer_bits(void)
-{
-    uint64_t bits = EFER_SCE | EFER_LME | EFER_NXE;
-    return bits | (guest_has(0x80000001, EDX, 25) ? EFER_FFXSR : 0);
-}
+uint64_t guest_efer_bits(void) { return efer_bits_of(guest_has); }
 
 bool guest_has_tsc_adjust(void) { return cpuid(0, 0).eax >= 7; }
 

@@ -28,9 +28,17 @@ static bool has(uint32_t leaf, uint32_t word, unsigned bit)
 static uint64_t offered_cr4(void)
 {
     struct cpuid one = cpuid(1, 0), seven = cpuid(7, 0);
-    uint64_t bits = 0x7bf; /* all up to OSXMMEXCPT, but MCE */
+    uint64_t bits = BIT(8); /* PCE */
 
+    bits |= has(1, one.edx, 1) ? BIT(0) | BIT(1) : 0; /* VME, PVI */
+    bits |= has(1, one.edx, 4) ? BIT(2) : 0;          /* TSD */
+    bits |= has(1, one.edx, 2) ? BIT(3) : 0;          /* DE */
+    bits |= has(1, one.edx, 3) ? BIT(4) : 0;          /* PSE */
+    bits |= has(1, one.edx, 6) ? BIT(5) : 0;          /* PAE */
     bits |= has(1, one.edx, 7) ? CR4_MCE : 0;
+    bits |= has(1, one.edx, 13) ? BIT(7) : 0;           /* PGE */
+    bits |= has(1, one.edx, 24) ? BIT(9) : 0;           /* OSFXSR */
+    bits |= has(1, one.edx, 25) ? BIT(10) : 0;          /* OSXMMEXCPT */
     bits |= has(1, one.ecx, 26) ? BIT(18) : 0;          /* OSXSAVE */
     bits |= has(1, one.ecx, 17) ? BIT(17) : 0;          /* PCIDE */
     bits |= has(7, seven.ecx, 2) ? BIT(11) : 0;         /* UMIP */

@@ -78,3 +78,73 @@ TEST(efer)
     CHECK_EQ(efer_write_valid(&protected, EFER_LME, OFFERED_EFER), true);
     CHECK_EQ(efer_write_valid(&code_64, EFER_LME, OFFERED_EFER), true); /* LMA is not written */
 }
+
+/* ---- Each bit goes by the bit of CPUID that its guest sees: SDM Vol. 3, 2.5 and 2.2.1; APM Vol. 2, 3.1.3, 3.1.7 */
+
+static struct {
+    uint32_t leaf;
+    unsigned reg, bit;
+} hidden;
+
+static bool has_all_but_hidden(uint32_t leaf, unsigned reg, unsigned bit)
+{
+    return leaf != hidden.leaf || reg != hidden.reg || bit != hidden.bit;
+}
+
+static bool has_nothing(uint32_t leaf, unsigned reg, unsigned bit)
+{
+    (void)leaf, (void)reg, (void)bit;
+    return false;
+}
+
+enum { EBX = 1, ECX, EDX };
+
+static const struct {
+    uint32_t leaf;
+    unsigned reg, bit;
+    uint64_t cr4, efer; /* bits that are gone without it */
+} features[] = {
+    {1, EDX, 1, 1 << 0 | 1 << 1 /* VME, PVI */, 0},
+    {1, EDX, 2, 1 << 3 /* DE */, 0},
+    {1, EDX, 3, 1 << 4 /* PSE */, 0},
+    {1, EDX, 4, 1 << 2 /* TSD */, 0},
+    {1, EDX, 6, 1 << 5 /* PAE */, 0},
+    {1, EDX, 7, 1 << 6 /* MCE */, 0},
+    {1, EDX, 13, 1 << 7 /* PGE */, 0},
+    {1, EDX, 24, 1 << 9 /* OSFXSR */, 0},
+    {1, EDX, 25, 1 << 10 /* OSXMMEXCPT */, 0},
+    {1, ECX, 26, 1 << 18 /* OSXSAVE */, 0},
+    {7, EBX, 0, 1 << 16 /* FSGSBASE */, 0},
+    {7, EBX, 7, 1 << 20 /* SMEP */, 0},
+    {7, EBX, 20, 1 << 21 /* SMAP */, 0},
+    {7, ECX, 2, 1 << 11 /* UMIP */, 0},
+    {0x80000001, EDX, 11, 0, EFER_SCE},
+    {0x80000001, EDX, 20, 0, EFER_NXE},
+    {0x80000001, EDX, 25, 0, EFER_FFXSR},
+    {0x80000001, EDX, 29, 0, EFER_LME},
+};
+
+/* All bits of CPUID, one after the other, are taken away; all bits of the registers are looked at. */
+TEST(bits_go_by_the_features_that_are_visible)
+{
+    static const uint32_t leaves[] = {1, 7, 13, 0x80000001, 0x80000008};
+    hidden.leaf = ~0u;
+    const uint64_t cr4 = cr4_bits_of(has_all_but_hidden), efer = efer_bits_of(has_all_but_hidden);
+    CHECK_EQ(cr4, 0x350fff);
+    CHECK_EQ(efer, EFER_SCE | EFER_LME | EFER_NXE | EFER_FFXSR);
+    for (unsigned n = 0; n < ARRAY_SIZE(leaves) * 4 * 32; n++) {
+        uint64_t without_cr4 = 0, without_efer = 0;
+        hidden.leaf = leaves[n / 128];
+        hidden.reg = n / 32 % 4;
+        hidden.bit = n % 32;
+        for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+            if (features[i].leaf == hidden.leaf && features[i].reg == hidden.reg && features[i].bit == hidden.bit) {
+                without_cr4 |= features[i].cr4;
+                without_efer |= features[i].efer;
+            }
+        CHECK_EQ(cr4_bits_of(has_all_but_hidden), cr4 & ~without_cr4);
+        CHECK_EQ(efer_bits_of(has_all_but_hidden), efer & ~without_efer);
+    }
+    CHECK_EQ(cr4_bits_of(has_nothing), 1 << 8); /* PCE has no bit of its own */
+    CHECK_EQ(efer_bits_of(has_nothing), 0);
+}
