@@ -7,7 +7,7 @@
 // links: user/emul/memory.c user/emul/operands.c user/emul/walk.c user/emul/stack.c user/emul/one_byte.c
 // links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c user/emul/task.c
 // links: user/emul/vector.c user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c
-// links: user/emul/segment.c
+// links: user/emul/segment.c user/emul/gate.c
 // links: user/emul/system.c user/emul/descriptor.c
 // links: user/vmx/check.c user/vmx/fields.c
 #include <stdarg.h>

@@ -2,14 +2,24 @@
 // links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
 // links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
 // links: user/emul/vector.c user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c
-// links: user/emul/segment.c
+// links: user/emul/segment.c user/emul/gate.c
 // links: user/emul/system.c
 // links: user/emul/descriptor.c user/emul/string.c user/emul/io.c user/emul/step.c lib/format.c
 #include "tests/unit/emul_machine.h"
 
 #define GDT 0x3a000u
 
-enum { NONE, CODE_32 = 8, DATA_32 = 0x10, CODE_64 = 0x18, DATA_3 = 0x20, TSS_32 = 0x28, LDT = 0x38, ABSENT = 0x48 };
+enum {
+    NONE,
+    CODE_32 = 8,
+    DATA_32 = 0x10,
+    CODE_64 = 0x18,
+    DATA_3 = 0x20,
+    TSS_32 = 0x28,
+    LDT = 0x38,
+    ABSENT = 0x48,
+    CODE_3 = 0x50
+};
 
 /* RBX points to MMIO, which reads as `value`. */
 static void start_with(unsigned mode, uint64_t value)
@@ -27,7 +37,8 @@ static void start_with(unsigned mode, uint64_t value)
     poke(GDT + LDT, 0x0000820350000027, 8);
     poke(GDT + LDT + 8, 0, 8);
     poke(GDT + ABSENT, 0x00cf12000000ffff, 8);
-    regs.gdtr = (struct abi_segment){.base = GDT, .limit = ABSENT + 7};
+    poke(GDT + CODE_3, 0x00cffa000000ffff, 8);
+    regs.gdtr = (struct abi_segment){.base = GDT, .limit = CODE_3 + 7};
     regs.seg[ABI_CS].selector = mode == 8 ? CODE_64 : CODE_32;
     regs.gpr[ABI_RBX] = MMIO;
     machine_mmio_value = value;
@@ -153,8 +164,14 @@ TEST(far_return)
     CHECK_EQ(step("ca0400"), EMUL_DONE);
     CHECK_EQ(regs.rip, CODE_32); /* all of MMIO reads the same */
     CHECK_EQ(regs.gpr[ABI_RSP], MMIO + 0x10c);
-    machine_mmio_value = CODE_32 | 3;
+    machine_mmio_value = CODE_32 | 3; /* a program would get the kernel's code */
+    step("cb");
+    check_fault(VECTOR_GP, CODE_32);
+    machine_mmio_value = CODE_3 | 3;
     CHECK_EQ(step("cb"), EMUL_UNHANDLED);
+    poke(GDT + CODE_3, 0x00cf7a000000ffff, 8);
+    step("cb");
+    check_fault(VECTOR_NP, CODE_3);
     machine_mmio_value = DATA_32;
     step("cb");
     check_fault(VECTOR_GP, DATA_32);

@@ -2,7 +2,7 @@
 // links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
 // links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
 // links: user/emul/vector.c user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c
-// links: user/emul/segment.c
+// links: user/emul/segment.c user/emul/gate.c
 // links: user/emul/system.c user/emul/descriptor.c user/emul/string.c user/emul/io.c user/emul/step.c lib/format.c
 #include "tests/unit/emul_machine.h"
 

@@ -121,29 +121,38 @@ enum emul_status execute_load_pointer(struct emul *e)
 
 /* ---- Far branches, within a privilege level */
 
+enum far_branch { FAR_JMP, FAR_CALL, FAR_RETURN };
+
 /* In IA-32e mode a code segment is 64 bits wide or 32, not both. */
 static bool is_code_width_bad(const struct emul *e, const struct abi_segment *cs)
 {
     return (e->regs->efer & EFER_LMA) && (cs->attr & ABI_SEG_L) && (cs->attr & ABI_SEG_DB);
 }
 
+static unsigned dpl_of(const struct abi_segment *segment) { return segment->attr >> ABI_SEG_DPL_SHIFT & 3; }
+
+static bool is_code(const struct abi_segment *segment)
+{
+    return (segment->attr & ABI_SEG_S) && (segment->attr & TYPE_CODE);
+}
+
+/* Where JMP and CALL go, RPL counts as far as it is a right less; a return has it as its new CPL. */
 static enum emul_status check_code(struct emul *e, const struct abi_segment *cs, bool returns)
 {
-    unsigned cpl = cpl_of(e), rpl = cs->selector & 3, dpl = cs->attr >> ABI_SEG_DPL_SHIFT & 3;
+    unsigned cpl = cpl_of(e), rpl = cs->selector & 3, dpl = dpl_of(cs), level = returns ? rpl : cpl;
+    bool conforming = cs->attr & TYPE_CONFORMING;
 
-    if (!(cs->attr & ABI_SEG_S) && !returns)
-        return emul_unhandled(e, "far branch through a gate or to a task");
-    if (!(cs->attr & ABI_SEG_S) || !(cs->attr & TYPE_CODE) || is_code_width_bad(e, cs))
+    if (!is_code(cs) || is_code_width_bad(e, cs) || (returns ? rpl < cpl : !conforming && rpl > cpl))
         return task_fault(e, VECTOR_GP, cs->selector);
-    if (returns && rpl > cpl)
-        return emul_unhandled(e, "far return to another privilege level");
-    if (cs->attr & TYPE_CONFORMING ? dpl > cpl : dpl != cpl || (returns ? rpl != cpl : rpl > cpl))
+    if (conforming ? dpl > level : dpl != level)
         return task_fault(e, VECTOR_GP, cs->selector);
-    return cs->attr & ABI_SEG_P ? EMUL_DONE : task_fault(e, VECTOR_NP, cs->selector);
+    if (!(cs->attr & ABI_SEG_P))
+        return task_fault(e, VECTOR_NP, cs->selector);
+    return rpl > cpl && returns ? emul_unhandled(e, "far return to another privilege level") : EMUL_DONE;
 }
 
 /* What CS becomes with that selector, and whether the offset is in it. */
-static enum emul_status find_code(struct emul *e, uint16_t selector, uint64_t offset, bool returns,
+static enum emul_status find_code(struct emul *e, uint16_t selector, uint64_t offset, enum far_branch how,
                                   struct abi_segment *cs)
 {
     enum emul_status status = EMUL_DONE;
@@ -156,8 +165,10 @@ static enum emul_status find_code(struct emul *e, uint16_t selector, uint64_t of
         return emul_fault(e, VECTOR_GP);
     } else {
         status = descriptor_read(e, selector, VECTOR_GP, cs);
+        if (status == EMUL_DONE && how != FAR_RETURN && !(cs->attr & ABI_SEG_S))
+            status = gate_branch(e, cs, how == FAR_CALL);
         if (status == EMUL_DONE)
-            status = check_code(e, cs, returns);
+            status = check_code(e, cs, how == FAR_RETURN);
         if (status != EMUL_DONE)
             return status;
         cs->selector = (uint16_t)((selector & ~3u) | cpl_of(e));
@@ -174,7 +185,7 @@ static enum emul_status branch_far(struct emul *e, uint16_t selector, uint64_t o
     uint64_t next = e->rip;
     struct abi_segment cs;
     struct place old_cs, old_ip;
-    enum emul_status status = find_code(e, selector, offset, false, &cs);
+    enum emul_status status = find_code(e, selector, offset, call ? FAR_CALL : FAR_JMP, &cs);
 
     if (status == EMUL_DONE && call)
         status = stack_prepare_push(e, size, &old_cs);
@@ -222,7 +233,7 @@ enum emul_status execute_far_return(struct emul *e)
     if (status != EMUL_DONE)
         return status;
     offset = memory_load(e, &ip);
-    status = find_code(e, (uint16_t)memory_load(e, &selector), offset, true, &cs);
+    status = find_code(e, (uint16_t)memory_load(e, &selector), offset, FAR_RETURN, &cs);
     if (status != EMUL_DONE)
         return status;
     register_write(e, ABI_RSP, width, e->gpr[ABI_RSP] + e->insn.imm);

@@ -40,4 +40,9 @@ void descriptor_change(struct emul *e, const struct place *place, uint8_t clear,
 enum emul_status descriptor_load_ldtr(struct emul *e);
 enum emul_status descriptor_load(struct emul *e, unsigned segment);
 
+/* ---- gate.c */
+
+/* JMP or CALL to a descriptor that was read and is a system one (S clear): the fault, or unhandled if there is none. */
+enum emul_status gate_branch(struct emul *e, const struct abi_segment *found, bool call);
+
 #endif
