@@ -179,8 +179,11 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
                                    : bootinfo_multiboot2(&boot, (const void *)information, EARLY_END - information);
     if (err)
         log_line(LOG_WARNING, "boot information: cut off or malformed: going on with what came before");
-    if (boot.regions_lost || boot.modules_lost)
-        log_line(LOG_WARNING, "boot information: %u memory regions and %u modules too many: ignored", boot.regions_lost,
+    if (boot.regions_lost)
+        log_line(LOG_WARNING, "boot information: memory regions behind the first %u are ignored: %u", BOOTINFO_REGIONS,
+                 boot.regions_lost);
+    if (boot.modules_lost)
+        log_line(LOG_WARNING, "boot information: boot modules behind the first %u are ignored: %u", ABI_MAX_MODULES,
                  boot.modules_lost);
     if (!mem_init(&boot))
         stop();

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct config_reporter reporter = {report, NULL};
-    const struct config_machine machine = {.memory = 1ull << 30, .cpus = 2, .find = find, .missing = "add it"};
+    const struct config_machine machine = {.memory = 1ull << 30, .cpus = 2, .find = find, .missing = "is not there"};
     unsigned problems;
 
     reports = 0;

@@ -197,6 +197,14 @@ static const struct {
     {"exit-device = 1", 15, "on or off"},
     {"on-exit = reboot", 11, "stop or restart"},
     {"initrd = a b", 11, "without blanks"},
+    {"initrd = a'b", 11, "without blanks, quotes and backslashes"},
+    {"initrd = \"a\"", 10, "without blanks, quotes and backslashes"},
+    {"initrd = a\\", 11, "without blanks, quotes and backslashes"},
+    {"initrd = a,b", 0, ""},
+    {"initrd = lapwing.conf", 10, "not lapwing.conf"},
+    {"initrd = a/lapwing.conf", 0, ""},
+    {"modules = a \"x\", lapwing.conf x", 18, "not lapwing.conf"},
+    {"modules = a, b' c", 15, "quotes and backslashes"},
     {"modules = a,,b", 13, "separated by commas"},
     {"modules = a,", 13, "separated by commas"},
     {"modules = a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p", 0, ""},
@@ -398,7 +406,7 @@ static int32_t find_module(void *context, const struct config_text *name)
 static unsigned resolve(uint64_t memory, uint32_t cpus)
 {
     static const char *const names[] = {"one", "two", "three", NULL};
-    struct config_machine machine = {memory, cpus, find_module, (void *)names, "add it"};
+    struct config_machine machine = {memory, cpus, find_module, (void *)names, "is not there: add it"};
     unsigned problems;
 
     reports.count = 0;
@@ -425,6 +433,34 @@ TEST(resolve_names)
     CHECK_STR(reports.message[0], "\"nine\" is not there: add it");
     CHECK_EQ(reports.place[1].line, 6);
     CHECK_EQ(reports.place[1].column, 10);
+}
+
+static int32_t find_any(void *context, const struct config_text *name)
+{
+    (void)context;
+    return (int32_t)name->length;
+}
+
+/* Boot modules are the config file and 63 others. What is there twice counts once, and that of a bad guest not at all.
+ */
+TEST(resolve_too_many_files)
+{
+    const struct config_machine machine = {.find = find_any};
+    static char text[8192];
+    int at = snprintf(text, sizeof(text), "[guest bad]\nimage=x\nvcpus=0\n");
+
+    for (unsigned i = 0; i < 32; i++)
+        at += snprintf(text + at, sizeof(text) - (size_t)at, "[guest g%u]\nimage=f%u\ninitrd=i%u\n", i, i, i);
+    snprintf(text + at, sizeof(text) - (size_t)at, "[guest last]\nimage=f0\ninitrd=i30\n");
+    CHECK_EQ(parse(text), 1);
+
+    reports.count = 0;
+    CHECK_EQ(config_resolve(&config, &machine, &reporter), 1);
+    CHECK_STR(reports.message[0],
+              "\"i31\" is one file too many: there may be 64 boot modules, which are the config file and 63 others");
+    CHECK_EQ(reports.place[0].line, 3 + 3 * 32);
+    CHECK_EQ(reports.place[0].column, 8);
+    CHECK(!config.guests[31].bad && config.guests[32].bad && !config.guests[33].bad);
 }
 
 TEST(resolve_memory)

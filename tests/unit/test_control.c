@@ -51,6 +51,19 @@ TEST(a_bad_guest_does_not_stop_the_good)
     CHECK(strstr(fake.console, "\nlapwing| all guests ended: 1 well, 3 badly\r\n"));
 }
 
+/* Another one of that name would not help where there are as many as can be. */
+TEST(too_many_boot_modules)
+{
+    fake_reset();
+    memset(&control, 0, sizeof(control));
+    fake_module("lapwing.conf", "[guest g]\nimage=vmlinuz\n");
+    for (unsigned i = 1; i < ABI_MAX_MODULES; i++)
+        fake_module("other", "x");
+    control_start(&control);
+    turn();
+    CHECK(strstr(joined(fake.console), "\"vmlinuz\" is not among the first 64 boot modules, and others are ignored"));
+}
+
 TEST(no_config)
 {
     boot(NULL); /* the first module is a kernel, which is read as a config file and is none */

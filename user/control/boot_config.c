@@ -7,6 +7,8 @@
 #define CONFIG_SIZE_MAX (1u << 20) /* a longer module is something else */
 #define PROBLEMS_SHOWN  50
 
+static_assert(ABI_MAX_MODULES == 64, "a message says so");
+
 struct problems {
     struct mux *mux;
     unsigned count;
@@ -88,8 +90,11 @@ static void fit_to_machine(struct control *control, const struct config_reporter
         .cpus = info->cpu_count,
         .find = find_module,
         .context = (void *)info,
-        .missing = "load a boot module of that name (in grub.cfg: module2 FILE NAME)",
+        .missing = "is not there: load a boot module of that name (in grub.cfg: module2 FILE NAME)",
     };
+
+    if (info->module_count == ABI_MAX_MODULES)
+        machine.missing = "is not among the first 64 boot modules, and others are ignored: load none that no guest has";
 
     if (os_call(SYS_SYSTEM_INFO, 0, 0, 0) == OK)
         machine.memory = ((const struct abi_system_info *)os_buffer())->guest_memory_free;

@@ -7,8 +7,6 @@
 #include "user/control/prompt.h"
 #include "user/control/show.h"
 
-#define CONFIG_MODULE_NAME "lapwing.conf"
-
 enum control_quit { CONTROL_RUN, CONTROL_POWEROFF, CONTROL_REBOOT };
 
 struct control {

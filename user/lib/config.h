@@ -21,7 +21,8 @@ struct config_text {
 
 #define CONFIG_STRING_(x)     #x
 #define CONFIG_STRING(x)      CONFIG_STRING_(x)
-#define CONFIG_LINE_MAX       4095 /* bytes without the line's end */
+#define CONFIG_MODULE_NAME    "lapwing.conf" /* the boot module that is the config file */
+#define CONFIG_LINE_MAX       4095           /* bytes without the line's end */
 #define CONFIG_MODULES_MAX    16
 #define CONFIG_MEMORY_DEFAULT (256ull << 20)
 #define CONFIG_ESCAPE_DEFAULT 0x1d /* Ctrl-] */
@@ -29,17 +30,21 @@ struct config_text {
 #define CONFIG_WIDTH_MIN      40 /* the longest name and a few columns of text */
 #define CONFIG_WIDTH_MAX      1000
 
+#define CONFIG_FILE_NAME                                                                                               \
+    "file name of at most 127 bytes, without blanks, quotes and backslashes, and not " CONFIG_MODULE_NAME
+#define CONFIG_FILE_LIST                                                                                               \
+    "up to 16 file names, each a " CONFIG_FILE_NAME ", separated by commas, "                                          \
+    "with up to 2047 bytes of arguments in all, such as \"a arg1, b\""
+
 /* Every key that there is. X(section, ID, name, what would be right); set_ID in config.c takes the value. */
 #define CONFIG_KEY_TABLE(X)                                                                                            \
     X(LAPWING, WIDTH, "width", "the terminal's columns, a number from 40 to 1000")                                     \
     X(LAPWING, ESCAPE, "escape", "ctrl- and one of a-g, k, l, n-z, \\, ], ^ or _, such as ctrl-]")                     \
     X(LAPWING, LOG, "log", "error, warning, info or debug")                                                            \
     X(LAPWING, ON_END, "on-end", "poweroff, reboot or stay")                                                           \
-    X(GUEST, IMAGE, "image", "one file name of at most 127 bytes, without blanks")                                     \
-    X(GUEST, INITRD, "initrd", "one file name of at most 127 bytes, without blanks")                                   \
-    X(GUEST, MODULES, "modules",                                                                                       \
-      "up to " CONFIG_STRING(CONFIG_MODULES_MAX) " file names of at most 127 bytes, separated by commas, "             \
-                                                 "with up to 2047 bytes of arguments in all, such as \"a arg1, b\"")   \
+    X(GUEST, IMAGE, "image", "one " CONFIG_FILE_NAME)                                                                  \
+    X(GUEST, INITRD, "initrd", "one " CONFIG_FILE_NAME)                                                                \
+    X(GUEST, MODULES, "modules", CONFIG_FILE_LIST)                                                                     \
     X(GUEST, CMDLINE, "cmdline", "at most 2047 bytes")                                                                 \
     X(GUEST, MEMORY, "memory", "a size from 2M to 512G in steps of 4K, such as 512M")                                  \
     X(GUEST, VCPUS, "vcpus", "a number from 1 to " CONFIG_STRING(ABI_MAX_VCPUS))                                       \
@@ -104,12 +109,13 @@ struct config_machine {
     /* The number of the file or boot module with that name, or negative if there is none. */
     int32_t (*find)(void *context, const struct config_text *name);
     void *context;
-    const char *missing; /* what to do about a name that find does not know */
+    const char *missing; /* what is wrong with the name that find did not know, and what to do; find may set it */
 };
 
 /*
- * Fit what config_parse gave to the machine: look up every name, check CPUs and memory. A guest that does not fit is
- * reported and marked bad; memory is given in the order of the file. Returns how many problems there were.
+ * Fit what config_parse gave to the machine: look up every name, count the boot modules, check CPUs and memory. A guest
+ * that does not fit is reported and marked bad; memory is given in the order of the file, and so are the places of boot
+ * modules. Returns how many problems there were.
  */
 unsigned config_resolve(struct config *config, const struct config_machine *machine,
                         const struct config_reporter *reporter);

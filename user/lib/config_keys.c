@@ -8,6 +8,7 @@ static_assert(ABI_MIN_MEMORY == 2ull << 20 && ABI_MAX_MEMORY == 512ull << 30, "m
 static_assert(ABI_MODULE_NAME_SIZE == 128 && ABI_CMDLINE_SIZE == 2048, "image, initrd, modules, cmdline");
 static_assert(sizeof(((struct abi_vm_config *)NULL)->args) == 2048, "modules");
 static_assert(ARRAY_SIZE(((struct abi_vm_config *)NULL)->modules) == CONFIG_MODULES_MAX, "modules");
+static_assert(CONFIG_MODULES_MAX == 16, "modules");
 
 static const char *set_WIDTH(const struct config_target *target, const struct config_text *value)
 {

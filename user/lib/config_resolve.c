@@ -1,12 +1,16 @@
 #include "lib/format.h"
+#include "lib/string.h"
 #include "user/lib/config.h"
 
 #define MESSAGE_SIZE 320
+#define FILES_MAX    (ABI_MAX_MODULES - 1) /* the config file is a boot module, too */
 
 struct resolver {
     const struct config_machine *machine;
     const struct config_reporter *reporter;
     unsigned problems;
+    uint32_t file_count; /* different names so far */
+    struct config_text files[FILES_MAX];
 };
 
 static void problem(struct resolver *resolver, struct config_guest *guest, struct config_place place, const char *fmt,
@@ -25,16 +29,38 @@ static void problem(struct resolver *resolver, struct config_guest *guest, struc
     resolver->reporter->report(resolver->reporter->context, place, message);
 }
 
+/* Each name is one boot module, however many guests have it. False: this one would be one too many. */
+static bool has_place(struct resolver *resolver, const struct config_text *name)
+{
+    for (uint32_t i = 0; i < resolver->file_count; i++) {
+        const struct config_text *file = &resolver->files[i];
+
+        if (file->length == name->length && memcmp(file->at, name->at, name->length) == 0)
+            return true;
+    }
+    if (resolver->file_count == FILES_MAX)
+        return false;
+
+    resolver->files[resolver->file_count++] = *name;
+    return true;
+}
+
 static int32_t find(struct resolver *resolver, struct config_guest *guest, const struct config_text *name)
 {
     int32_t index;
 
     if (name->length == 0)
         return -1;
+    if (!guest->bad && !has_place(resolver, name)) {
+        problem(resolver, guest, name->place,
+                "\"%.*s\" is one file too many: there may be %u boot modules, which are the config file and %u others",
+                (int)name->length, name->at, ABI_MAX_MODULES, FILES_MAX);
+        return -1;
+    }
+
     index = resolver->machine->find(resolver->machine->context, name);
     if (index < 0)
-        problem(resolver, guest, name->place, "\"%.*s\" is not there: %s", (int)name->length, name->at,
-                resolver->machine->missing);
+        problem(resolver, guest, name->place, "\"%.*s\" %s", (int)name->length, name->at, resolver->machine->missing);
     return index;
 }
 
@@ -72,7 +98,7 @@ static void check_memory(struct resolver *resolver, struct config_guest *guest, 
 unsigned config_resolve(struct config *config, const struct config_machine *machine,
                         const struct config_reporter *reporter)
 {
-    struct resolver resolver = {machine, reporter, 0};
+    struct resolver resolver = {.machine = machine, .reporter = reporter};
     uint64_t free = machine->memory;
 
     for (uint32_t i = 0; i < config->guest_count; i++) {

@@ -171,8 +171,12 @@ const char *config_value_escape(const struct config_text *text, uint8_t *value)
 
 const char *config_value_file(const struct config_text *text, struct config_text *name)
 {
+    if (config_text_is(text, CONFIG_MODULE_NAME))
+        return text->at;
     for (uint32_t i = 0; i < text->length; i++) {
-        if (config_is_blank(text->at[i]) || i == ABI_MODULE_NAME_SIZE - 1)
+        char c = text->at[i];
+
+        if (config_is_blank(c) || c == '\'' || c == '"' || c == '\\' || i == ABI_MODULE_NAME_SIZE - 1)
             return text->at + i;
     }
     *name = *text;

@@ -30,7 +30,10 @@ const char *config_value_cpus(const struct config_text *text, uint64_t cpus[ABI_
 /* "ctrl-" and a key that terminals send for nothing else: *value is the byte it sends. */
 const char *config_value_escape(const struct config_text *text, uint8_t *value);
 
-/* A name that fits a boot module's: no blanks, not too long. */
+/*
+ * A name that a boot module can have: not too long, nor that of the config file. No blanks, which end it; and no quotes
+ * and backslashes: GRUB puts a backslash before each of them in a module's command line.
+ */
 const char *config_value_file(const struct config_text *text, struct config_text *name);
 
 /* Text of less than size bytes, copied with a NUL. */
