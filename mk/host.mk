@@ -28,7 +28,7 @@ build/images/stamp: tools/guest-images tools/fetch-deb tools/images.lock tools/l
 
 host: build/host/lapwing-check
 
-checker_sources := tools/check.c tools/check_image.c user/lib/config.c user/lib/config_keys.c user/lib/config_value.c \
+checker_sources := tools/check.c tools/check_file.c tools/check_image.c user/lib/config.c user/lib/config_keys.c user/lib/config_value.c \
 	user/lib/config_resolve.c $(sort $(wildcard user/loader/*.c)) lib/format.c
 
 build/host/lapwing-check: $(checker_sources:%.c=build/host/%.o)

@@ -1,11 +1,11 @@
 /*
  * lapwing-check: what is wrong with a config file, with the parser that runs on the target.
  *
- *     lapwing-check FILE [--memory SIZE] [--cpus N] [--list]
+ *     lapwing-check [--memory SIZE] [--cpus N] [--list] [--] FILE
  *
  * Problems go to stderr as FILE:LINE:COLUMN: message, and so do warnings, which are no problems. Exit status: 0 nothing
- * is wrong, 1 something is, 2 wrong usage or FILE cannot be read. --list prints what is right to stdout, one fact a
- * line, its fields separated by tabs:
+ * is wrong, 1 something is, 2 wrong usage, or FILE cannot be read, or stdout not be written. --list prints what is
+ * right to stdout, one fact a line, its fields separated by tabs:
  *
  *     setting KEY VALUE                    of [lapwing]
  *     guest NAME KEY VALUE                 memory (bytes), vcpus, exit-device, on-exit of a guest that is not bad
@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "tools/check_file.h"
 #include "tools/check_image.h"
 
 #define FILE_MAX       (1u << 20)
@@ -42,20 +42,14 @@ static void host_path(const struct config_text *name, char path[PATH_MAX_BYTES])
     snprintf(path, PATH_MAX_BYTES, "%.*s%.*s", folder, file_name, (int)name->length, name->at);
 }
 
-static const char missing[] = "give the path of a file, relative to this one's folder";
-
 static int32_t find_file(void *context, const struct config_text *name)
 {
     struct config_machine *machine = context;
     char path[PATH_MAX_BYTES];
-    struct stat status;
 
     host_path(name, path);
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        machine->missing = "that is a folder; give the path of a file";
-    else
-        machine->missing = missing;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, R_OK) == 0 ? 0 : -1;
+    machine->missing = check_file_problem(path, "is not there: give the path of a file, relative to this one's folder");
+    return machine->missing ? -1 : 0;
 }
 
 static void list_file(const struct config_guest *guest, enum config_key key, const struct config_text *name)
@@ -146,9 +140,15 @@ static void list(void)
 /* The whole file in memory that the caller keeps. Does not return if it cannot be read. */
 static char *read_file(size_t *size)
 {
-    FILE *file = fopen(file_name, "rb");
+    const char *problem = check_file_problem(file_name, "is not there: name a config file");
     char *text = malloc(FILE_MAX + 1);
+    FILE *file;
 
+    if (problem) {
+        fprintf(stderr, "%s %s\n", file_name, problem);
+        exit(2);
+    }
+    file = fopen(file_name, "rb");
     if (!file || !text) {
         perror(file_name);
         exit(2);
@@ -168,15 +168,15 @@ static char *read_file(size_t *size)
 
 static void usage(const char *what, const char *argument)
 {
-    fprintf(stderr, "lapwing-check: %s%s\nusage: lapwing-check FILE [--memory SIZE] [--cpus N] [--list]\n", what,
+    fprintf(stderr, "lapwing-check: %s%s\nusage: lapwing-check [--memory SIZE] [--cpus N] [--list] [--] FILE\n", what,
             argument);
     exit(2);
 }
 
 int main(int argc, char **argv)
 {
-    struct config_machine machine = {.find = find_file, .context = &machine, .missing = missing};
-    bool want_list = false;
+    struct config_machine machine = {.find = find_file, .context = &machine};
+    bool want_list = false, options = true;
     unsigned problems;
     size_t size;
     char *text;
@@ -185,20 +185,22 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         char *end;
 
-        if (strcmp(argv[i], "--list") == 0) {
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+        } else if (options && strcmp(argv[i], "--list") == 0) {
             want_list = true;
-        } else if (strcmp(argv[i], "--memory") == 0) {
+        } else if (options && strcmp(argv[i], "--memory") == 0) {
             if (!config_size(value, strlen(value), &machine.memory) || machine.memory == 0)
                 usage("--memory takes a size such as 512M or 2G, not ", value);
             i++;
-        } else if (strcmp(argv[i], "--cpus") == 0) {
+        } else if (options && strcmp(argv[i], "--cpus") == 0) {
             unsigned long cpus = strtoul(value, &end, 10);
 
             if (*value < '0' || *value > '9' || *end || cpus < 1 || cpus > ABI_MAX_CPUS)
                 usage("--cpus takes a number from 1 to " CONFIG_STRING(ABI_MAX_CPUS) ", not ", value);
             machine.cpus = (uint32_t)cpus;
             i++;
-        } else if (argv[i][0] == '-') {
+        } else if (options && argv[i][0] == '-') {
             usage("unknown option ", argv[i]);
         } else if (file_name) {
             usage("more than one file: ", argv[i]);
@@ -218,5 +220,9 @@ int main(int argc, char **argv)
     if (want_list)
         list();
     free(text);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("lapwing-check: stdout");
+        return 2;
+    }
     return problems ? 1 : 0;
 }

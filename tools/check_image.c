@@ -1,13 +1,11 @@
 #include "tools/check_image.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "tools/check_file.h"
 #include "user/lib/log.h"
 #include "user/loader/loader.h"
 
@@ -28,23 +26,6 @@ static void message_to(const char *fmt, ...)
 
 /* guest_load() is not called here. */
 void world_log(const char *fmt, ...) { (void)fmt; }
-
-const uint8_t *check_map_file(const char *path, uint64_t *size)
-{
-    int file = open(path, O_RDONLY);
-    void *content = MAP_FAILED;
-    struct stat status;
-
-    *size = 0;
-    if (file >= 0 && fstat(file, &status) == 0 && status.st_size > 0)
-        content = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-    if (file >= 0)
-        close(file);
-    if (content == MAP_FAILED)
-        return NULL;
-    *size = (uint64_t)status.st_size;
-    return content;
-}
 
 static struct loader_module map_module(const char *path, const char *name, const char *arguments)
 {

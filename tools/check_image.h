@@ -6,9 +6,6 @@
 
 #define CHECK_MESSAGE_SIZE 320
 
-/* The content of a file of the host's, mapped; NULL: it is empty or cannot be read. */
-const uint8_t *check_map_file(const char *path, uint64_t *size);
-
 /*
  * A guest whose section is right, with the host's paths of its files (initrd NULL: none). False: it cannot be loaded;
  * message says why, and *key is what in the section is to be changed.
