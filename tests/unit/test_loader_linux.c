@@ -183,6 +183,31 @@ TEST(refused)
     rig_free(&rig.modules[0]);
 }
 
+/* syssize counts paragraphs; the last one may be short of 15 bytes. What is behind them is a signature, or nothing. */
+TEST(cut_off)
+{
+    enum { CUT = CODE - 8 }; /* a size that is no multiple of 16 */
+
+    for (unsigned size = SETUP; size <= SIZE; size++) {
+        rig_start(4 * MIB);
+        bz_start();
+        put32(bz + 0x1f4, (CUT + 15) / 16);
+        if (size - SETUP + 15 >= ALIGN_UP(CUT, 16)) {
+            CHECK_EQ(rig_load(bz, size), OK);
+            continue;
+        }
+        CHECK_EQ(rig_load(bz, size), E_FORMAT);
+        CHECK_STR(rig_message, "kernel: a Linux kernel that is cut off: copy it again");
+    }
+    for (unsigned size = 0x206; size < 0x280; size++) {
+        CHECK_EQ(rig_load(bz, size), E_FORMAT);
+        CHECK(strstr(rig_message, "it is a Linux kernel that is cut off; copy it again") != NULL);
+    }
+    bz_start();
+    put32(bz + 0x1f4, 0xffffffff); /* nothing overflows */
+    CHECK_EQ(rig_load(bz, SIZE), E_FORMAT);
+}
+
 /* Every number of setup sectors (0 means 4): only what is behind them is the kernel. */
 TEST(setup_sectors)
 {

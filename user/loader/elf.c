@@ -2,6 +2,7 @@
 
 #include "lib/bytes.h"
 
+enum { HEADER_SIZE = 64 }; /* of the longer kind; no 32-bit executable is shorter */
 enum { CLASS = 4, CLASS_32 = 1, CLASS_64 = 2, DATA = 5, DATA_LSB = 1, MACHINE = 18, EM_386 = 3, EM_X86_64 = 62 };
 enum { PT_LOAD = 1, PT_NOTE = 4 };
 
@@ -10,11 +11,12 @@ struct segment {
     uint64_t offset, virtual_address, physical_address, file_size, memory_size;
 };
 
-bool elf_open(struct elf *elf, const void *image, uint64_t size)
+/* Is the header that of an executable for x86? Where its program headers are is not looked at. */
+static bool read_header(struct elf *elf, const void *image, uint64_t size)
 {
     const uint8_t *p = image;
 
-    if (size < 64 || memcmp(p, "\177ELF", 4) != 0 || p[DATA] != DATA_LSB)
+    if (size < HEADER_SIZE || memcmp(p, "\177ELF", 4) != 0 || p[DATA] != DATA_LSB)
         return false;
     *elf = (struct elf){.image = p, .size = size, .is64 = p[CLASS] == CLASS_64};
     if (!elf->is64 && p[CLASS] != CLASS_32)
@@ -25,8 +27,17 @@ bool elf_open(struct elf *elf, const void *image, uint64_t size)
     elf->headers = elf->is64 ? get64(p + 32) : get32(p + 28);
     elf->header_size = get16(p + (elf->is64 ? 54 : 42));
     elf->header_count = get16(p + (elf->is64 ? 56 : 44));
-    return elf->header_size >= (elf->is64 ? 56 : 32) && elf->headers <= size &&
-           (uint64_t)elf->header_size * elf->header_count <= size - elf->headers;
+    return elf->header_size >= (elf->is64 ? 56 : 32);
+}
+
+static bool has_program_headers(const struct elf *elf)
+{
+    return elf->headers <= elf->size && (uint64_t)elf->header_size * elf->header_count <= elf->size - elf->headers;
+}
+
+bool elf_open(struct elf *elf, const void *image, uint64_t size)
+{
+    return read_header(elf, image, size) && has_program_headers(elf);
 }
 
 static struct segment segment_get(const struct elf *elf, uint32_t n)
@@ -41,6 +52,28 @@ static struct segment segment_get(const struct elf *elf, uint32_t n)
 static bool is_in_file(const struct elf *elf, const struct segment *s)
 {
     return s->offset <= elf->size && s->file_size <= elf->size - s->offset;
+}
+
+bool elf_is_cut_off(const void *image, uint64_t size)
+{
+    struct elf elf;
+
+    if (size < 4 || memcmp(image, "\177ELF", 4) != 0)
+        return false;
+    if (size < HEADER_SIZE)
+        return true;
+    if (!read_header(&elf, image, size))
+        return false;
+    if (!has_program_headers(&elf))
+        return true;
+
+    for (uint32_t n = 0; n < elf.header_count; n++) {
+        struct segment s = segment_get(&elf, n);
+
+        if ((s.type == PT_LOAD || s.type == PT_NOTE) && !is_in_file(&elf, &s))
+            return true;
+    }
+    return false;
 }
 
 /* Notes: sizes of owner and descriptor, type, then both, each padded to four bytes. */

@@ -17,6 +17,9 @@ struct elf {
     uint64_t entry;
 };
 
+/* Is it an ELF file of which something that is needed, headers or segments, is not in the file? */
+bool elf_is_cut_off(const void *image, uint64_t size);
+
 /* Is it an executable for x86 whose program headers are all there? Then *elf describes it; it refers to the image. */
 bool elf_open(struct elf *elf, const void *image, uint64_t size);
 

@@ -4,6 +4,7 @@
 /* Offsets in the image's setup header and in the zero page, which are the same. */
 enum {
     SETUP_SECTS = 0x1f1,
+    SYSSIZE = 0x1f4,
     VERSION = 0x206,
     TYPE_OF_LOADER = 0x210,
     LOADFLAGS = 0x211,
@@ -85,6 +86,15 @@ static int place_fixed(struct loader *l, struct kernel *k, uint64_t wish, const 
     return err ? err : loader_place(l, k->at, code, size, size);
 }
 
+/* syssize counts the code in paragraphs of 16 bytes, of which the last one need not be full. Signatures may follow. */
+static bool is_cut_off(const struct kernel *k, uint64_t setup, uint64_t file_size)
+{
+    enum { PARAGRAPH = 16 };
+    uint64_t code = get32(k->image + SYSSIZE) * (uint64_t)PARAGRAPH;
+
+    return setup >= file_size || code >= file_size - setup + PARAGRAPH;
+}
+
 static int place_kernel(struct loader *l, struct kernel *k)
 {
     uint64_t setup = (k->image[SETUP_SECTS] ? k->image[SETUP_SECTS] + 1u : 5u) * 512ull;
@@ -92,8 +102,8 @@ static int place_kernel(struct loader *l, struct kernel *k)
     uint64_t wish = has_wish ? get64(k->image + PREF_ADDRESS) : HIGH_RAM_BASE, size, memory;
     const uint8_t *code = k->image + setup;
 
-    if (setup >= l->image.size) {
-        l->message("%s: a Linux kernel cut off in its set-up part: copy it again", l->image.name);
+    if (is_cut_off(k, setup, l->image.size)) {
+        l->message("%s: a Linux kernel that is cut off: copy it again", l->image.name);
         return E_FORMAT;
     }
     size = l->image.size - setup;

@@ -21,13 +21,15 @@ static int place_flat(struct loader *l, uint32_t header, uint64_t *end)
     uint64_t load = get32(p + LOAD_ADDR), before = (uint64_t)get32(p + HEADER_ADDR) - load, size, memory;
 
     if (before > header) {
-        l->message("%s: its multiboot header names addresses that are not in the file", l->image.name);
+        l->message("%s: its multiboot header names addresses that are not in the file: copy or link it again",
+                   l->image.name);
         return E_FORMAT;
     }
     size = get32(p + LOAD_END) ? (uint64_t)get32(p + LOAD_END) - load : l->image.size - (header - before);
     memory = get32(p + BSS_END) ? (uint64_t)get32(p + BSS_END) - load : size;
     if (size > l->image.size - (header - before) || memory < size) {
-        l->message("%s: its multiboot header names addresses that are not in the file", l->image.name);
+        l->message("%s: its multiboot header names addresses that are not in the file: copy or link it again",
+                   l->image.name);
         return E_FORMAT;
     }
     *end = load + memory;
@@ -52,8 +54,13 @@ static int place_image(struct loader *l, uint64_t *end, uint64_t *entry)
         *entry = get32(l->image.data + header + ENTRY);
         return place_flat(l, header, end);
     }
+    if (elf_is_cut_off(l->image.data, l->image.size)) {
+        l->message("%s: an ELF file that is cut off: copy it again", l->image.name);
+        return E_FORMAT;
+    }
     if (!elf_open(&elf, l->image.data, l->image.size)) {
-        l->message("%s: a multiboot image, but neither an x86 ELF file nor one with load addresses", l->image.name);
+        l->message("%s: a multiboot image, but neither an x86 ELF file nor one with load addresses: name a kernel",
+                   l->image.name);
         return E_FORMAT;
     }
     *entry = elf_physical_entry(&elf);
