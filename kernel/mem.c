@@ -4,14 +4,12 @@
 #include "kernel/framemap.h"
 #include "kernel/log.h"
 #include "kernel/spinlock.h"
+#include "lib/pool_size.h"
 #include "lib/string.h"
 
-#define POOL_MIN   (8ull << 20)
-#define RAM_MIN    (32ull << 20) /* what firmware and boot loader take, the image and a pool fit it */
-#define POOL_BASIC (24ull << 20) /* what root takes for itself, and for a few dozen vCPUs */
-#define POOL_MAX   (2ull << 30)
-#define EARLY_END  (4ull << 30) /* what the early tables map */
-#define LOW_END    (1ull << 20)
+#define RAM_MIN   (32ull << 20) /* what firmware and boot loader take, the image and a pool fit it */
+#define EARLY_END (4ull << 30)  /* what the early tables map */
+#define LOW_END   (1ull << 20)
 
 static struct spinlock lock;
 static struct buddy pool;
@@ -70,7 +68,7 @@ bool mem_init(const struct bootinfo *info)
             ram += info->regions[i].size;
             end = MAX(end, info->regions[i].base + info->regions[i].size);
         }
-    uint64_t size = ALIGN_DOWN(MIN(MAX(MIN(POOL_BASIC + ram / 32, ram / 4), POOL_MIN), POOL_MAX), LARGE_PAGE_SIZE);
+    uint64_t size = pool_size_of(ram);
     for (; size >= POOL_MIN && !pool_base; size -= pool_base ? 0 : LARGE_PAGE_SIZE)
         pool_base = find_piece(info, size);
     if (!pool_base) {

@@ -7,7 +7,7 @@
  * is wrong, 1 something is, 2 wrong usage, or FILE cannot be read, or stdout not be written. --list prints what is
  * right to stdout, one fact a line, its fields separated by tabs:
  *
- *     setting KEY VALUE                    of [lapwing]
+ *     setting KEY VALUE                    of [lapwing]; and guest-memory (bytes) of a machine with --memory
  *     guest NAME KEY VALUE                 memory (bytes), vcpus, exit-device, on-exit of a guest that is not bad
  *     guest NAME KEY PATH MODULE           image, initrd, modules: the host's path, and the name of the boot module
  */
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/pool_size.h"
 #include "tools/check_file.h"
 #include "tools/check_image.h"
 
@@ -24,6 +25,8 @@
 
 static const char *file_name;
 static struct config config;
+static struct config_machine machine = {.memory = CONFIG_MEMORY_UNKNOWN};
+static uint64_t files_size; /* bytes of the files that were found, each on pages of its own */
 
 static void report(void *context, struct config_place place, const char *message)
 {
@@ -42,14 +45,35 @@ static void host_path(const struct config_text *name, char path[PATH_MAX_BYTES])
     snprintf(path, PATH_MAX_BYTES, "%.*s%.*s", folder, file_name, (int)name->length, name->at);
 }
 
+/*
+ * What a PC with that much RAM has for guests: mem_init() of root takes its pool; the frames of 2 MiB in which the
+ * first MiB, root's image and the firmware's tables at the end of RAM are; and the boot modules, which GRUB puts side
+ * by side.
+ */
+static uint64_t guest_memory(uint64_t ram)
+{
+    uint64_t frames = ALIGN_DOWN(ram, LARGE_PAGE_SIZE);
+    uint64_t pool = pool_size_of(ram - MIN(ram, 1ull << 20));
+    uint64_t taken = 3 * LARGE_PAGE_SIZE + pool + ALIGN_UP(files_size, LARGE_PAGE_SIZE);
+
+    return frames - MIN(frames, taken);
+}
+
 static int32_t find_file(void *context, const struct config_text *name)
 {
-    struct config_machine *machine = context;
+    const uint64_t *ram = context;
     char path[PATH_MAX_BYTES];
+    struct stat status;
 
     host_path(name, path);
-    machine->missing = check_file_problem(path, "is not there: give the path of a file, relative to this one's folder");
-    return machine->missing ? -1 : 0;
+    machine.missing = check_file_problem(path, "is not there: give the path of a file, relative to this one's folder");
+    if (machine.missing || stat(path, &status) != 0)
+        return -1;
+
+    files_size += ALIGN_UP((uint64_t)status.st_size, PAGE_SIZE);
+    if (*ram)
+        machine.memory = guest_memory(*ram);
+    return 0;
 }
 
 static void list_file(const struct config_guest *guest, enum config_key key, const struct config_text *name)
@@ -121,6 +145,8 @@ static void list(void)
 
     printf("setting\t%s\t%s\n", config_key_name(CONFIG_ON_END), on_end[config.on_end]);
     printf("setting\t%s\t%u\n", config_key_name(CONFIG_ESCAPE), config.escape);
+    if (machine.memory != CONFIG_MEMORY_UNKNOWN)
+        printf("setting\tguest-memory\t%llu\n", (unsigned long long)machine.memory);
     for (uint32_t i = 0; i < config.guest_count; i++) {
         const struct config_guest *guest = &config.guests[i];
 
@@ -175,7 +201,7 @@ static void usage(const char *what, const char *argument)
 
 int main(int argc, char **argv)
 {
-    struct config_machine machine = {.find = find_file, .context = &machine};
+    uint64_t ram = 0; /* of the machine; 0: not given */
     bool want_list = false, options = true;
     unsigned problems;
     size_t size;
@@ -190,7 +216,7 @@ int main(int argc, char **argv)
         } else if (options && strcmp(argv[i], "--list") == 0) {
             want_list = true;
         } else if (options && strcmp(argv[i], "--memory") == 0) {
-            if (!config_size(value, strlen(value), &machine.memory) || machine.memory == 0)
+            if (!config_size(value, strlen(value), &ram) || ram == 0)
                 usage("--memory takes a size such as 512M or 2G, not ", value);
             i++;
         } else if (options && strcmp(argv[i], "--cpus") == 0) {
@@ -211,6 +237,12 @@ int main(int argc, char **argv)
     if (!file_name)
         usage("no file given", "");
     text = read_file(&size);
+
+    files_size = ALIGN_UP(size, PAGE_SIZE);
+    machine.find = find_file;
+    machine.context = &ram;
+    if (ram)
+        machine.memory = guest_memory(ram);
     problems = config_parse(&config, text, size, &reporter);
     problems += config_resolve(&config, &machine, &reporter);
     for (uint32_t i = 0; i < config.guest_count; i++)

@@ -168,6 +168,7 @@ class Session:
         self._links = None
         self._log = open(self.log_path, "wb")
         self._emulator = None
+        self._memory = 0
         self._over = False
 
     # ---- Starting machines -----------------------------------------------------------------------------------
@@ -201,6 +202,7 @@ class Session:
         self.transcript = Transcript()
         self.results = Results()
         self._over = False
+        self._memory = host.memory
         self._emulator = Emulator(host, image, self._log, modules, kernel_args)
 
     def debugger(self, limit=30):
@@ -245,6 +247,13 @@ class Session:
             if found:
                 return found
             self._pump(end, f"{source or 'the machine'} did not print {pattern!r}")
+
+    def check_memory(self):
+        """Root has as much memory for guests as ./lapwing check says of such a machine, with the config of boot()."""
+        said = int(config.check(self.path("lapwing.conf"), self._memory).settings["guest-memory"]) >> 20
+        has = int(self.expect(HYPERVISOR_LINES, r"CPUs?, (\d+) MiB for guests")[1])
+        if has != said:
+            raise Failure(f"root has {has} MiB for guests, check says {said}")
 
     def refuse(self, source, pattern):
         """Fail if a source has printed what matches, at any time."""

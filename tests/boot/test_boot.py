@@ -81,6 +81,7 @@ def bad_config(session):
                       "[guest many]", "image = vmlinuz-cloud", "vcpus = 4000",
                       "[colour]", "x = y", ""]) + guest("good", words="lapwing.run=poweroff")
     session.boot(text, problems=True)
+    session.check_memory()
     for place in (r"3:1: ", r"6:10: ", r"8:9: .*nowhere\.bin", r"11:9: .*1 to 255", r"12:2: "):
         session.expect("", rf"^lapwing\| lapwing\.conf:{place}")
         session.transcript.rewind("")

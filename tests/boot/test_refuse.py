@@ -160,6 +160,7 @@ def little_memory(session):
 def least_memory(session):
     """32 MiB, which that line asks for: Lapwing runs, and says of the guest that there is no room for it."""
     session.boot(GUEST.replace("16M", "20M"), problems=True, kind="svm", memory="32M")
+    session.check_memory()
     session.ended(g="BAD_CONFIG")
     session.transcript.rewind(HYPERVISOR_LINES)
     session.expect(HYPERVISOR_LINES, r"^lapwing\.conf:5:10: .*20M")

@@ -421,7 +421,7 @@ TEST(resolve_names)
         parse("[guest a]\nimage=two\nmodules=three x, one\n[guest b]\nimage=nine\ninitrd=  on\n[guest c]\nimage=one\n"
               "initrd=two"),
         0);
-    CHECK_EQ(resolve(0, 0), 2);
+    CHECK_EQ(resolve(CONFIG_MEMORY_UNKNOWN, 0), 2);
     CHECK_EQ(config.guests[0].vm.image, 1);
     CHECK_EQ(config.guests[0].vm.initrd, -1);
     CHECK_EQ(config.guests[0].vm.modules[0], 2);
@@ -441,26 +441,26 @@ static int32_t find_any(void *context, const struct config_text *name)
     return (int32_t)name->length;
 }
 
-/* Boot modules are the config file and 63 others. What is there twice counts once, and that of a bad guest not at all.
- */
+/* Boot modules are the config file and 63 others. What is named twice counts once. */
 TEST(resolve_too_many_files)
 {
-    const struct config_machine machine = {.find = find_any};
+    const struct config_machine machine = {.memory = CONFIG_MEMORY_UNKNOWN, .find = find_any};
     static char text[8192];
-    int at = snprintf(text, sizeof(text), "[guest bad]\nimage=x\nvcpus=0\n");
+    int at = snprintf(text, sizeof(text), "[guest first]\nimage=f31\n");
 
     for (unsigned i = 0; i < 32; i++)
         at += snprintf(text + at, sizeof(text) - (size_t)at, "[guest g%u]\nimage=f%u\ninitrd=i%u\n", i, i, i);
     snprintf(text + at, sizeof(text) - (size_t)at, "[guest last]\nimage=f0\ninitrd=i30\n");
-    CHECK_EQ(parse(text), 1);
+    CHECK_EQ(parse(text), 0);
 
     reports.count = 0;
     CHECK_EQ(config_resolve(&config, &machine, &reporter), 1);
     CHECK_STR(reports.message[0],
               "\"i31\" is one file too many: there may be 64 boot modules, which are the config file and 63 others");
-    CHECK_EQ(reports.place[0].line, 3 + 3 * 32);
+    CHECK_EQ(reports.place[0].line, 2 + 3 * 32);
     CHECK_EQ(reports.place[0].column, 8);
     CHECK(!config.guests[31].bad && config.guests[32].bad && !config.guests[33].bad);
+    CHECK_EQ(config.guests[33].vm.initrd, 3);
 }
 
 TEST(resolve_memory)
@@ -478,10 +478,22 @@ TEST(resolve_memory)
     CHECK(strstr(reports.message[1], "256M (the default)") != NULL);
 }
 
+/* None at all is not the same as not known; and root gives 2 MiB at a time. */
+TEST(resolve_little_memory)
+{
+    CHECK_EQ(parse("[guest a]\nimage=one\nmemory=2M\n[guest b]\nimage=one\nmemory=2052K\n"), 0);
+    CHECK_EQ(resolve(6ull << 20, 0), 0);
+    CHECK_EQ(resolve((6ull << 20) - 1, 0), 1);
+    CHECK_EQ(reports.place[0].line, 6);
+    CHECK_EQ(parse("[guest a]\nimage=one\nmemory=2M\n"), 0);
+    CHECK_EQ(resolve(0, 0), 1);
+    CHECK_STR(reports.message[0], "not enough memory: this guest asks for 2M, and of the 0 for guests 0 are left");
+}
+
 TEST(resolve_cpus)
 {
     CHECK_EQ(parse("[guest a]\nimage=one\ncpus=0-1\n[guest b]\nimage=one\ncpus= 1-2\n"), 0);
-    CHECK_EQ(resolve(0, 2), 1);
+    CHECK_EQ(resolve(CONFIG_MEMORY_UNKNOWN, 2), 1);
     CHECK_EQ(reports.place[0].line, 6);
     CHECK_EQ(reports.place[0].column, 7);
     CHECK_STR(reports.message[0], "there is no CPU 2: the CPUs of this machine are 0-1");

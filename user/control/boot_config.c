@@ -87,6 +87,7 @@ static void fit_to_machine(struct control *control, const struct config_reporter
 {
     const struct abi_info *info = os_info();
     struct config_machine machine = {
+        .memory = CONFIG_MEMORY_UNKNOWN,
         .cpus = info->cpu_count,
         .find = find_module,
         .context = (void *)info,

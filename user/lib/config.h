@@ -102,11 +102,14 @@ struct config_reporter {
  */
 unsigned config_parse(struct config *config, const char *text, size_t size, const struct config_reporter *reporter);
 
+#define CONFIG_MEMORY_UNKNOWN UINT64_MAX /* not checked */
+
 /* What the machine has. */
 struct config_machine {
-    uint64_t memory; /* bytes for all guests together; 0: not known, not checked */
+    uint64_t memory; /* bytes for all guests together, looked at when all names are found */
     uint32_t cpus;   /* 0: not known, not checked */
-    /* The number of the file or boot module with that name, or negative if there is none. */
+    /* The number of the file or boot module with that name, or negative if there is none. Of one that is there, once.
+     */
     int32_t (*find)(void *context, const struct config_text *name);
     void *context;
     const char *missing; /* what is wrong with the name that find did not know, and what to do; find may set it */
@@ -114,8 +117,8 @@ struct config_machine {
 
 /*
  * Fit what config_parse gave to the machine: look up every name, count the boot modules, check CPUs and memory. A guest
- * that does not fit is reported and marked bad; memory is given in the order of the file, and so are the places of boot
- * modules. Returns how many problems there were.
+ * that does not fit is reported and marked bad; memory is given in the order of the file and in steps of 2 MiB, as root
+ * gives it. Returns how many problems there were.
  */
 unsigned config_resolve(struct config *config, const struct config_machine *machine,
                         const struct config_reporter *reporter);

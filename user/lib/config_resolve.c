@@ -5,12 +5,18 @@
 #define MESSAGE_SIZE 320
 #define FILES_MAX    (ABI_MAX_MODULES - 1) /* the config file is a boot module, too */
 
+/* What find said of a name. */
+struct file {
+    struct config_text name;
+    int32_t index;
+};
+
 struct resolver {
     const struct config_machine *machine;
     const struct config_reporter *reporter;
     unsigned problems;
     uint32_t file_count; /* different names so far */
-    struct config_text files[FILES_MAX];
+    struct file files[FILES_MAX];
 };
 
 static void problem(struct resolver *resolver, struct config_guest *guest, struct config_place place, const char *fmt,
@@ -29,38 +35,31 @@ static void problem(struct resolver *resolver, struct config_guest *guest, struc
     resolver->reporter->report(resolver->reporter->context, place, message);
 }
 
-/* Each name is one boot module, however many guests have it. False: this one would be one too many. */
-static bool has_place(struct resolver *resolver, const struct config_text *name)
-{
-    for (uint32_t i = 0; i < resolver->file_count; i++) {
-        const struct config_text *file = &resolver->files[i];
-
-        if (file->length == name->length && memcmp(file->at, name->at, name->length) == 0)
-            return true;
-    }
-    if (resolver->file_count == FILES_MAX)
-        return false;
-
-    resolver->files[resolver->file_count++] = *name;
-    return true;
-}
-
+/* Each name is one boot module, however many guests have it. */
 static int32_t find(struct resolver *resolver, struct config_guest *guest, const struct config_text *name)
 {
     int32_t index;
 
     if (name->length == 0)
         return -1;
-    if (!guest->bad && !has_place(resolver, name)) {
+    for (uint32_t i = 0; i < resolver->file_count; i++) {
+        const struct config_text *other = &resolver->files[i].name;
+
+        if (other->length == name->length && memcmp(other->at, name->at, name->length) == 0)
+            return resolver->files[i].index;
+    }
+
+    if (resolver->file_count == FILES_MAX) {
         problem(resolver, guest, name->place,
                 "\"%.*s\" is one file too many: there may be %u boot modules, which are the config file and %u others",
                 (int)name->length, name->at, ABI_MAX_MODULES, FILES_MAX);
         return -1;
     }
-
     index = resolver->machine->find(resolver->machine->context, name);
     if (index < 0)
         problem(resolver, guest, name->place, "\"%.*s\" %s", (int)name->length, name->at, resolver->machine->missing);
+    else
+        resolver->files[resolver->file_count++] = (struct file){*name, index};
     return index;
 }
 
@@ -79,27 +78,29 @@ static void check_cpus(struct resolver *resolver, struct config_guest *guest)
     }
 }
 
-/* free: what guests before it in the file have left. */
-static void check_memory(struct resolver *resolver, struct config_guest *guest, uint64_t free)
+/* free: what guests before it in the file have left. How much the guest takes of it. */
+static uint64_t check_memory(struct resolver *resolver, struct config_guest *guest, uint64_t free)
 {
+    uint64_t size = ALIGN_UP(guest->vm.memory, LARGE_PAGE_SIZE);
     char wanted[CONFIG_SIZE_TEXT], left[CONFIG_SIZE_TEXT], total[CONFIG_SIZE_TEXT];
     bool given = guest->set[CONFIG_MEMORY].line != 0;
 
-    if (guest->vm.memory <= free)
-        return;
+    if (size <= free)
+        return size;
     config_size_text(wanted, guest->vm.memory);
     config_size_text(left, ALIGN_DOWN(free, 1ull << 20));
     config_size_text(total, ALIGN_DOWN(resolver->machine->memory, 1ull << 20));
     problem(resolver, guest, given ? guest->set[CONFIG_MEMORY] : guest->header,
             "not enough memory: this guest asks for %s%s, and of the %s for guests %s are left", wanted,
             given ? "" : " (the default)", total, left);
+    return 0;
 }
 
 unsigned config_resolve(struct config *config, const struct config_machine *machine,
                         const struct config_reporter *reporter)
 {
     struct resolver resolver = {.machine = machine, .reporter = reporter};
-    uint64_t free = machine->memory;
+    uint64_t free;
 
     for (uint32_t i = 0; i < config->guest_count; i++) {
         struct config_guest *guest = &config->guests[i];
@@ -109,10 +110,12 @@ unsigned config_resolve(struct config *config, const struct config_machine *mach
         for (uint32_t n = 0; n < guest->vm.module_count; n++)
             guest->vm.modules[n] = find(&resolver, guest, &guest->modules[n]);
         check_cpus(&resolver, guest);
-        if (guest->bad || machine->memory == 0)
-            continue;
-        check_memory(&resolver, guest, free);
-        free -= guest->bad ? 0 : guest->vm.memory;
+    }
+
+    free = machine->memory;
+    for (uint32_t i = 0; i < config->guest_count && machine->memory != CONFIG_MEMORY_UNKNOWN; i++) {
+        if (!config->guests[i].bad)
+            free -= check_memory(&resolver, &config->guests[i], free);
     }
     return resolver.problems;
 }
