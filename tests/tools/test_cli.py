@@ -3,7 +3,7 @@
 import unittest
 from unittest import mock
 
-from lapwing import cli, config, terminal
+from lapwing import cli, config, machine, terminal
 from lapwing.base import CHECKER, LapwingError
 
 
@@ -20,8 +20,58 @@ class ReadOnly(unittest.TestCase):
         self.assertIn("-q", self.build(True))
 
     def test_what_has_to_be_built_is_said(self):
-        with self.assertRaisesRegex(LapwingError, r"^/.* cannot be written, and build/host/lapwing-check there must be built"):
-            self.build(False)
+        for there, what in ((False, "first"), (True, "again, for sources are newer")):
+            with mock.patch("os.path.exists", return_value=there):
+                with self.assertRaisesRegex(LapwingError, f"^/.* cannot be written, and build/host/lapwing-check there must be built {what}: run make as who may$"):
+                    self.build(False)
+
+
+class CommandLine(unittest.TestCase):
+    """What of it is refused, in one line; and what the checker gets."""
+
+    def said(self, *argv, status=2):
+        with mock.patch("lapwing.cli.tell") as tell, mock.patch("lapwing.cli.build"):
+            self.assertEqual(cli.main(list(argv)), status)
+        return "".join(call.args[0] for call in tell.call_args_list)
+
+    def test_cpus(self):
+        for number in ("0", "257", "-1", "x", "9" * 30):
+            self.assertEqual(self.said("check", f"--cpus={number}", "a.conf"),
+                             f"lapwing: argument --cpus: {number} is no number from 1 to 256; see ./lapwing check --help\n")
+
+    def test_standard_input(self):
+        self.assertEqual(self.said("check", "-"), "lapwing: standard input is not read: give the name of a config file\n")
+
+    def test_a_name_like_an_option(self):
+        done = mock.Mock(returncode=0, stderr=b"", stdout=b"")
+        with mock.patch("subprocess.run", return_value=done) as run, mock.patch("lapwing.cli.say"):
+            self.assertEqual(self.said("check", "--cpus", "256", "--", "-h.conf", status=0), "")
+        self.assertEqual(run.call_args[0][0], [CHECKER, "--list", "--cpus", "256", "--", "-h.conf"])
+
+    def test_emulator_arguments(self):
+        run = mock.Mock(return_value=0)
+        with mock.patch.dict(cli.COMMANDS, run=run):
+            self.said("run", "a.conf", "--", "-s", "--", "x", status=0)
+        self.assertEqual(run.call_args[0][0].emulator, ["-s", "--", "x"])
+
+    def test_interrupted(self):
+        for why, said in ((KeyboardInterrupt(), "interrupted"), (terminal.Interrupted("got SIGTERM"), "got SIGTERM")):
+            with mock.patch.dict(cli.COMMANDS, check=mock.Mock(side_effect=why)):
+                self.assertEqual(self.said("check", "a.conf", status=3), f"lapwing: ended: {said}\n")
+
+    def test_one_of_them(self):
+        for number, words in ((1, "1 CPU,"), (2, "2 CPUs,")):
+            self.assertIn(words, machine.Machine("svm", cpus=number).describe())
+
+
+class DefaultMemory(unittest.TestCase):
+    def test_root_takes_its_part(self):
+        """24 MiB and a 32nd of the machine's (lib/pool_size.h): what is left has to do for the guests and their files."""
+        for gibibytes in (1, 8, 60):
+            found = mock.Mock(files=[])
+            found.memory.return_value = gibibytes << 30
+            memory = cli.default_memory(found)
+            self.assertGreaterEqual(memory - (24 << 20) - memory // 32, (gibibytes << 30) + (64 << 20))
 
 
 class Warnings(unittest.TestCase):

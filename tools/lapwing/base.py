@@ -12,7 +12,7 @@ EXIT_OK = 0  # every guest ended well
 EXIT_GUEST = 1  # a guest did not
 EXIT_PROBLEMS = 1  # check found something
 EXIT_USAGE = 2  # wrong command line or config file
-EXIT_MACHINE = 3  # the emulator or the hypervisor failed, or the run was cut off
+EXIT_MACHINE = 3  # the emulator or the hypervisor failed, the run was cut off, or its output could not be written
 
 
 class LapwingError(Exception):
@@ -21,6 +21,11 @@ class LapwingError(Exception):
     def __init__(self, message, status=EXIT_MACHINE):
         super().__init__(message)
         self.status = status
+
+
+def count(number, thing):
+    """Such as "1 CPU" or "2 CPUs"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def parse_size(text):

@@ -4,14 +4,14 @@ import argparse
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import time
 
 from . import config, iso, machine, terminal
 from .base import (BUILD, CHECKER, EXIT_GUEST, EXIT_MACHINE, EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE, HYPERVISOR, TOP,
-                   LapwingError, parse_size)
+                   LapwingError, count, parse_size)
 from .emulator import Emulator
+from .output import OutputGone, open_closed, reason, say, show, tell
 from .results import Results
 
 DESCRIPTION = """\
@@ -28,8 +28,11 @@ the keyboard to another guest, c to Lapwing's own prompt, where `help` lists wha
 If nothing answers any more, type Enter ~ . to leave.
 
 Exit status: 0 every guest ended well, 1 one did not, 2 the command line or the config file is wrong, 3 the emulator or
-the hypervisor failed, or the run was cut off.
+the hypervisor failed, the run was cut off, or its output or log could not be written.
 """
+
+
+MAX_CPUS = 256  # ABI_MAX_CPUS
 
 
 def _size(text):
@@ -45,9 +48,18 @@ def _positive(text):
     return int(text)
 
 
+def _cpus(text):
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CPUS):
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to {MAX_CPUS}")
+    return int(text)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise LapwingError(f"{message}; see {self.prog} --help", EXIT_USAGE)
+
+    def _print_message(self, message, file=None):
+        show(message.encode())
 
 
 def parser():
@@ -62,7 +74,7 @@ def parser():
     for command in (check, run, image):
         command.add_argument("file", metavar="FILE", help="the config file")
     for command in (check, run):
-        command.add_argument("--cpus", type=_positive, metavar="N", help="CPUs of the machine"
+        command.add_argument("--cpus", type=_cpus, metavar="N", help="CPUs of the machine"
                              + (" (default: 2; vmx: 1)" if command is run else ""))
         command.add_argument("--memory", type=_size, metavar="SIZE", help="memory of the machine, such as 2G"
                              + (" (default: enough for the guests)" if command is run else ""))
@@ -85,18 +97,20 @@ def build(files=(HYPERVISOR, CHECKER)):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     except FileNotFoundError as error:
         raise LapwingError("make is not installed; run tools/setup") from error
-    if done.returncode and not writable:
-        raise LapwingError(f"{TOP} cannot be written, and {' and '.join(targets)} there must be built first: run make as who may")
+    if done.returncode == 1 and not writable:  # make -q: not up to date
+        missing = [target for target in targets if not os.path.exists(os.path.join(TOP, target))]
+        names, when = (missing, "first") if missing else (targets, "again, for sources are newer")
+        raise LapwingError(f"{TOP} cannot be written, and {' and '.join(names)} there must be built {when}: run make as who may")
     if done.returncode:
         raise LapwingError("the build failed:\n" + done.stdout.decode(errors="replace").rstrip())
 
 
 def _checked(path, memory, cpus):
     found = config.check(path, memory, cpus)
-    sys.stderr.write(found.warnings)
+    tell(found.warnings)
     if found.problems:
-        sys.stderr.write(found.problems)
-        raise LapwingError(f"{path}: {len(found.problems.splitlines())} problem(s), see above", EXIT_USAGE)
+        tell(found.problems)
+        raise LapwingError(f"{path}: {count(len(found.problems.splitlines()), 'problem')}, see above", EXIT_USAGE)
     return found
 
 
@@ -105,12 +119,12 @@ def command_check(arguments, progress):
     build((CHECKER,))
     progress.done()
     found = config.check(arguments.file, arguments.memory, arguments.cpus)
-    sys.stderr.write(found.warnings)
+    tell(found.warnings)
     if found.problems:
-        sys.stderr.write(found.problems)
+        tell(found.problems)
         return EXIT_PROBLEMS
-    guests = len(found.guests)
-    print(f"{arguments.file}: {guests} guest{'' if guests == 1 else 's'}, {found.memory() >> 20}M: no problem found")
+    free = f" of {int(found.settings['guest-memory']) >> 20}M for guests" if arguments.memory else ""
+    say(f"{arguments.file}: {count(len(found.guests), 'guest')}, {found.memory() >> 20}M{free}: no problem found")
     return EXIT_OK
 
 
@@ -121,14 +135,15 @@ def command_iso(arguments, progress):
     progress.start(f"writing {arguments.output}")
     iso.for_config(arguments.output, found)
     progress.done()
-    print(f"{arguments.output}: {os.path.getsize(arguments.output) / (1 << 20):.0f} MiB")
+    say(f"{arguments.output}: {os.path.getsize(arguments.output) / (1 << 20):.0f} MiB")
     return EXIT_OK
 
 
 def default_memory(found):
-    """For the guests, their files (twice: GRUB's copy and what is made of it), and the hypervisor."""
+    """For the guests, their files (twice: GRUB's copy and what is made of it), and the hypervisor, which takes a part of all
+    (lib/pool_size.h)."""
     files = sum(os.path.getsize(path) for path, _ in found.files)
-    need = found.memory() + 2 * files + (128 << 20)
+    need = (found.memory() + 2 * files + (128 << 20)) * 32 // 31
     return max(machine.MIN_MEMORY, -(-need // (256 << 20)) * (256 << 20))
 
 
@@ -145,7 +160,7 @@ def command_run(arguments, progress):
         log = None
         if arguments.log:
             try:
-                log = cleanup.enter_context(open(arguments.log, "wb"))
+                log = cleanup.enter_context(open(arguments.log, "wb", buffering=0))
             except OSError as error:
                 raise LapwingError(f"--log {arguments.log}: {error.strerror}", EXIT_USAGE) from error
         image = os.path.join(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lapwing-run-")), "run.iso")
@@ -157,9 +172,9 @@ def command_run(arguments, progress):
         passage = terminal.Passage(emulator, results, progress)
         ended = passage.run(deadline)
         if results.guests:
-            print("\n" + "\n".join(results.table()))
+            say("\n" + "\n".join(results.table()))
         if not passage.started:
-            sys.stderr.write(passage.before.decode(errors="replace").replace("\r", "")[-2000:].strip() + "\n")
+            tell(passage.before.decode(errors="replace").replace("\r", "")[-2000:].strip() + "\n")
         if not ended:
             raise LapwingError(f"not done after {arguments.timeout} s (--timeout)")
         return _conclude(emulator, results, passage.started)
@@ -179,22 +194,29 @@ COMMANDS = {"check": command_check, "run": command_run, "iso": command_iso}
 
 
 def main(argv):
+    open_closed()
     emulator = []
-    if "--" in argv:
+    if argv[:1] == ["run"] and "--" in argv:
         at = argv.index("--")
         argv, emulator = argv[:at], argv[at + 1:]
     progress = terminal.Progress()
     try:
         arguments = parser().parse_args(argv)
         arguments.emulator = emulator
-        if emulator and arguments.command != "run":
-            raise LapwingError("emulator arguments (after --) are for run only", EXIT_USAGE)
+        if arguments.file == "-":
+            raise LapwingError("standard input is not read: give the name of a config file", EXIT_USAGE)
         return COMMANDS[arguments.command](arguments, progress)
     except LapwingError as error:
         progress.done()
-        print(f"lapwing: {error}", file=sys.stderr)
+        tell(f"lapwing: {error}\n")
         return error.status
     except (terminal.Interrupted, KeyboardInterrupt) as why:
         progress.done()
-        print(f"lapwing: ended: {why or 'interrupted'}", file=sys.stderr)
+        tell(f"lapwing: ended: {str(why) or 'interrupted'}\n")
+        return EXIT_MACHINE
+    except OutputGone:
+        return EXIT_MACHINE
+    except OSError as error:
+        progress.done()
+        tell(f"lapwing: {reason(error)}\n")
         return EXIT_MACHINE

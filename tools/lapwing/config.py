@@ -47,13 +47,13 @@ class Config:
 
 def check(path, memory=None, cpus=None):
     """Read a config file. Its problems, one a line, are in .problems, what is only odd in .warnings; what is right is there in spite of them."""
-    command = [CHECKER, path, "--list"]
+    command = [CHECKER, "--list"]
     if memory:
         command += ["--memory", str(memory)]
     if cpus:
         command += ["--cpus", str(cpus)]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run([*command, "--", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     except OSError as error:
         raise LapwingError(f"cannot run {CHECKER}: {error.strerror}; build it with: make") from error
     messages = done.stderr.decode(errors="replace")

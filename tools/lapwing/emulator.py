@@ -87,10 +87,17 @@ class Emulator:
             data = os.read(self.output, 65536)
         except OSError:
             data = b""
-        if data and self._log:
-            self._log.write(data)
-            self._log.flush()
+        self._copy(data)
         return data or None, others
+
+    def _copy(self, data):
+        """To the log, if there is one."""
+        try:
+            while data and self._log:
+                data = data[self._log.write(data):]
+                self._log.flush()
+        except OSError as error:
+            raise LapwingError(f"cannot write the log {self._log.name}: {error.strerror}") from error
 
     def _flush(self):
         try:

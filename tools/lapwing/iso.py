@@ -1,11 +1,13 @@
 """Boot images: a GRUB ISO for BIOS and UEFI, from a CD or, copied as it is, from a USB stick."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 
 from .base import EXIT_USAGE, HYPERVISOR, LapwingError
+from .output import reason
 
 # What grub.cfg and the firmware's disks need; GRUB's other modules, fonts and translations would only add size.
 GRUB_MODULES = ("normal iso9660 part_msdos part_gpt fat multiboot multiboot2 boot echo test serial terminal "
@@ -39,7 +41,7 @@ def make(out, commands, files, grub_modules=""):
             script.write(grub_script(commands))
         _mkrescue(out, tree, grub_modules)
     except OSError as error:
-        raise LapwingError(f"cannot make {out}: {error.filename or ''}: {error.strerror}") from error
+        raise LapwingError(f"cannot make {out} in {tree}: {reason(error)}") from error
     finally:
         shutil.rmtree(tree, ignore_errors=True)
 
@@ -52,8 +54,13 @@ def _mkrescue(out, tree, grub_modules):
     except FileNotFoundError as error:
         raise LapwingError("grub-mkrescue is not installed; run tools/setup") from error
     if done.returncode or not os.path.exists(out):
-        lines = done.stdout.decode(errors="replace").strip().splitlines()
-        raise LapwingError(f"grub-mkrescue could not write {out}: {lines[-1] if lines else 'it failed'}")
+        raise LapwingError(f"grub-mkrescue could not write {out}: {_complaint(done.stdout.decode(errors='replace'))}")
+
+
+def _complaint(text):
+    """What grub-mkrescue, or xorriso under it, complained of first, among much else."""
+    found = re.search(r" : (?:SORRY|FAILURE|FATAL) : (.*)", text) or re.search(r"error: (.*)", text)
+    return found[1] if found else "it failed"
 
 
 def for_config(out, config, kernel_args="", hypervisor=HYPERVISOR):

@@ -8,7 +8,7 @@
 import os
 
 from . import kvm
-from .base import BUILD, EXIT_USAGE, LapwingError
+from .base import BUILD, EXIT_USAGE, LapwingError, count
 
 ROOT = os.path.join(BUILD, "emu", "root")
 LIBRARIES = os.path.join(ROOT, "usr", "lib", "x86_64-linux-gnu")
@@ -51,7 +51,7 @@ class Machine:
 
     def describe(self):
         emulator = "Bochs 3.0" if self.kind == "vmx" else "the system's QEMU" if self.kind == "svm72" else "QEMU 10"
-        return f"{self.kind} on {emulator}, {self.cpus} CPUs, {self.memory >> 20}M"
+        return f"{self.kind} on {emulator}, {count(self.cpus, 'CPU')}, {self.memory >> 20}M"
 
     def qemu(self, image, serial="stdio", modules=(), kernel_args="", debugger=None):
         """The command line of QEMU; image is the ISO, or for boot="kernel" the kernel (modules: its initrds). debugger: path of

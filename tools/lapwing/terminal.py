@@ -8,6 +8,8 @@ import termios
 import time
 import tty
 
+from . import output
+
 START_MARK = b"lapwing|"  # the hypervisor's first words; what firmware and GRUB print before is kept back
 KEPT_BACK = 65536
 
@@ -26,7 +28,7 @@ class Progress:
     """One line on the terminal that says what is being done, for how long. Silent where stderr is no terminal."""
 
     def __init__(self):
-        self._shown = sys.stderr.isatty()
+        self._shown = os.isatty(2)
         self._text = ""
         self._since = 0.0
 
@@ -37,13 +39,11 @@ class Progress:
 
     def tick(self):
         if self._shown and self._text:
-            sys.stderr.write(f"\r\x1b[Klapwing: {self._text} ... {time.monotonic() - self._since:.0f} s")
-            sys.stderr.flush()
+            output.tell(f"\r\x1b[Klapwing: {self._text} ... {time.monotonic() - self._since:.0f} s")
 
     def done(self):
         if self._shown and self._text:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            output.tell("\r\x1b[K")
         self._text = ""
 
 
@@ -160,9 +160,6 @@ class Passage:
             self._show(boot_loader_errors(self.before[:at]) + self.before[at:])
 
     def _show(self, data):
-        self._last = data[-1:] or self._last
-        while data:
-            try:
-                data = data[os.write(sys.stdout.fileno(), data):]
-            except BlockingIOError:
-                time.sleep(0.01)
+        last, self._last = data[-1:] or self._last, b"\n"  # of what cannot be written, no line is to be ended
+        output.show(data)
+        self._last = last
