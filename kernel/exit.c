@@ -146,8 +146,7 @@ static void do_CR8(struct vcpu *v)
         backend->set_cr8(v, (uint8_t)value);
 }
 
-/* MOV to CR4, and where the CPU tells of it MOV from CR4, for the guest does not see root's MCE in it then. Where it
- * does not, the guest may write what it has read. */
+/* MOV to CR4, and where the CPU tells of it MOV from CR4, for the guest sees its own MCE in it then, not root's. */
 static void do_CR4(struct vcpu *v)
 {
     bool read = v->exit.u.read;
@@ -157,7 +156,7 @@ static void do_CR4(struct vcpu *v)
     const struct abi_regs *regs = &v->page->regs;
     const struct control_registers before = {.cr0 = regs->cr0, .cr4 = regs->cr4, .efer = regs->efer};
     uint64_t value = in_64_bit_code(v) ? *other : (uint32_t)*other;
-    if (!read && !cr4_write_valid(&before, value, guest_cr4_bits() | CR4_MCE)) {
+    if (!read && !cr4_write_valid(&before, value, guest_cr4_bits())) {
         vcpu_inject_exception(v, VECTOR_GP, true, 0);
         return;
     }

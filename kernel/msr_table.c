@@ -34,7 +34,7 @@ static const struct rule {
     /* ---- Both vendors */
     {0x8b, 0x8b, MSR_BOTH, KEEP, 0, 0},        /* BIOS_SIGN_ID: cleared before the microcode's revision is read */
     {0x179, 0x179, MSR_BOTH, READ_ONLY, 0, 0}, /* MCG_CAP: no banks */
-    {0x17a, 0x17a, MSR_BOTH, KEEP, 0, 0},      /* MCG_STATUS */
+    {0x17a, 0x17a, MSR_BOTH, KEEP, 7, 0},      /* MCG_STATUS: RIPV, EIPV, MCIP */
     {0x1d9, 0x1d9, MSR_BOTH, KEEP, 0, 0},      /* DEBUGCTL: there, and nothing of it is offered */
 
     /* ---- Intel (SDM Vol. 4, 2.1) */

@@ -1,6 +1,7 @@
 #include "vmx/vmx.h"
 
 #include "kernel/asm.h"
+#include "kernel/control_registers.h"
 #include "kernel/cpuid.h"
 #include "kernel/log.h"
 #include "kernel/msr.h"
@@ -188,7 +189,7 @@ static void write_controls(struct vcpu *v)
     }
     /* NE has to be 1 in VMX operation; an exit does not put back CD and NW, so the guest's never reach the CPU. */
     putn(CR0_MASK, vmx_caps.cr0_fixed[0] | (BIT(29) | BIT(30)));
-    putn(CR4_MASK, ~guest_cr4_bits());
+    putn(CR4_MASK, ~guest_cr4_bits() | CR4_MCE); /* MCE is the guest's in the shadow only */
     put64(VMCS_LINK, UINT64_MAX);
     put64(GUEST_PAT, 0x0007040600070406);
     put16(HOST_CS, SEL_KERNEL_CS);

@@ -71,6 +71,10 @@ def cpuinfo(session, kernel, vcpus):
         found = re.findall(rf"^{key}\s*: (\d+)", text, re.MULTILINE)
         if found != right:
             raise Failure(f"/proc/cpuinfo has {key}: {', '.join(found)}")
+    # The machine-check architecture is there, without banks: Linux needs no more, and has a device for it.
+    if not re.search(r"^flags\s*:(?=.* mce )(?=.* mca )", text, re.MULTILINE):
+        raise Failure("mce and mca are not among the flags")
+    session.refuse("g", r"mce: .*")
     amd = re.search(r"^vendor_id\s*: AuthenticAMD", text, re.MULTILINE)
     if amd and bool(re.search(r"^flags\s*:.* cmp_legacy ", text, re.MULTILINE)) != (vcpus > 1):  # HTT means cores
         raise Failure("cmp_legacy is not right among the flags")

@@ -5,12 +5,16 @@
 
 const char guest_name[] = "control";
 
-#define CR4_MCE    BIT(6)
-#define EFER_SCE   BIT(0)
-#define EFER_NXE   BIT(11)
-#define EFER_FFXSR BIT(14)
-#define OWN        (BIT(20) | BIT(21)) /* SMEP, SMAP: this code is on a user page */
-#define ROUNDS     100
+#define CR4_MCE        BIT(6)
+#define GENUINE_INTEL  0x756e6547u /* CPUID 0, EBX */
+#define MSR_MCG_CAP    0x179
+#define MSR_MCG_STATUS 0x17a
+#define MSR_MC0_CTL    0x400
+#define EFER_SCE       BIT(0)
+#define EFER_NXE       BIT(11)
+#define EFER_FFXSR     BIT(14)
+#define OWN            (BIT(20) | BIT(21)) /* SMEP, SMAP: this code is on a user page */
+#define ROUNDS         100
 
 static void to_cr4(void *value) { write_cr4(*(const uint64_t *)value); }
 
@@ -49,8 +53,48 @@ static uint64_t offered_cr4(void)
     return bits | (has(7, seven.ecx, 3) ? BIT(22) : 0); /* PKE */
 }
 
-/* MCE a guest may find set though it has none, where the CPU does not tell of MOV from CR4 (docs/backends.md). */
+/* MCE a guest may find set though it has cleared it, where the CPU does not tell of MOV from CR4 (docs/backends.md). */
 static void check_cr4(const char *what, uint64_t wanted) { check(what, wanted & ~CR4_MCE, read_cr4() & ~CR4_MCE); }
+
+/* Where MOV from CR4 shows the guest's own MCE, as on every CPU of Intel's, it reads what it wrote. */
+static void mce(void)
+{
+    uint64_t before = read_cr4();
+
+    if (!has(1, cpuid(1, 0).edx, 7) || cpuid(0, 0).ebx != GENUINE_INTEL)
+        return;
+    check("CR4.MCE at the start", 0, before & CR4_MCE);
+    write_cr4(before | CR4_MCE);
+    check("CR4 with MCE", before | CR4_MCE, read_cr4());
+    write_cr4(before);
+    check("CR4 without MCE", before, read_cr4());
+
+    uint64_t value = (before | CR4_MCE) & ~CR4_PAE;
+    check("CR4.PAE cleared with MCE set", VECTOR_GP, (uint64_t)catch_trap(to_cr4, &value));
+    check("CR4 behind it", before, read_cr4());
+    value = before | CR4_MCE | BIT(63);
+    check("CR4.MCE set with bit 63", VECTOR_GP, (uint64_t)catch_trap(to_cr4, &value));
+    check("CR4 behind it", before, read_cr4());
+}
+
+/* The machine-check architecture: without banks, and nothing of the CPU's own (SDM Vol. 3, 17.3). */
+static void banks(void)
+{
+    uint64_t value;
+
+    check("MCE and MCA in CPUID", BIT(7) | BIT(14), cpuid(1, 0).edx & (BIT(7) | BIT(14)));
+    check("MCG_CAP", 0, rdmsr(MSR_MCG_CAP));
+    check("MCG_STATUS", 0, rdmsr(MSR_MCG_STATUS));
+    wrmsr(MSR_MCG_STATUS, 7);
+    check("MCG_STATUS, written", 7, rdmsr(MSR_MCG_STATUS));
+    wrmsr(MSR_MCG_STATUS, 0);
+    check("MCG_STATUS, reserved bit", VECTOR_GP, (uint64_t)try_wrmsr(MSR_MCG_STATUS, 8));
+    check("MCG_CTL", VECTOR_GP, (uint64_t)try_rdmsr(MSR_MCG_STATUS + 1, &value));
+    for (uint32_t msr = MSR_MC0_CTL; msr < MSR_MC0_CTL + 4 * 32; msr++) {
+        check("read of a bank's MSR", VECTOR_GP, (uint64_t)try_rdmsr(msr, &value));
+        check("write of a bank's MSR", VECTOR_GP, (uint64_t)try_wrmsr(msr, 0));
+    }
+}
 
 static void cr4(void)
 {
@@ -104,6 +148,8 @@ static void efer(void)
 
 void guest_main(void)
 {
+    mce();
+    banks();
     cr4();
     flushes();
     efer();

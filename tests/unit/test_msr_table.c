@@ -41,7 +41,7 @@ static const struct line {
 } lines[] = {
     {"IA32_PLATFORM_ID", 0x17, 0x17, MSR_INTEL, 0, {0}, {0}},
     {"BIOS_SIGN_ID, PATCH_LEVEL", 0x8b, 0x8b, MSR_BOTH, 0, {0}, {1, BIT(32)}},
-    {"MCG_STATUS", 0x17a, 0x17a, MSR_BOTH, 0, {0}, {4, BIT(63)}},
+    {"MCG_STATUS", 0x17a, 0x17a, MSR_BOTH, 0, {0, 4, 1, 7}, {8, 0xf, BIT(63)}},
     {"DEBUGCTL", 0x1d9, 0x1d9, MSR_BOTH, 0, {0}, {1, 2, 0xffc0, BIT(14)}},
     {"MISC_ENABLE",
      0x1a0,
