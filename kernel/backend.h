@@ -16,6 +16,7 @@ struct exit {
     uint8_t instruction_length; /* 0: the CPU did not tell */
     uint32_t code;              /* the vendor's number, for messages */
     uint64_t info[2];           /* the vendor's details, for messages */
+    bool machine_check;         /* OTHER: what the guest did is lost to one */
     union {
         struct {
             struct abi_io access;

@@ -328,7 +328,13 @@ static void do_EXCEPTION(struct vcpu *v)
     vcpu_inject_exception(v, vector, vector == VECTOR_GP || vector == VECTOR_AC, 0);
 }
 
-static void do_OTHER(struct vcpu *v) { end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses"); }
+static void do_OTHER(struct vcpu *v)
+{
+    if (v->exit.machine_check)
+        end_with(v, ABI_END_INTERNAL, "lost what it did to a machine check");
+    else
+        end_with(v, ABI_END_INVALID_STATE, "was left in a state that the CPU refuses");
+}
 
 /* The device world says why; the guest ends, whatever it answers. */
 static void do_REFUSED(struct vcpu *v)

@@ -51,6 +51,19 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_end(args);
 }
 
+bool log_line_if_free(enum log_level level, const char *fmt, ...)
+{
+    va_list args;
+
+    if (!spin_try_lock(&logger.lock))
+        return false;
+    va_start(args, fmt);
+    line(level, fmt, args);
+    va_end(args);
+    spin_unlock(&logger.lock);
+    return true;
+}
+
 void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...)
 {
     va_list args;

@@ -12,6 +12,9 @@ struct log_budget;
 /* One call is one line of root's (no newline in it; control characters become '?'); longer than ABI_LOG_TEXT is cut. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* The same where this CPU may be at a line already: false: a CPU is, and this line is dropped. */
+bool log_line_if_free(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 /* What root says about a VM, and the VM can cause: kept in that VM's part of the log, so that it takes no other's
  * place. */
 void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);

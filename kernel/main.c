@@ -7,6 +7,7 @@
 #include "kernel/fpu.h"
 #include "kernel/ioapic.h"
 #include "kernel/log.h"
+#include "kernel/machine_check_cpu.h"
 #include "kernel/msr.h"
 #include "kernel/paging.h"
 #include "kernel/percpu.h"
@@ -141,6 +142,7 @@ static bool start_control(void)
 void cpu_main(void)
 {
     int err = schedule_init_cpu() ? OK : E_NOMEM;
+    machine_check_init_cpu();
     syscall_init_cpu();
     fpu_init();
     err = err || !backend ? err : backend->cpu_enable();

@@ -5,6 +5,7 @@
 #include "kernel/backtrace.h"
 #include "kernel/key.h"
 #include "kernel/log.h"
+#include "kernel/machine_check_cpu.h"
 #include "kernel/percpu.h"
 #include "kernel/smp.h"
 #include "kernel/stray.h"
@@ -85,7 +86,11 @@ void trap_dispatch(struct trap_frame *f)
         stray_take((uint8_t)f->vector, this_cpu()->index);
         return;
     }
-    if (trap_from_user(f) && f->vector != VECTOR_DF && f->vector != VECTOR_MC) {
+    if (f->vector == VECTOR_MC) {
+        machine_check_trap(f);
+        return;
+    }
+    if (trap_from_user(f) && f->vector != VECTOR_DF) {
         trap_user_fault(f);
         return;
     }

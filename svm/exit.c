@@ -1,6 +1,7 @@
 /* From an exit code (APM Vol. 2, appendix C) to root's neutral words. */
 #include "svm/svm.h"
 
+#include "kernel/machine_check_cpu.h"
 #include "lib/string.h"
 
 /* EXITINFO1 of a nested page fault (15.25.6). */
@@ -82,9 +83,9 @@ void svm_decode_exit(struct vcpu *v)
     case EXIT_EXCEPTION0 + VECTOR_AC:
         exception(e, (uint8_t)(code - EXIT_EXCEPTION0));
         return;
-    case EXIT_EXCEPTION0 + VECTOR_MC: /* root's, as on VMX: its handler runs now */
-        e->kind = ABI_EXIT_INTERRUPT;
-        __asm__ volatile("int $18" ::: "memory");
+    case EXIT_EXCEPTION0 + VECTOR_MC: /* root's, as on VMX */
+        e->machine_check = machine_check_in_guest();
+        e->kind = e->machine_check ? ABI_EXIT_OTHER : ABI_EXIT_INTERRUPT;
         return;
     case EXIT_VINTR:
         window(e, c);

@@ -1,6 +1,8 @@
 /* From an exit reason (SDM Vol. 3, appendix C) to root's neutral words. */
 #include "vmx/vmx.h"
 
+#include "kernel/machine_check_cpu.h"
+
 enum reason {
     EXCEPTION_OR_NMI = 0,
     EXTERNAL_INTERRUPT,
@@ -68,7 +70,7 @@ static void debug_exception(struct vcpu *v, uint32_t event)
     writen(GUEST_DR7, readn(GUEST_DR7) & ~(uint64_t)DR7_GD);
 }
 
-/* An NMI or a machine check is root's: its handler runs now, and its IRET unblocks NMIs. */
+/* An NMI or a machine check is root's. The NMI's handler runs now, and its IRET unblocks NMIs. */
 static void exception_or_nmi(struct vcpu *v)
 {
     uint32_t event = read32(EXIT_EVENT);
@@ -78,7 +80,9 @@ static void exception_or_nmi(struct vcpu *v)
         __asm__ volatile("int $2" ::: "memory");
         return;
     case VECTOR_MC:
-        __asm__ volatile("int $18" ::: "memory");
+        v->exit.machine_check = machine_check_in_guest();
+        if (v->exit.machine_check)
+            v->exit.kind = ABI_EXIT_OTHER;
         return;
     case VECTOR_DB:
         debug_exception(v, event);
@@ -195,8 +199,10 @@ static enum abi_exit kind_of(enum reason reason)
 static void entry_failed(struct vcpu *v, enum reason reason)
 {
     v->exit.kind = ABI_EXIT_OTHER;
-    if (reason == ENTRY_FAILED_MACHINE_CHECK)
-        __asm__ volatile("int $18" ::: "memory");
+    if (reason == ENTRY_FAILED_MACHINE_CHECK) {
+        (void)!machine_check_in_guest();
+        v->exit.machine_check = true;
+    }
     if (reason == ENTRY_FAILED_STATE) {
         v->exit.kind = ABI_EXIT_REFUSED;
         v->exit.u.fields = vmx_get_fields(v, v->page->fields);

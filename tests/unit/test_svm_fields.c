@@ -28,6 +28,7 @@ void svm_step_end(UNUSED struct vcpu *v, UNUSED const struct svm_step *before) {
 void svm_get_regs(UNUSED struct vcpu *v, UNUSED struct abi_regs *out) {}
 void svm_set_regs(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs) {}
 void svm_set_system(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs) {}
+bool machine_check_in_guest(void) { return false; }
 uint64_t svm_get_cr4(UNUSED struct vcpu *v) { return 0; }
 void svm_put_cr4(UNUSED struct vcpu *v, UNUSED uint64_t cr4) {}
 int svm_get_msr(UNUSED struct vcpu *v, UNUSED uint32_t msr, UNUSED uint64_t *value) { return E_NOENT; }

@@ -173,6 +173,7 @@ static char last_line[512];
 struct percpu *this_cpu(void) { return &percpu; }
 uint64_t tsc_hz(void) { return 1000000000; }
 uint64_t tsc_from_us(uint64_t us) { return us * 1000; }
+bool machine_check_in_guest(void) { return false; }
 uint64_t guest_cr4_bits(void) { return ~0ull; }
 bool vmx_enter(UNUSED uint64_t *gpr, UNUSED bool launched, UNUSED struct vcpu *v) { return true; }
 const uint8_t vmx_exit_entry[1] = {0};

@@ -1,0 +1,45 @@
+#include "kernel/machine_check.h"
+
+static enum machine_check_verdict judge_bank(const struct machine_check *mc, uint64_t status)
+{
+    if (!(status & MCI_STATUS_VAL))
+        return MACHINE_CHECK_GO_ON;
+    if (status & MCI_STATUS_PCC)
+        return MACHINE_CHECK_STOP;
+    if (!(status & MCI_STATUS_UC))
+        return MACHINE_CHECK_GO_ON;
+
+    /* Another error was in this bank, and what it was is lost. */
+    if (status & MCI_STATUS_OVER)
+        return MACHINE_CHECK_STOP;
+
+    /* Not told what is to be done about it: whoever ran may have used what is wrong. */
+    if (!(mc->cap & MCG_CAP_SER_P))
+        return MACHINE_CHECK_END_IT;
+
+    /* UCNA and SRAO (SDM Vol. 3, 17.6): nobody has used it yet. */
+    if (!(status & MCI_STATUS_AR))
+        return MACHINE_CHECK_GO_ON;
+
+    /* SRAR: of the CPU that has EIPV, or cannot go on; others are told of it only. */
+    bool this_cpu_used_it = (mc->status & MCG_STATUS_EIPV) || !(mc->status & MCG_STATUS_RIPV);
+    return this_cpu_used_it ? MACHINE_CHECK_END_IT : MACHINE_CHECK_GO_ON;
+}
+
+enum machine_check_verdict machine_check_judge(const struct machine_check *mc, unsigned *culprit)
+{
+    enum machine_check_verdict worst = MACHINE_CHECK_GO_ON;
+
+    *culprit = mc->banks;
+    for (unsigned i = 0; i < mc->banks; i++) {
+        enum machine_check_verdict verdict = judge_bank(mc, mc->bank[i].status);
+        bool first = *culprit == mc->banks && (mc->bank[i].status & MCI_STATUS_VAL);
+
+        if (verdict > worst || first)
+            *culprit = i;
+        worst = MAX(worst, verdict);
+    }
+
+    bool goes_on = mc->status & MCG_STATUS_RIPV;
+    return goes_on ? worst : MAX(worst, MACHINE_CHECK_END_IT);
+}
