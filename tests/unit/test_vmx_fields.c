@@ -477,3 +477,35 @@ TEST(lost_state_stops_root)
     CHECK(strstr(last_line, "of 0x"));
     free_all();
 }
+
+/* MOV to CR4 from RAX: #GP, or the write is done again by the CPU; and the MCE that the guest reads then. */
+static void check_cr4_write(uint64_t value, enum abi_exit kind, uint64_t mce)
+{
+    vcpu.gpr[ABI_RAX] = value;
+    vcpu.exit.info[0] = 4;
+    vmx_cr_access(&vcpu);
+    CHECK_EQ(vcpu.exit.kind, kind);
+    CHECK_EQ(vmx_get_cr4(&vcpu) & BIT(6), mce);
+}
+
+/* Its own CR4.MCE is in the shadow. A write that is refused, in part or as a whole, leaves it. */
+TEST(mce_of_the_guest)
+{
+    enum { MCE = 1 << 6, PAE = 1 << 5 };
+    const struct abi_regs regs = {.rip = 0x1000, .rflags = 2, .cr0 = 0x60000010};
+
+    skylake();
+    begin(vmx_host_backend);
+    CHECK_EQ(vmx->vcpu_create(&vcpu), OK);
+    CHECK_EQ(values[CR4_MASK], MCE); /* all else is offered here */
+    vmx->set_regs(&vcpu, &regs);
+    CHECK_EQ(vmx_get_cr4(&vcpu) & MCE, 0);
+
+    check_cr4_write(MCE, ABI_EXIT_CR, MCE);
+    check_cr4_write(0, ABI_EXIT_CR, 0);
+    values[GUEST_EFER] = BIT(8) | BIT(10);
+    check_cr4_write(MCE, ABI_EXIT_EXCEPTION, 0); /* in long mode, PAE cannot go */
+    check_cr4_write(MCE | PAE, ABI_EXIT_CR, MCE);
+    CHECK_EQ(values[GUEST_CR4] & MCE, 0); /* the CPU's own is root's, which has none here */
+    free_all();
+}
