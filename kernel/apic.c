@@ -34,6 +34,7 @@ enum {
     TIMER_DEADLINE = 2 << 17,
     ICR_PENDING = 1 << 12,
     ICR_ASSERT = 1 << 14,
+    ICR_SELF = 1 << 18,
     ICR_OTHERS = 3 << 18,
     DELIVER_NMI = 4 << 8,
     DELIVER_INIT = 5 << 8,
@@ -57,6 +58,12 @@ static void set(uint32_t reg, uint32_t v)
         wrmsr(X2APIC_MSRS + reg / 16, v);
 }
 
+static void wait_for_icr(volatile const uint32_t *page)
+{
+    for (unsigned looks = 0; (page[ICR / 4] & ICR_PENDING) && looks < ICR_LOOKS; looks++)
+        cpu_pause();
+}
+
 /* In x2APIC mode the write does not wait for earlier stores; who sends an IPI wants them to be seen (SDM 11.12.3). */
 static inline void send(uint32_t destination, uint32_t command)
 {
@@ -66,8 +73,7 @@ static inline void send(uint32_t destination, uint32_t command)
         wrmsr(X2APIC_MSRS + ICR / 16, (uint64_t)destination << 32 | command);
         return;
     }
-    for (unsigned looks = 0; (page[ICR / 4] & ICR_PENDING) && looks < ICR_LOOKS; looks++)
-        cpu_pause();
+    wait_for_icr(page);
     page[ICR_HIGH / 4] = destination << 24;
     page[ICR / 4] = command;
 }
@@ -140,6 +146,17 @@ bool apic_in_service(uint8_t vector)
 }
 
 void apic_ipi(uint32_t cpu, uint8_t vector) { send(percpu_of(cpu)->apic_id, vector | ICR_ASSERT); }
+
+/* ICR_HIGH stays as it is: send() may have been interrupted behind writing it. */
+void apic_ipi_self(uint8_t vector)
+{
+    if (!apic_page) {
+        send(0, vector | ICR_ASSERT | ICR_SELF);
+        return;
+    }
+    wait_for_icr(apic_page);
+    set(ICR, vector | ICR_ASSERT | ICR_SELF);
+}
 
 void apic_send_init(uint32_t id) { send(id, DELIVER_INIT | ICR_ASSERT); }
 

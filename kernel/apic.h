@@ -15,6 +15,8 @@ void apic_eoi(void);
 bool apic_in_service(uint8_t vector);
 /* A fixed interrupt to the CPU with that index (this one's too). Does not wait for its arrival. */
 void apic_ipi(uint32_t cpu, uint8_t vector);
+/* A fixed interrupt to this CPU, which may be about to send another one: from an exception that comes anywhere. */
+void apic_ipi_self(uint8_t vector);
 /* INIT, start-up and NMI, by APIC ID. */
 void apic_send_init(uint32_t apic_id);
 void apic_send_startup(uint32_t apic_id, uint8_t page);

@@ -51,19 +51,6 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_end(args);
 }
 
-bool log_line_if_free(enum log_level level, const char *fmt, ...)
-{
-    va_list args;
-
-    if (!spin_try_lock(&logger.lock))
-        return false;
-    va_start(args, fmt);
-    line(level, fmt, args);
-    va_end(args);
-    spin_unlock(&logger.lock);
-    return true;
-}
-
 void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...)
 {
     va_list args;
@@ -150,7 +137,7 @@ static void put(const char *fmt, ...)
     va_end(args);
 }
 
-void panic_at(const struct trap_frame *f, const char *fmt, ...)
+void panic_with(const struct trap_frame *f, panic_details *details, const void *what, const char *fmt, ...)
 {
     irq_disable();
     /* The lock may be held by the CPU that is in trouble: from here on nobody asks for it. */
@@ -161,6 +148,8 @@ void panic_at(const struct trap_frame *f, const char *fmt, ...)
     serial_write("\r\n", 2);
     line(LOG_ERROR, fmt, args);
     va_end(args);
+    if (details)
+        details(what, put);
     if (f) {
         put("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
         put("rsi %016lx rdi %016lx rbp %016lx rsp %016lx", f->rsi, f->rdi, f->rbp, f->rsp);

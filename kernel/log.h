@@ -12,9 +12,6 @@ struct log_budget;
 /* One call is one line of root's (no newline in it; control characters become '?'); longer than ABI_LOG_TEXT is cut. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* The same where this CPU may be at a line already: false: a CPU is, and this line is dropped. */
-bool log_line_if_free(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
 /* What root says about a VM, and the VM can cause: kept in that VM's part of the log, so that it takes no other's
  * place. */
 void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -36,9 +33,14 @@ bool log_read(uint64_t number, struct abi_log_line *line);
 uint64_t log_hand_over(void);
 
 struct trap_frame;
-/* What cannot go on: all CPUs stop, and the serial port gets this line, the frame's registers and a backtrace. */
-_Noreturn void panic_at(const struct trap_frame *frame, const char *fmt, ...) PRINTF_LIKE(2, 3);
-#define panic(...) panic_at(NULL, __VA_ARGS__)
+/* Adds lines by put to what is said of a panic. */
+typedef void panic_details(const void *what, void (*put)(const char *fmt, ...));
+/* What cannot go on: all CPUs stop, and the serial port gets this line, details(what), the frame's registers and a
+ * backtrace. NULL: there are no details, no frame. */
+_Noreturn void panic_with(const struct trap_frame *frame, panic_details *details, const void *what, const char *fmt,
+                          ...) PRINTF_LIKE(4, 5);
+#define panic_at(frame, ...) panic_with(frame, NULL, NULL, __VA_ARGS__)
+#define panic(...)           panic_at(NULL, __VA_ARGS__)
 
 #define ASSERT(cond) ((cond) ? (void)0 : panic("%s:%d: not true: %s", __FILE__, __LINE__, #cond))
 

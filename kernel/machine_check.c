@@ -43,3 +43,36 @@ enum machine_check_verdict machine_check_judge(const struct machine_check *mc, u
     bool goes_on = mc->status & MCG_STATUS_RIPV;
     return goes_on ? worst : MAX(worst, MACHINE_CHECK_END_IT);
 }
+
+bool machine_check_place(const struct machine_check *mc, const struct machine_check_bank *bank, uint64_t *start,
+                         uint64_t *size)
+{
+    enum { LARGEST = 30 };
+    const uint64_t needed = MCI_STATUS_VAL | MCI_STATUS_UC | MCI_STATUS_ADDRV | MCI_STATUS_MISCV;
+    uint64_t low_bits = bank->misc & MCI_MISC_LSB;
+
+    if (!(mc->cap & MCG_CAP_SER_P) || (bank->status & needed) != needed)
+        return false;
+    if ((bank->misc & MCI_MISC_MODE) != MCI_MISC_MODE_PHYSICAL || low_bits > LARGEST)
+        return false;
+
+    *size = BIT(low_bits);
+    *start = ALIGN_DOWN(bank->addr, *size);
+    return true;
+}
+
+void machine_check_describe(const struct machine_check *mc, void (*put)(const char *fmt, ...))
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < mc->banks; i++) {
+        const struct machine_check_bank *bank = &mc->bank[i];
+
+        if (!(bank->status & MCI_STATUS_VAL))
+            continue;
+        put("bank %u: status %lx, address %lx, misc %lx", i, bank->status, bank->addr, bank->misc);
+        any = true;
+    }
+    if (!any)
+        put("no bank tells of an error");
+}

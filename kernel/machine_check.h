@@ -16,6 +16,11 @@ enum {
     MCG_STATUS_MCIP = 4
 };
 
+/* MCi_MISC: how many low bits of the address mean nothing, and what kind of address it is. */
+#define MCI_MISC_LSB           0x3full
+#define MCI_MISC_MODE          (7ull << 6)
+#define MCI_MISC_MODE_PHYSICAL (2ull << 6)
+
 #define MCI_STATUS_VAL   BIT(63)
 #define MCI_STATUS_OVER  BIT(62)
 #define MCI_STATUS_UC    BIT(61)
@@ -47,5 +52,16 @@ enum machine_check_verdict {
 
 /* *culprit: the bank that decided; if none did, the first valid one; if none is valid, banks. */
 enum machine_check_verdict machine_check_judge(const struct machine_check *mc, unsigned *culprit) MUST_CHECK;
+
+/*
+ * Where in memory an uncorrected error of a bank lies: size bytes from *start on, a power of two of at most 1 GiB.
+ * False: it is corrected, or the bank does not tell, or not in physical addresses (SDM Vol. 3, 17.3.2.4; without SER_P
+ * the manuals of AMD's models know).
+ */
+bool machine_check_place(const struct machine_check *mc, const struct machine_check_bank *bank, uint64_t *start,
+                         uint64_t *size) MUST_CHECK;
+
+/* A line for each valid bank, by put; one line if none is. */
+void machine_check_describe(const struct machine_check *mc, void (*put)(const char *fmt, ...));
 
 #endif

@@ -6,14 +6,23 @@
 
 struct trap_frame;
 
+/* Once, before interrupts are on. */
+void machine_check_init(void);
+
 /* Lets each bank of this CPU tell of its errors (SDM Vol. 3, 17.8), and logs and clears what the firmware left in them.
  * Each CPU, once. */
 void machine_check_init_cpu(void);
 
-/* #MC came in root or in ring 3, with any lock held: returns if nothing is lost, else panics. */
-void machine_check_trap(const struct trap_frame *frame);
+/* #MC came in root or in ring 3, with any lock held. False: nothing is lost. True: what a device world did is lost, and
+ * it has to end. Panics if more is lost. */
+bool machine_check_trap(const struct trap_frame *frame) MUST_CHECK;
 
-/* #MC made a guest exit; no lock is held. True: what the guest did is lost, and it has to end. Panics if more is. */
+/* #MC made a guest exit, or kept it from entering. True: what the guest did is lost, and it has to end. Panics if more
+ * is. */
 bool machine_check_in_guest(void) MUST_CHECK;
+
+/* Control's thread, which #MC wakes: puts what came since into the log, and ends guests whose RAM has an uncorrected
+ * error. */
+void machine_check_report(void);
 
 #endif

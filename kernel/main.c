@@ -208,6 +208,7 @@ void boot_main(enum boot_protocol protocol, uint64_t information)
     schedule_init();
     key_init();
     irq_register(VECTOR_SERIAL, serial_irq);
+    machine_check_init();
     find_backend();
     msr_setup();
     expected = UINT32_MAX;

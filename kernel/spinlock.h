@@ -17,14 +17,6 @@ static inline void spin_lock(struct spinlock *l)
         cpu_pause();
 }
 
-/* False: somebody has it, maybe this CPU, or waits for it. */
-static inline bool spin_try_lock(struct spinlock *l)
-{
-    uint32_t free = atomic_load_explicit(&l->serving, memory_order_relaxed);
-    return atomic_compare_exchange_strong_explicit(&l->next, &free, free + 1, memory_order_acquire,
-                                                   memory_order_relaxed);
-}
-
 static inline void spin_unlock(struct spinlock *l)
 {
     uint32_t serving = atomic_load_explicit(&l->serving, memory_order_relaxed);

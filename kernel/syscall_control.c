@@ -1,5 +1,6 @@
 #include "kernel/boot.h"
 #include "kernel/log.h"
+#include "kernel/machine_check_cpu.h"
 #include "kernel/percpu.h"
 #include "kernel/serial.h"
 #include "kernel/smp.h"
@@ -191,6 +192,7 @@ int64_t syscall_control(struct abi_page *page, uint64_t a, uint64_t b, uint64_t 
     case SYS_CONSOLE_READ:
         return serial_read((char *)page->buffer, (uint32_t)MIN(a, (uint64_t)ABI_BUFFER_SIZE));
     case SYS_LOG_READ:
+        machine_check_report();
         return log_read(a, (struct abi_log_line *)page->buffer);
     case SYS_VM_CONFIG:
         return vm_config(page, a, b);

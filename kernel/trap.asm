@@ -7,6 +7,8 @@ extern trap_dispatch, irq_dispatch, user_return, apic_page
 
 %define VECTOR_WAKE 248             ; kernel/trap.h
 %define VECTOR_KICK 243
+%define VECTOR_MC   18
+%define KERNEL_RSP  8               ; struct percpu
 %define EOI         0xb0            ; kernel/apic.c
 %define X2APIC_EOI  0x80b
 %define NO_ERROR_CODE -1            ; kernel/trap.h
@@ -34,7 +36,9 @@ stub_%1:
 %%pushed:
 %endif
     push %1
-%if PARANOID(%1)
+%if %1 == VECTOR_MC
+    jmp enter_machine_check
+%elif PARANOID(%1)
     jmp enter_paranoid
 %elif %1 < 32
     jmp enter
@@ -97,7 +101,8 @@ kick_in_root:
 __?SECT?__
 %endmacro
 
-%define FRAME_CS (18 * 8)
+%define FRAME_CS    (18 * 8)
+%define FRAME_WORDS 22              ; struct trap_frame
 
 enter:
     SAVE
@@ -135,6 +140,22 @@ enter_irq:
     swapgs
     RESTORE_IRQ
     iretq
+
+; From ring 3 it goes on where other exceptions of ring 3 do, on the stack of the thread, which may end then.
+enter_machine_check:
+    test byte [rsp + 3 * 8], 3  ; CS
+    jz enter_paranoid
+    SAVE
+    swapgs
+    CLEAR_AC
+    xor ebp, ebp                ; the frame chain ends here
+    mov rsi, rsp
+    mov rdi, [gs:KERNEL_RSP]
+    sub rdi, FRAME_WORDS * 8
+    mov rsp, rdi
+    mov ecx, FRAME_WORDS
+    rep movsq
+    jmp enter.dispatch
 
 ; GS is root's if its base lies in the upper half.
 enter_paranoid:

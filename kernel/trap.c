@@ -87,7 +87,8 @@ void trap_dispatch(struct trap_frame *f)
         return;
     }
     if (f->vector == VECTOR_MC) {
-        machine_check_trap(f);
+        if (machine_check_trap(f))
+            trap_user_fault(f);
         return;
     }
     if (trap_from_user(f) && f->vector != VECTOR_DF) {

@@ -14,7 +14,8 @@ enum vector {
     VECTOR_ERROR = 0xf6,
     VECTOR_PATCH = 0xf7, /* kernel/key.c */
     VECTOR_WAKE = 0xf8,
-    VECTOR_SPURIOUS = 0xff, /* differs from NOTIFY: some LAPICs take no EOI for this one */
+    VECTOR_MACHINE_CHECK = 0xf9, /* one was taken, and control is to hear of it */
+    VECTOR_SPURIOUS = 0xff,      /* differs from NOTIFY: some LAPICs take no EOI for this one */
 };
 
 /* As the entry stubs of exceptions push it. */

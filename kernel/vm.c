@@ -300,6 +300,16 @@ void vm_resume(struct vm *vm)
     vm->paused = false;
 }
 
+bool vm_has_memory(const struct vm *vm, uint64_t start, uint64_t size)
+{
+    for (uint32_t i = 0; i < vm->extent_count; i++) {
+        uint64_t base = vm->extents[i].base.v;
+        if (start < base + vm->extents[i].size && base < start + size)
+            return true;
+    }
+    return false;
+}
+
 bool vm_translate(const struct vm *vm, uint64_t guest, paddr_t *out)
 {
     const uint64_t high = 4ull << 30;

@@ -62,6 +62,9 @@ int vm_boot(struct vm *vm, const struct abi_regs *regs) MUST_CHECK;
  * has been outside of the guest since. */
 void vm_broadcast(struct vm *vm, enum request r);
 
+/* Is any of these size bytes of host-physical memory its guest's RAM? */
+bool vm_has_memory(const struct vm *vm, uint64_t start, uint64_t size) MUST_CHECK;
+
 /* Host-physical address of guest RAM; false: no RAM there. */
 bool vm_translate(const struct vm *vm, uint64_t guest, paddr_t *out) MUST_CHECK;
 

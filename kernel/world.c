@@ -170,8 +170,16 @@ void user_zero(uint64_t address, uint64_t size)
 /* What an exception in ring 3 means, behind its numbers. */
 static const char *meaning(uint64_t vector)
 {
-    enum { VECTOR_NM = 7 };
-    return vector == VECTOR_NM ? ": x87, MMX, SSE and AVX registers are guests', and no world may use them" : "";
+    enum { VECTOR_NM = 7, VECTOR_MC = 18 };
+
+    switch (vector) {
+    case VECTOR_NM:
+        return ": x87, MMX, SSE and AVX registers are guests', and no world may use them";
+    case VECTOR_MC:
+        return ": a machine check: what it did is lost to an error of the hardware";
+    default:
+        return "";
+    }
 }
 
 void trap_user_fault(struct trap_frame *f)

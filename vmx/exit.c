@@ -81,8 +81,7 @@ static void exception_or_nmi(struct vcpu *v)
         return;
     case VECTOR_MC:
         v->exit.machine_check = machine_check_in_guest();
-        if (v->exit.machine_check)
-            v->exit.kind = ABI_EXIT_OTHER;
+        v->exit.kind = v->exit.machine_check ? ABI_EXIT_OTHER : ABI_EXIT_INTERRUPT;
         return;
     case VECTOR_DB:
         debug_exception(v, event);

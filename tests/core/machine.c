@@ -180,11 +180,11 @@ void log_world_end(uint32_t vm, const char *name, const struct log_budget *budge
     (void)vm, (void)name, (void)budget;
 }
 
-void panic_at(const struct trap_frame *frame, const char *fmt, ...)
+void panic_with(const struct trap_frame *frame, panic_details *details, const void *what, const char *fmt, ...)
 {
     char text[300];
     va_list args;
-    (void)frame;
+    (void)frame, (void)details, (void)what;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);

@@ -2,6 +2,8 @@
 // links: kernel/machine_check.c
 #include "kernel/machine_check.h"
 
+#include <stdarg.h>
+
 #include "tests/unit/test.h"
 
 enum { RIPV = MCG_STATUS_RIPV, EIPV = MCG_STATUS_EIPV, MCIP = MCG_STATUS_MCIP, SER = MCG_CAP_SER_P };
@@ -68,4 +70,74 @@ TEST(no_banks)
 
     CHECK_EQ(machine_check_judge(&mc, &culprit), GO_ON);
     CHECK_EQ(culprit, 0);
+}
+
+/* SDM Vol. 3, 17.3.2.4: an address counts only if all says that it is one of memory. */
+TEST(place)
+{
+    enum { PHYSICAL = 2 << 6, LINEAR = 1 << 6 };
+    const uint64_t known = UNCORRECTED | MCI_STATUS_ADDRV | MCI_STATUS_MISCV, page = 0x1234567abc;
+    static const struct {
+        uint64_t low_bits, start, size;
+    } sizes[] = {{0, 0x1234567abc, 1}, {6, 0x1234567a80, 64}, {12, 0x1234567000, 4096}, {30, 0x1200000000, 1 << 30}};
+    struct machine_check mc = {.cap = SER};
+    uint64_t start, size;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+        const struct machine_check_bank bank = {known, page, PHYSICAL | sizes[i].low_bits};
+        CHECK(machine_check_place(&mc, &bank, &start, &size));
+        CHECK_EQ(start, sizes[i].start);
+        CHECK_EQ(size, sizes[i].size);
+    }
+
+    const struct machine_check_bank not_known[] = {
+        {known & ~MCI_STATUS_VAL, page, PHYSICAL},
+        {known & ~MCI_STATUS_UC, page, PHYSICAL},
+        {known & ~MCI_STATUS_ADDRV, page, PHYSICAL},
+        {known & ~MCI_STATUS_MISCV, page, PHYSICAL},
+        {known, page, LINEAR},
+        {known, page, 0},
+        {known, page, 7 << 6},
+        {known, page, PHYSICAL | 31},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(not_known); i++)
+        CHECK(!machine_check_place(&mc, &not_known[i], &start, &size));
+
+    const struct machine_check_bank good = {known, page, PHYSICAL};
+    mc.cap = 0;
+    CHECK(!machine_check_place(&mc, &good, &start, &size));
+}
+
+static char said[4][100];
+static unsigned lines_said;
+
+static void put(const char *fmt, ...) PRINTF_LIKE(1, 2);
+static void put(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(said[lines_said++ % 4], sizeof said[0], fmt, args);
+    va_end(args);
+}
+
+/* A line for each bank that has something to say. */
+TEST(description)
+{
+    struct machine_check mc = {.banks = 3};
+
+    mc.bank[0] = (struct machine_check_bank){CORRECTED, 0, 0};
+    mc.bank[1] = (struct machine_check_bank){MCI_STATUS_UC, 0x1000, 0};
+    mc.bank[2] = (struct machine_check_bank){SRAO | MCI_STATUS_ADDRV | MCI_STATUS_MISCV, 0x1234000, 0x8c};
+    lines_said = 0;
+    machine_check_describe(&mc, put);
+    CHECK_EQ(lines_said, 2);
+    CHECK_STR(said[0], "bank 0: status 9000000000000000, address 0, misc 0");
+    CHECK_STR(said[1], "bank 2: status bd00000000000000, address 1234000, misc 8c");
+
+    memset(&mc.bank, 0, sizeof mc.bank);
+    lines_said = 0;
+    machine_check_describe(&mc, put);
+    CHECK_EQ(lines_said, 1);
+    CHECK_STR(said[0], "no bank tells of an error");
 }

@@ -28,7 +28,16 @@ void svm_step_end(UNUSED struct vcpu *v, UNUSED const struct svm_step *before) {
 void svm_get_regs(UNUSED struct vcpu *v, UNUSED struct abi_regs *out) {}
 void svm_set_regs(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs) {}
 void svm_set_system(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs) {}
-bool machine_check_in_guest(void) { return false; }
+
+static unsigned machine_checks;
+static bool guest_is_lost;
+
+bool machine_check_in_guest(void)
+{
+    machine_checks++;
+    return guest_is_lost;
+}
+
 uint64_t svm_get_cr4(UNUSED struct vcpu *v) { return 0; }
 void svm_put_cr4(UNUSED struct vcpu *v, UNUSED uint64_t cr4) {}
 int svm_get_msr(UNUSED struct vcpu *v, UNUSED uint32_t msr, UNUSED uint64_t *value) { return E_NOENT; }
@@ -132,4 +141,21 @@ TEST(exits)
         CHECK_EQ(vcpu.exit.instruction_length, 0);
         svm_host_backend->vcpu_destroy(&vcpu);
     }
+}
+
+/* The guest goes on, or ends as one that a machine check has cost, not as one in an invalid state. */
+TEST(machine_check)
+{
+    struct vmcb *c = create(0);
+
+    CHECK(c->intercept_exceptions & 1u << VECTOR_MC);
+    machine_checks = 0;
+    for (unsigned round = 0; round < 2; round++) {
+        guest_is_lost = round;
+        exit_with(c, EXIT_EXCEPTION0 + VECTOR_MC);
+        CHECK_EQ(machine_checks, round + 1);
+        CHECK_EQ(vcpu.exit.kind, round ? ABI_EXIT_OTHER : ABI_EXIT_INTERRUPT);
+        CHECK_EQ(vcpu.exit.machine_check, round != 0);
+    }
+    svm_host_backend->vcpu_destroy(&vcpu);
 }

@@ -173,7 +173,16 @@ static char last_line[512];
 struct percpu *this_cpu(void) { return &percpu; }
 uint64_t tsc_hz(void) { return 1000000000; }
 uint64_t tsc_from_us(uint64_t us) { return us * 1000; }
-bool machine_check_in_guest(void) { return false; }
+
+static unsigned machine_checks;
+static bool guest_is_lost;
+
+bool machine_check_in_guest(void)
+{
+    machine_checks++;
+    return guest_is_lost;
+}
+
 uint64_t guest_cr4_bits(void) { return ~0ull; }
 bool vmx_enter(UNUSED uint64_t *gpr, UNUSED bool launched, UNUSED struct vcpu *v) { return true; }
 const uint8_t vmx_exit_entry[1] = {0};
@@ -228,7 +237,8 @@ void log_line(UNUSED enum log_level level, const char *fmt, ...)
 static void *after_panic[5];
 
 /* The first line is printed once for each test, and the test goes on behind TRY(). */
-void panic_at(UNUSED const struct trap_frame *frame, const char *fmt, ...)
+void panic_with(UNUSED const struct trap_frame *frame, UNUSED panic_details *details, UNUSED const void *what,
+                const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -507,5 +517,34 @@ TEST(mce_of_the_guest)
     check_cr4_write(MCE, ABI_EXIT_EXCEPTION, 0); /* in long mode, PAE cannot go */
     check_cr4_write(MCE | PAE, ABI_EXIT_CR, MCE);
     CHECK_EQ(values[GUEST_CR4] & MCE, 0); /* the CPU's own is root's, which has none here */
+    free_all();
+}
+
+static void check_exit(uint32_t reason, enum abi_exit kind, bool machine_check, unsigned count)
+{
+    values[EXIT_REASON] = reason;
+    (void)vmx_exited(&vcpu);
+    CHECK_EQ(vcpu.exit.kind, kind);
+    CHECK_EQ(vcpu.exit.machine_check, machine_check);
+    CHECK_EQ(machine_checks, count);
+}
+
+/* As an exception the guest goes on or ends; one that comes during an entry ends it (SDM Vol. 3, 27.9). */
+TEST(machine_check)
+{
+    const struct abi_regs regs = {.rip = 0x1000, .rflags = 2, .cr0 = 0x60000010};
+
+    skylake();
+    begin(vmx_host_backend);
+    CHECK_EQ(vmx->vcpu_create(&vcpu), OK);
+    vmx->set_regs(&vcpu, &regs);
+    CHECK(values[EXCEPTION_BITMAP] & 1u << VECTOR_MC);
+    values[EXIT_EVENT] = BIT(31) | 3 << 8 | VECTOR_MC;
+    machine_checks = 0;
+    guest_is_lost = false;
+    check_exit(0, ABI_EXIT_INTERRUPT, false, 1);
+    check_exit(1u << 31 | 41, ABI_EXIT_OTHER, true, 2);
+    guest_is_lost = true;
+    check_exit(0, ABI_EXIT_OTHER, true, 3);
     free_all();
 }
