@@ -98,7 +98,7 @@ def own_clock(session):
 def refused_images(session):
     """Images that do not fit are refused with what would help, and the others start."""
     session.boot(own("hello", memory="2M", section="small") + own("hello", section="later") +
-                 guest("linux", vcpus=1, memory="64M"))
+                 guest("linux", vcpus=1, memory="64M"), problems=True)
     session.expect("lapwing", r"small: .*hello.elf: needs RAM up to 0x[0-9a-f]+, the guest's ends at 0x200000: give it more "
                               r"memory, \d+ MiB or more")
     session.transcript.rewind("lapwing")
