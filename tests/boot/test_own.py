@@ -98,13 +98,14 @@ def own_clock(session):
 def refused_images(session):
     """Images that do not fit are refused with what would help, and the others start."""
     session.boot(own("hello", memory="2M", section="small") + own("hello", section="later") +
-                 guest("linux", vcpus=1, memory="64M"), problems=True)
+                 guest("linux", vcpus=1, memory="64M") + guest("larger", vcpus=1, memory="80M", words="lapwing.run=poweroff"),
+                 problems=True)
     session.expect("lapwing", r"small: .*hello.elf: needs RAM up to 0x[0-9a-f]+, the guest's ends at 0x200000: give it more "
                               r"memory, \d+ MiB or more")
     session.transcript.rewind("lapwing")
     # Not below its preferred address, although it is relocatable: it would go there by itself.
     session.expect("lapwing", r"linux: .*vmlinuz-cloud: needs RAM up to 0x[0-9a-f]+, .*: give it more memory, (6[5-9]|7\d) MiB")
-    session.ended(small="LOAD", linux="LOAD", later=("EXIT", 0))
+    session.ended(small="LOAD", linux="LOAD", later=("EXIT", 0), larger=("POWEROFF", 0))
 
 
 @boot_test(limit=60, machines=BOTH)
