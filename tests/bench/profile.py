@@ -40,6 +40,7 @@ PHASES = (EXIT, DISPATCH, HANDLER, CROSSING, WORLD, INTERRUPT, SCHEDULING, CHECK
 FILES = {
     "svm/svm.c": ENTRY, "svm/state.c": HANDLER, "svm/exit.c": DISPATCH, "svm/step.c": ENTRY,
     "kernel/vcpu.c": DISPATCH, "kernel/exit.c": DISPATCH, "kernel/cpuid.c": HANDLER, "kernel/msr.c": HANDLER,
+    "kernel/topology.c": HANDLER, "kernel/msr_table.c": HANDLER, "kernel/control_registers.c": HANDLER, "kernel/vector.c": CROSSING,
     "kernel/vm.c": HANDLER, "lapic/lapic.c": HANDLER, "lapic/access.c": HANDLER, "lapic/ipi.c": HANDLER, "lapic/timer.c": HANDLER,
     "kernel/inject.c": CHECKS, "kernel/serve.c": CHECKS, "kernel/inhibit.c": CHECKS, "kernel/pvclock.c": CHECKS,
     "kernel/word.c": CHECKS, "kernel/fpu.c": CHECKS,
@@ -47,7 +48,7 @@ FILES = {
     "kernel/trap.c": INTERRUPT, "kernel/apic.c": INTERRUPT,
     "kernel/schedule.c": SCHEDULING, "kernel/thread.c": SCHEDULING, "kernel/kstack.c": SCHEDULING, "kernel/timer.c": SCHEDULING,
     "kernel/time.c": SCHEDULING, "kernel/percpu.c": SCHEDULING, "kernel/spinlock.h": SCHEDULING,
-    "sched/fair.c": SCHEDULING, "sched/balance.c": SCHEDULING, "lib/timerq.c": SCHEDULING, "lib/rbtree.c": SCHEDULING,
+    "sched/fair.c": SCHEDULING, "sched/balance.c": SCHEDULING, "sched/group.c": SCHEDULING, "lib/timerq.c": SCHEDULING, "lib/rbtree.c": SCHEDULING,
 }
 FUNCTIONS = {
     "svm_step_end": EXIT, "get_rip": HANDLER, "set_rip": HANDLER, "get_rflags": HANDLER, "unblocked": CHECKS,
