@@ -129,14 +129,40 @@ static unsigned check_guest(struct config_guest *guest)
     return problems;
 }
 
+/* Are there an odd number of them? */
+static bool is_odd(const char *text, char quote)
+{
+    bool odd = false;
+
+    for (; *text; text++)
+        odd = odd != (*text == quote);
+    return odd;
+}
+
+/* A quote at one end only, or without a partner. An apostrophe inside may be one of a word. */
+static bool has_half_quote(const char *text)
+{
+    size_t length = strlen(text);
+    bool at_end = length && (text[0] == '\'' || text[length - 1] == '\'');
+
+    return is_odd(text, '"') || (at_end && is_odd(text, '\''));
+}
+
 /* What is allowed, and hardly meant. */
 static void warn(const struct config_guest *guest)
 {
     const char *line = guest->vm.cmdline;
     size_t length = strlen(line);
+    bool whole = length >= 2 && (line[0] == '"' || line[0] == '\'') && strchr(line + 1, line[0]) == line + length - 1;
 
-    if (length >= 2 && (line[0] == '"' || line[0] == '\'') && line[length - 1] == line[0])
+    if (whole)
         report(NULL, guest->set[CONFIG_CMDLINE], "warning: the quotes are a part of the command line; leave them out");
+    else if (has_half_quote(line))
+        report(NULL, guest->set[CONFIG_CMDLINE], "warning: the command line has a quote without its partner");
+    for (uint32_t i = 0; i < guest->vm.module_count; i++) {
+        if (has_half_quote(guest->vm.args + guest->vm.module_args[i]))
+            report(NULL, guest->modules[i].place, "warning: the module's arguments have a quote without its partner");
+    }
 }
 
 static void list(void)

@@ -26,6 +26,13 @@ def kernel(protocol=0x20c, init_size=8 << 20, size=64 << 10):
     return bytes(image)
 
 
+def multiboot():
+    """The shortest image: a header, loaded where it says (Multiboot specification 0.6.96, 3.1.3)."""
+    magic, flags = 0x1badb002, 0x10000
+    words = (magic, flags, -(magic + flags) % (1 << 32), 0x100000, 0x100000, 0, 0, 0x100000)
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
 class CheckCase(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -85,6 +92,14 @@ class CheckCase(unittest.TestCase):
     def test_quotes(self):
         self.check('[guest g]\nimage=vmlinuz\ncmdline="quiet"\n', "3:9 warning: the quotes", status=0)
         self.check('[guest g]\nimage=vmlinuz\ncmdline=a="quiet"\n', status=0)
+        self.check('[guest g]\nimage=vmlinuz\ncmdline="a b" c="d"\n', status=0)
+        self.check("[guest g]\nimage=vmlinuz\ncmdline=it's\n", status=0)
+        for half in ('"a b', 'a b"', 'a="b c', "'a b", "a b'", '"a" b"'):
+            self.check(f"[guest g]\nimage=vmlinuz\ncmdline={half}\n", "3:9 warning: the command line has a quote without", status=0)
+
+    def test_quotes_of_modules(self):
+        self.write("mb", multiboot())
+        self.check('[guest g]\nimage=mb\nmodules=mb "a b", vmlinuz "c\n', "3:19 warning: the module's arguments have a quote", status=0)
 
     def test_no_utf8(self):
         self.check(b"[guest g]\nimage=vmlinuz\ncmdline=caf\xe9\n", "3:12 byte 0xe9: this is no UTF-8")
