@@ -1,10 +1,14 @@
 """./lapwing where nothing can be written, and what of GRUB's messages is shown."""
 
+import os
+import subprocess
+import sys
+import tempfile
 import unittest
 from unittest import mock
 
 from lapwing import cli, config, machine, terminal
-from lapwing.base import CHECKER, LapwingError
+from lapwing.base import CHECKER, LapwingError, TOP
 
 
 class ReadOnly(unittest.TestCase):
@@ -58,6 +62,17 @@ class CommandLine(unittest.TestCase):
         for why, said in ((KeyboardInterrupt(), "interrupted"), (terminal.Interrupted("got SIGTERM"), "got SIGTERM")):
             with mock.patch.dict(cli.COMMANDS, check=mock.Mock(side_effect=why)):
                 self.assertEqual(self.said("check", "a.conf", status=3), f"lapwing: ended: {said}\n")
+
+    def test_a_signal_leaves_nothing_behind(self):
+        """While the boot image is made, too."""
+        script = "\n".join(("import os, signal, sys", "from lapwing import cli, iso", "def ended(*_): os.kill(os.getpid(), signal.SIGTERM)",
+                            "iso._mkrescue = ended", "cli.COMMANDS['check'] = lambda *_: iso.make('x.iso', [], {})",
+                            "sys.exit(cli.main(['check', 'a.conf']))"))
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([sys.executable, "-B", "-c", script], cwd=folder, stderr=subprocess.PIPE, check=False, timeout=60,
+                                  env={**os.environ, "TMPDIR": folder, "PYTHONPATH": os.path.join(TOP, "tools")})
+            self.assertEqual(os.listdir(folder), [])
+        self.assertEqual((done.returncode, done.stderr), (3, b"lapwing: ended: got SIGTERM\n"))
 
     def test_one_of_them(self):
         for number, words in ((1, "1 CPU,"), (2, "2 CPUs,")):

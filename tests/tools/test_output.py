@@ -56,24 +56,23 @@ class StandardOutput(unittest.TestCase):
         done = subprocess.run(command, stderr=subprocess.PIPE, cwd=os.path.join(TOP, "tools"), check=False, timeout=120, **streams)
         self.assertEqual((done.returncode, done.stderr.decode()), (status, said))
 
-    def each(self):
-        for command in ([COMMAND, "check", self.config], [COMMAND, "--help"], [sys.executable, "-B", "-c", RUN]):
-            with self.subTest(command=command):
-                yield command
+    def commands(self):
+        return [COMMAND, "check", self.config], [COMMAND, "--help"], [sys.executable, "-B", "-c", RUN]
 
     def test_a_full_disk(self):
-        for command in self.each():
-            with open("/dev/full", "wb") as full:
+        for command in self.commands():
+            with self.subTest(command=command), open("/dev/full", "wb") as full:
                 self.ends(command, 3, FULL, stdout=full)
 
     def test_a_reader_that_has_ended(self):
-        for command in self.each():
-            with reader_has_ended() as pipe:
+        for command in self.commands():
+            with self.subTest(command=command), reader_has_ended() as pipe:
                 self.ends(command, 3, "", stdout=pipe)
 
     def test_none(self):
-        for command in self.each():
-            self.ends(command, 0, "", preexec_fn=lambda: (os.close(0), os.close(1)))
+        for command in self.commands():
+            with self.subTest(command=command):
+                self.ends(command, 0, "", preexec_fn=lambda: (os.close(0), os.close(1)))
 
     def test_errors_that_cannot_be_told(self):
         with open("/dev/full", "wb") as full:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -195,6 +196,9 @@ COMMANDS = {"check": command_check, "run": command_run, "iso": command_iso}
 
 def main(argv):
     open_closed()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # who has it ignored, with nohup, wants that
+            signal.signal(number, terminal.interrupt)
     emulator = []
     if argv[:1] == ["run"] and "--" in argv:
         at = argv.index("--")

@@ -63,7 +63,7 @@ class Keys:
 
     def __enter__(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._handlers[number] = signal.signal(number, _interrupt)
+            self._handlers[number] = signal.signal(number, interrupt)
         if self._terminal:
             try:
                 self._saved = termios.tcgetattr(self.file)
@@ -108,7 +108,8 @@ class Keys:
         return key
 
 
-def _interrupt(number, _frame):
+def interrupt(number, _frame):
+    """A signal's handler."""
     raise Interrupted(f"got {signal.Signals(number).name}")
 
 
