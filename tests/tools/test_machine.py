@@ -151,6 +151,17 @@ class CommandLine(HostCase):
             with open(os.path.join(self.root, "bochsrc"), encoding="utf-8") as file:
                 self.assertIn(f"\ncpu: model={model}, count=4, ", file.read())
 
+    def test_bochs_paths(self):
+        """A folder for temporary files may have commas and blanks in its name, as the checkout's may."""
+        folder = os.path.join(self.root, "a,b c")
+        os.mkdir(folder)
+        machine.Machine("vmx").bochs(os.path.join(folder, "run.iso"), folder, "/dev/pts/9")
+        with open(os.path.join(folder, "bochsrc"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(f', path="{folder}/run.iso", ', text)
+        self.assertIn(f'\nlog: "{folder}/bochs.log"\n', text)
+        self.assertIn(f'\nromimage: file="{machine.ROOT}/usr/share/bochs/BIOS-bochs-latest"\n', text)
+
     def test_mended_bochs(self):
         with mock.patch.object(machine, "MENDED_BOCHS", os.path.join(self.root, "bochs")):
             with self.assertRaisesRegex(LapwingError, "^the mended Bochs is not in build/bochs; run make bochs$"):

@@ -127,21 +127,22 @@ BOCHS_ENVIRONMENT = {
     "LTDL_LIBRARY_PATH": os.path.join(LIBRARIES, "bochs", "plugins"),
 }
 
+# In quotes a path may have commas and blanks.
 BOCHSRC = """\
 config_interface: textconfig
 display_library: {display}
 plugin_ctrl: iodebug=true, e1000=false, es1370=false, sb16=false, gameport=false, voodoo=false, busmouse=false
 memory: guest={megabytes}, host={host_megabytes}
 cpu: model={cpu}, count={cpus}, ips=100000000, quantum=16, reset_on_triple_fault=0, ignore_bad_msrs=1
-romimage: file={rom}
-vgaromimage: file={share}/VGABIOS-lgpl-latest
+romimage: file="{rom}"
+vgaromimage: file="{share}/VGABIOS-lgpl-latest"
 boot: cdrom
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=cdrom, path={image}, status=inserted
+ata0-master: type=cdrom, path="{image}", status=inserted
 com1: enabled=1, mode=term, dev={serial}
 clock: sync=none, time0=utc
 panic: action=fatal
-log: {log}
+log: "{log}"
 """
 
 # For hours, the display is not "term", with which Bochs stands still once the screen's changes have filled a terminal that nobody
