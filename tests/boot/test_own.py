@@ -13,6 +13,7 @@ OWN = [
     ("hammer", 1, "step=5", ("EXIT", 0)),
     ("lapic", 4, "", ("EXIT", 0)),
     ("real", 1, "", ("EXIT", 0)),
+    ("rights", 1, "", ("EXIT", 0)),
     ("mmio", 1, "", ("EXIT", 0)),
     ("modes", 4, "", ("EXIT", 0)),
     ("once", 1, "", ("EXIT", 0)),
