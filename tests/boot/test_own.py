@@ -13,7 +13,6 @@ OWN = [
     ("hammer", 1, "step=5", ("EXIT", 0)),
     ("lapic", 4, "", ("EXIT", 0)),
     ("real", 1, "", ("EXIT", 0)),
-    ("rights", 1, "", ("EXIT", 0)),
     ("mmio", 1, "", ("EXIT", 0)),
     ("modes", 4, "", ("EXIT", 0)),
     ("once", 1, "", ("EXIT", 0)),
@@ -64,6 +63,16 @@ def own_debug(session):
     session.boot(own("debug"), cpus=1)
     session.expect("debug", r"^debug: (ok|FAILED.*)$")
     session.ended(debug=("EXIT", 0))
+
+
+@boot_test(limit=60, machines=BOTH)
+def own_rights(session):
+    """Faults of MMIO by the rights of pages and across their borders; control registers in 32-bit mode."""
+    quirks = "quirks=1" if session.machine == "svm" else ""
+    session.boot(own("rights") + own("mode32", cmdline=quirks), cpus=1)
+    for name in ("rights", "mode32"):
+        session.expect(name, rf"^{name}: (ok|FAILED.*)$")
+    session.ended(rights=("EXIT", 0), mode32=("EXIT", 0))
 
 
 @boot_test(limit=60, machines=BOTH)

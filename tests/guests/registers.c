@@ -164,6 +164,42 @@ static void fill_others(void)
         check("WRMSR", (uint64_t)NO_TRAP, (uint64_t)try_wrmsr(msrs[i], value));
 }
 
+/* What INIT resets, just before it comes. A breakpoint on the address where no code is. */
+static void fill_for_init(void)
+{
+    __asm__ volatile("mov %0, %%dr7" : : "r"((uint64_t)DR7_RESET | 0x55));
+    write_cr0(read_cr0() | CR0_TS);
+    lapic_write(APIC_LVTT, LVT_MASKED | TIMER_PERIODIC | PATTERN);
+    lapic_write(APIC_TDCR, 0xa);
+    lapic_write(APIC_TMICT, UINT32_MAX);
+    lapic_write(APIC_LINT1, PATTERN);
+    lapic_write(APIC_LDR, (uint32_t)PATTERN << 24);
+    lapic_write(APIC_TPR, PATTERN);
+}
+
+/* SDM Vol. 3, 11.4.7.3: as after power-up, but for the ID; the guest's frame has enabled it since. */
+static void check_lapic(void)
+{
+    static const struct {
+        uint32_t reg, value;
+    } reset[] = {{APIC_TPR, 0},
+                 {APIC_LDR, 0},
+                 {APIC_ESR, 0},
+                 {APIC_LVTT, LVT_MASKED},
+                 {APIC_LINT0, LVT_MASKED},
+                 {APIC_LINT1, LVT_MASKED},
+                 {APIC_TMICT, 0},
+                 {APIC_TMCCT, 0},
+                 {APIC_TDCR, 0}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(reset); i++) {
+        if (lapic_read(reset[i].reg) != reset[i].value)
+            print("registers: LAPIC register 0x%x behind INIT\n", reset[i].reg);
+        check("LAPIC behind INIT", reset[i].value, lapic_read(reset[i].reg));
+    }
+    check("APIC ID behind INIT", 1, lapic_id());
+}
+
 static void keep(unsigned index)
 {
     bool full = guest_option("fill", 0);
@@ -199,6 +235,8 @@ static volatile uint32_t through;
 static void ap(unsigned index)
 {
     keep(index);
+    if (guest_option("fill", 0))
+        fill_for_init();
     __atomic_add_fetch(&through, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -219,6 +257,7 @@ static void after_init(unsigned index)
     (void)index; /* a CPU gets another one each time */
     check_debug(0, DR6_RESET);
     check_msrs(MSR_VALUE);
+    check_lapic();
     check("CR4.OSXSAVE behind INIT", 0, read_cr4() & CR4_OSXSAVE);
     check("EFER behind INIT", EFER_LME | EFER_LMA, rdmsr(MSR_EFER));
     if (xsave) {
