@@ -100,20 +100,30 @@ void guest_features(uint32_t words[ABI_FEATURE_WORDS])
     }
 }
 
-/* Asked at each write of CR4 that exits: the CPU, which may be a hypervisor's, is asked once. */
-uint64_t guest_cr4_bits(void)
+/* Asked at each write of CR4 and EFER that exits: the CPU, which may be a hypervisor's, is asked once. known: never 0
+ * then, and the same, whoever of several finds out. */
+static uint64_t ask_once(uint64_t *known, uint64_t (*ask)(feature_visible *has))
 {
-    static uint64_t known; /* the same, whoever of several finds out; never 0 */
-    uint64_t bits = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    uint64_t bits = __atomic_load_n(known, __ATOMIC_RELAXED);
 
     if (!bits) {
-        bits = cr4_bits_of(guest_has);
-        __atomic_store_n(&known, bits, __ATOMIC_RELAXED);
+        bits = ask(guest_has);
+        __atomic_store_n(known, bits, __ATOMIC_RELAXED);
     }
     return bits;
 }
 
-uint64_t guest_efer_bits(void) { return efer_bits_of(guest_has); }
+uint64_t guest_cr4_bits(void)
+{
+    static uint64_t known;
+    return ask_once(&known, cr4_bits_of);
+}
+
+uint64_t guest_efer_bits(void)
+{
+    static uint64_t known;
+    return ask_once(&known, efer_bits_of);
+}
 
 bool guest_has_tsc_adjust(void) { return cpuid(0, 0).eax >= 7; }
 
