@@ -119,7 +119,7 @@ static void control_main(UNUSED void *arg)
 static bool start_control(void)
 {
     static struct sched_group control_group;
-    sched_group_init(&control_group, SCHED_MAX_WEIGHT, SCHED_NO_LIMIT);
+    sched_group_init(&control_group, ABI_MAX_VMS, SCHED_MAX_WEIGHT, SCHED_NO_LIMIT);
     struct world *w = world_create(NULL, 1);
     struct thread *t = w ? thread_create(control_main, NULL, &control_group, NULL) : NULL;
     if (!t)

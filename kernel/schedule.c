@@ -24,6 +24,7 @@ struct schedule {
     uint64_t price; /* PRICE_US in ticks */
     /* By other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look. */
     struct thread *_Atomic woken;
+    _Atomic bool expedite; /* asked for by another CPU: schedule_end() */
 };
 #define WAITING ((struct thread *)1)
 
@@ -246,10 +247,31 @@ void schedule_tick(uint64_t now)
         set_slice(s, now);
 }
 
+void schedule_end(struct sched_group *group)
+{
+    sched_group_end(group);
+    for (uint32_t cpu = 0; cpu < online; cpu++)
+        if (!atomic_exchange(&percpu_of(cpu)->schedule->expedite, true))
+            apic_ipi(cpu, VECTOR_RESCHEDULE);
+}
+
+static __attribute__((noinline)) void expedite(struct schedule *s, uint64_t now)
+{
+    atomic_store(&s->expedite, false);
+    sched_expedite(&s->rq, now);
+    publish(s);
+    if (sched_should_preempt(&s->rq, now))
+        this_cpu()->resched = true;
+    else
+        set_slice(s, now);
+}
+
 /* Threads that another CPU has woken interrupt the current one: it is not charged for that, they are. */
 static void reschedule(void)
 {
     struct schedule *s = mine();
+    if (atomic_load_explicit(&s->expedite, memory_order_relaxed))
+        expedite(s, tsc_now());
     if (!s->rq.current) /* the CPU waits for an interrupt, and looks by itself */
         return;
     const struct thread *first = atomic_load(&s->woken);

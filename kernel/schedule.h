@@ -17,6 +17,9 @@ void schedule_watch(void);
 void schedule_wake(struct thread *t);
 /* What control does next, it does for that VM too: who makes work for it pays for it, by its group's bill. */
 void schedule_cause(uint32_t vm);
+/* The group's threads only have to end, and others wait for that: they run soon, whatever their weight and limit. Any
+ * CPU. */
+void schedule_end(struct sched_group *group);
 /* From the timer's interrupt, at the end of a slice. */
 void schedule_tick(uint64_t now);
 void schedule_init(void);

@@ -210,7 +210,7 @@ int vm_create(const struct abi_vm_config *config)
     vm->config = *config;
     vm->ram_low = MIN(config->memory, ABI_RAM_LOW_MAX);
     vm->ram_high = config->memory - vm->ram_low;
-    sched_group_init(&vm->group, config->weight, config->cpu_limit);
+    sched_group_init(&vm->group, vm->id, config->weight, config->cpu_limit);
     vm->created_tsc = tsc_now();
     vm->tsc_offset = 0 - vm->created_tsc;
     vm->domain = (struct lapic_domain){.count = config->vcpus,
@@ -256,6 +256,7 @@ void vm_end(struct vm *vm, enum abi_end reason, uint32_t status)
     vm->end_reason = reason;
     vm->end_status = status;
     vm->ended_tsc = tsc_now();
+    schedule_end(&vm->group);
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         vcpu_ask(vm->vcpus[i], REQ_TEARDOWN, 0);
         thread_poke(vm->vcpus[i]->thread);

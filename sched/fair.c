@@ -42,7 +42,7 @@ static void raise_floor(struct sched_rq *rq)
 /* The entity's part of its group's weight, while so many share that. */
 static void set_shares(struct sched_entity *se, uint32_t shares)
 {
-    uint32_t weight = se->group->weight;
+    uint32_t weight = group_ending(se->group) ? SCHED_MAX_WEIGHT : se->group->weight;
 
     se->shares = shares;
     se->weight = MAX(weight * SCHED_UNIT / shares, 1u);
@@ -66,6 +66,32 @@ static uint64_t take_bill(struct sched_group *g)
     return atomic_exchange_explicit(&g->bill, 0, memory_order_relaxed);
 }
 
+static struct sched_clock *clock_of(struct sched_rq *rq, const struct sched_entity *se)
+{
+    return &rq->clock[se->group->id];
+}
+
+/* The entity's virtual time, and the mean of its group's. */
+static void advance(struct sched_rq *rq, struct sched_entity *se, uint64_t time)
+{
+    struct sched_clock *clock = clock_of(rq, se);
+
+    se->node.key += time;
+    clock->key += clock->here > 1 ? time / clock->here : time;
+}
+
+/* For one that is about to be queued: it is no farther behind its group than that. */
+static void follow_group(struct sched_rq *rq, struct sched_entity *se)
+{
+    uint64_t mean = clock_of(rq, se)->key, least;
+
+    if (!rb_key_before(se->node.key, mean) || group_ending(se->group))
+        return;
+    least = mean - virtual_time(rq->latency / SCHED_CREDIT_PART, se->rate);
+    if (rb_key_before(se->node.key, least))
+        se->node.key = least;
+}
+
 void sched_charge(struct sched_rq *rq, uint64_t now)
 {
     struct sched_entity *se = rq->current;
@@ -84,7 +110,7 @@ void sched_charge(struct sched_rq *rq, uint64_t now)
     shares = group_shares(se->group);
     if (shares > se->shares)
         follow_shares(rq, se, shares);
-    se->node.key += virtual_time(ticks, se->rate);
+    advance(rq, se, virtual_time(ticks, se->rate));
     if (shares < se->shares)
         follow_shares(rq, se, shares);
 
@@ -108,7 +134,11 @@ static void erase(struct sched_rq *rq, struct sched_entity *se)
 /* The entity is on this queue no more: keep what it needs to be placed on another one. */
 static void leave(struct sched_rq *rq, struct sched_entity *se)
 {
+    struct sched_clock *clock = clock_of(rq, se);
+
     rq->load -= se->weight;
+    clock->here--;
+    clock->floor = rq->floor;
     se->home = rq;
     se->floor = rq->floor;
     se->ahead = (int64_t)(se->node.key - rq->floor);
@@ -138,17 +168,19 @@ static int64_t most_credit(const struct sched_rq *rq, const struct sched_entity 
     return (int64_t)virtual_time(rq->latency / SCHED_CREDIT_PART, (uint32_t)MIN(se->rate, average_rate));
 }
 
-static int64_t ahead_after_sleep(const struct sched_rq *rq, const struct sched_entity *se)
+/* Has the floor moved by so much since it was there? Unsigned, so that one that moved by more than 2^63 in a long sleep
+ * has. */
+static bool has_passed(const struct sched_rq *rq, uint64_t floor, int64_t distance)
 {
-    int64_t credit = most_credit(rq, se);
+    return distance <= 0 || rq->floor - floor >= (uint64_t)distance;
+}
+
+static int64_t ahead_after_sleep(const struct sched_rq *rq, const struct sched_entity *se, int64_t credit)
+{
     int64_t ahead = se->ahead;
 
-    /* Unsigned, so that a floor that moved by more than 2^63 in a long sleep counts as that. */
-    if (se->home == rq) {
-        uint64_t moved = rq->floor - se->floor;
-
-        ahead = ahead + credit <= 0 || moved >= (uint64_t)(ahead + credit) ? -credit : ahead - (int64_t)moved;
-    }
+    if (se->home == rq)
+        ahead = has_passed(rq, se->floor, ahead + credit) ? -credit : ahead - (int64_t)(rq->floor - se->floor);
     return MAX(ahead, -credit);
 }
 
@@ -167,21 +199,39 @@ void sched_entity_init(struct sched_entity *se, struct sched_group *group, const
         se->cpus[i] = cpus[i];
 }
 
+/* The entity, whose key is known, is in the queue's load from now on. A clock does not stand still while all of its
+ * group is away. */
+static void join_group(struct sched_rq *rq, struct sched_entity *se, int64_t credit)
+{
+    struct sched_clock *clock = clock_of(rq, se);
+
+    if (clock->number != se->group->number)
+        *clock = (struct sched_clock){.number = se->group->number, .key = se->node.key};
+    else if (!clock->here && has_passed(rq, clock->floor, (int64_t)(clock->key - clock->floor) + credit))
+        clock->key = rq->floor - (uint64_t)credit;
+    clock->here++;
+}
+
 void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, enum sched_why why)
 {
-    int64_t ahead = 0;
+    int64_t ahead = 0, credit;
 
     sched_charge(rq, now); /* the floor is where current is now: it may have run for hours */
     if (why != SCHED_MIGRATE)
         atomic_fetch_add_explicit(&se->group->runnable, 1, memory_order_relaxed);
-    if (group_shares(se->group) != se->shares)
+    if (group_shares(se->group) != se->shares || group_ending(se->group))
         set_shares(se, group_shares(se->group));
     rq->load += se->weight;
+    credit = most_credit(rq, se);
     if (why == SCHED_WAKE)
-        ahead = ahead_after_sleep(rq, se);
+        ahead = ahead_after_sleep(rq, se, credit);
     else if (why == SCHED_MIGRATE)
         ahead = se->ahead;
+    if (group_ending(se->group))
+        ahead = 0;
     se->node.key = rq->floor + (uint64_t)ahead;
+    join_group(rq, se, credit);
+    follow_group(rq, se);
     se->arrived = rq->arrivals++;
     se->woken = why == SCHED_WAKE;
     if (group_held(se->group, now))
@@ -200,6 +250,40 @@ void sched_release_due(struct sched_rq *rq, uint64_t now)
         rb_erase(&rq->held, node);
         sched_enqueue(rq, now, se, SCHED_WAKE); /* or held for longer, if others of the group ran meanwhile */
     }
+}
+
+static void expedite_held(struct sched_rq *rq, uint64_t now)
+{
+    struct rb_node *node, *next;
+
+    for (node = rb_first(&rq->held); node; node = next) {
+        struct sched_entity *se = CONTAINER_OF(node, struct sched_entity, node);
+
+        next = rb_next(node);
+        if (!group_ending(se->group))
+            continue;
+        rb_erase(&rq->held, node);
+        sched_enqueue(rq, now, se, SCHED_WAKE);
+    }
+}
+
+void sched_expedite(struct sched_rq *rq, uint64_t now)
+{
+    struct rb_node *node, *next;
+
+    sched_charge(rq, now);
+    for (node = rb_first(&rq->tree); node; node = next) {
+        struct sched_entity *se = CONTAINER_OF(node, struct sched_entity, node);
+
+        next = rb_next(node);
+        if (!group_ending(se->group) || !rb_key_before(rq->floor, node->key))
+            continue;
+        erase(rq, se);
+        follow_shares(rq, se, group_shares(se->group));
+        node->key = rq->floor;
+        insert(rq, se);
+    }
+    expedite_held(rq, now);
 }
 
 void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
@@ -239,8 +323,10 @@ void sched_put(struct sched_rq *rq, uint64_t now, bool runnable)
         sleep(rq, se);
     else if (group_held(se->group, now))
         hold(rq, se);
-    else
+    else {
+        follow_group(rq, se);
         insert(rq, se);
+    }
 }
 
 void sched_yield_current(struct sched_rq *rq, uint64_t now)

@@ -1,9 +1,11 @@
 /* What a group of entities has run, against its limit: see sched/group.h. */
 #include "sched/group.h"
 
-void sched_group_init(struct sched_group *g, uint32_t weight, uint32_t limit)
+void sched_group_init(struct sched_group *g, uint32_t id, uint32_t weight, uint32_t limit)
 {
-    *g = (struct sched_group){.weight = weight, .limit = limit};
+    static uint32_t number;
+
+    *g = (struct sched_group){.id = id, .number = ++number, .weight = weight, .limit = limit};
 }
 
 /* Ticks of a CPU as time at the limit's pace, and back. No product wraps: who ran that long is held long enough. */

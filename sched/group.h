@@ -4,6 +4,11 @@
  * with many vCPUs gets what one with few gets, as far as it can use it, and a vCPU that sleeps leaves its part to the
  * others.
  *
+ * Who of a group runs is its own affair, and nothing is gained by it: on each run queue a group has a clock, the mean
+ * of its entities' virtual times, which all that they run there makes advance. No entity is more than
+ * L / SCHED_CREDIT_PART of run time behind it, so that vCPUs that run one after the other, each shortly and rested, get
+ * no more together than one that runs all the time.
+ *
  * A group may have a limit, in percent of one CPU. Its entities together then run no longer than that in the long run;
  * at most SCHED_LIMIT_BURST latencies more than that at a time, for which all of them are held afterwards.
  *
@@ -17,7 +22,10 @@
 #include "abi/abi.h"
 
 struct sched_group {
+    uint32_t id;     /* 0..SCHED_GROUPS - 1: no two groups that are there at a time have the same */
+    uint32_t number; /* of the group among all that ever were */
     uint32_t weight;
+    _Atomic bool ending;       /* its entities only have to end: below */
     uint32_t limit;            /* percent of one CPU; SCHED_NO_LIMIT */
     _Atomic uint32_t runnable; /* entities, those that wait for an interrupt on their CPU not counted */
     /* With a limit: run so far is in order if this is not later than now. Grows by ticks * 100 / limit, and not back.
@@ -27,12 +35,20 @@ struct sched_group {
     _Atomic uint64_t bill;       /* ticks that others have worked for the group: charged with its next own ones */
 };
 
+#define SCHED_GROUPS   (ABI_MAX_VMS + 1) /* and control's */
 #define SCHED_NO_LIMIT ((uint32_t)ABI_NO_CPU_LIMIT)
 /* How many latencies a group with a limit may be ahead of it. */
 #define SCHED_LIMIT_BURST 2
 
-/* weight: 1..SCHED_MAX_WEIGHT. limit: 1..ABI_MAX_CPU_LIMIT percent, or SCHED_NO_LIMIT. */
-void sched_group_init(struct sched_group *g, uint32_t weight, uint32_t limit);
+/* One thread at a time. weight: 1..SCHED_MAX_WEIGHT. limit: 1..ABI_MAX_CPU_LIMIT percent, or SCHED_NO_LIMIT. */
+void sched_group_init(struct sched_group *g, uint32_t id, uint32_t weight, uint32_t limit);
+
+/* What is left for its entities to do is to end, and others wait for that: as if the group had the greatest weight and
+ * no limit. Any CPU; sched_expedite() on each then. */
+static inline void sched_group_end(struct sched_group *g)
+{
+    atomic_store_explicit(&g->ending, true, memory_order_relaxed);
+}
 
 /* For sched/ only, from here on. Entities that share the weight: 1 or more. */
 static inline uint32_t group_shares(const struct sched_group *g)
@@ -40,6 +56,11 @@ static inline uint32_t group_shares(const struct sched_group *g)
     uint32_t n = atomic_load_explicit(&g->runnable, memory_order_relaxed);
 
     return n ? n : 1;
+}
+
+static inline bool group_ending(const struct sched_group *g)
+{
+    return atomic_load_explicit(&g->ending, memory_order_relaxed);
 }
 
 /* An entity of the group, which has a limit, has run for so many ticks, until now. burst: ticks that it may be ahead.
@@ -51,7 +72,8 @@ uint64_t group_allowance(const struct sched_group *g, uint64_t now, uint64_t bur
 
 static inline bool group_held(const struct sched_group *g, uint64_t now)
 {
-    return g->limit != SCHED_NO_LIMIT && now < atomic_load_explicit(&g->held_until, memory_order_relaxed);
+    return g->limit != SCHED_NO_LIMIT && now < atomic_load_explicit(&g->held_until, memory_order_relaxed) &&
+           !group_ending(g);
 }
 
 #endif

@@ -19,6 +19,7 @@
  *   - Sleepers: who slept continues where it stopped, but at most L / SCHED_CREDIT_PART of run time (its own or that of
  *     an average entity here, whichever is less) behind the floor. So an entity that sleeps most of the time runs
  *     almost at once when it wakes, and one that slept for an hour can't take that hour now.
+ *   - Groups: of a group that runs all the time, no entity is more than that behind the mean of them here, either.
  *   - Migration: an entity takes its distance to the floor along, not its virtual time.
  * Virtual times are compared modulo 2^64. Everything is O(log n) in the length of the queue, except as said.
  */
@@ -54,6 +55,14 @@ struct sched_entity {
     uint64_t cpus[ABI_MAX_CPUS / 64]; /* CPUs that it may run on; all zero: any */
 };
 
+/* A group's on one queue. */
+struct sched_clock {
+    uint64_t floor;  /* the queue's when one of them left */
+    uint64_t key;    /* virtual time: the mean of those of its entities here */
+    uint32_t here;   /* so many of them are in the queue's load */
+    uint32_t number; /* the group's: whoever has its id later starts anew */
+};
+
 struct sched_rq {
     struct rb_tree tree; /* runnable entities except the current one */
     struct rb_tree held; /* those of groups that are over their limit, by when they may go on; no part of load */
@@ -67,6 +76,7 @@ struct sched_rq {
     uint64_t arrivals;
     uint64_t surplus; /* load above the least loaded CPU's, times ticks, since sched_push gave something away */
     uint64_t looked;  /* tick of the last sched_push */
+    struct sched_clock clock[SCHED_GROUPS];
 };
 
 enum sched_why {
@@ -122,6 +132,10 @@ static inline void sched_release(struct sched_rq *rq, uint64_t now)
     if (sched_holds(rq))
         sched_release_due(rq, now);
 }
+
+/* Entities of groups that are ending (sched_group_end) have waited long enough: they are next. O(n log n). Ask
+ * sched_should_preempt afterwards. */
+void sched_expedite(struct sched_rq *rq, uint64_t now);
 
 /*
  * Current can't use the CPU now (it spins on something another one holds): before sched_put(..., true), let it stand

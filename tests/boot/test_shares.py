@@ -59,6 +59,24 @@ def shares_of_weights(session):
     session.ended(four="STOPPED", one="STOPPED", two="STOPPED", tenth="STOPPED")
 
 
+@boot_test(limit=60, machines=BOTH)
+def who_ends_is_not_waited_for(session):
+    """A guest of the least weight, beside a busy one of the greatest, is reset and stopped at once: its threads have long waits
+    before them, and the prompt waits for these threads."""
+    session.boot("[lapwing]\non-end = stay\n" + busy("light", 4, "weight = 1") + busy("heavy", 1, "weight = 10000"), cpus=1)
+    session.expect("heavy", r"spin: 1 CPUs spin")
+    session.command("pause heavy", r"heavy: paused")
+    session.expect("light", r"spin: 4 CPUs spin")
+    session.command("resume heavy", r"heavy: resumed")
+    session.sleep(5)
+    session.command("reset light", r"light: stopped", limit=10)
+    session.command("guests", r"heavy +running", limit=10)
+    session.sleep(5)
+    session.command("stop light", r"light: stopped", limit=10)
+    session.command("poweroff")
+    session.ended(light="STOPPED", heavy="STOPPED")
+
+
 def neighbour(session, seconds):
     """The neighbour's part of one CPU's time, by root's figures, while the attacker does what it does."""
     def look():
@@ -76,6 +94,7 @@ def neighbour(session, seconds):
 
 # What the attacker does: its vCPUs, its command line, its keys.
 ATTACKS = {
+    "relay": (16, "", ""),
     "nothing": (1, "busy=1", ""),
     "newlines": (1, "newlines=1", ""),
     "restarts": (1, "restart=1", "on-exit = restart\n"),
@@ -87,8 +106,12 @@ def _attack(name):
 
     def test(session):
         """What a guest makes control do is taken from its own share: its neighbour of equal weight keeps half of the CPU."""
-        session.boot("[lapwing]\non-end = stay\n" + busy("neighbour", 1, "") + busy("attacker", vcpus, keys, cmdline), cpus=1)
+        program = "relay" if name == "relay" else "spin"
+        session.boot("[lapwing]\non-end = stay\n" + busy("neighbour", 1, "") +
+                     own(program, vcpus, cmdline, keys=keys, section="attacker"), cpus=1)
         session.expect("neighbour", r"spin: 1 CPUs spin")
+        if name == "relay":
+            session.expect("attacker", rf"relay: {vcpus} CPUs")
         session.sleep(2)
         part = neighbour(session, 6)
         if part < 0.48:
@@ -119,7 +142,9 @@ def _calls(name):
         session.boot("[lapwing]\non-end = stay\n" + busy("neighbour", 1, "") + busy("attacker", 1, ""), cpus=1, debugger=True)
         session.expect("neighbour", r"spin: 1 CPUs spin")
         session.expect("attacker", r"spin: 1 CPUs spin")
+        session.command("pause neighbour", r"neighbour: paused")  # or its world may be the first that comes there
         rogue.take_over(session, "attacker", "machine_work", CALLS[name])
+        session.command("resume neighbour", r"neighbour: resumed")
         session.sleep(1)
         part = neighbour(session, 4)
         if part < 0.48:

@@ -159,7 +159,7 @@ void machine_init(void)
             core_fail("no memory for a CPU");
     }
     core_be(&cpus[0]);
-    sched_group_init(&control_group, 100, SCHED_NO_LIMIT);
+    sched_group_init(&control_group, ABI_MAX_VMS, 100, SCHED_NO_LIMIT);
     control_thread = thread_create(control_main, NULL, &control_group, NULL);
     control_world = world_create(NULL, 0);
     control_world->worker = control_thread;

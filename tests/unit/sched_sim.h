@@ -24,11 +24,12 @@ struct sim_thread {
     uint64_t sleep_min, sleep_max;
     enum sim_state state;
     uint32_t cpu;
-    uint64_t since;    /* in this state */
-    uint64_t left;     /* of the burst */
-    uint64_t wake_at;  /* while sleeping */
-    uint64_t max_wait; /* the longest time from runnable to running */
-    uint64_t max_wake; /* the longest from a wake-up to running */
+    uint64_t since;          /* in this state */
+    uint64_t left;           /* of the burst */
+    uint64_t wake_at;        /* while sleeping */
+    struct sim_thread *next; /* wakes when this one goes to sleep; NULL: nobody */
+    uint64_t max_wait;       /* the longest time from runnable to running */
+    uint64_t max_wake;       /* the longest from a wake-up to running */
     bool woken;
 };
 
@@ -132,7 +133,7 @@ static inline struct sim_thread *sim_add(struct sim *sim, uint32_t cpu, uint32_t
 {
     struct sched_group *own = &sim->thread[sim->threads].own;
 
-    sched_group_init(own, weight, SCHED_NO_LIMIT);
+    sched_group_init(own, (uint32_t)sim->threads, weight, SCHED_NO_LIMIT);
     return sim_add_to(sim, cpu, own, burst_min, burst_max, sleep_min, sleep_max);
 }
 
@@ -167,6 +168,8 @@ static inline void sim_switch(struct sim *sim, uint32_t cpu)
         } else {
             sim_set_state(sim, t, SIM_SLEEPING);
             t->wake_at = sim->now + sim_between(sim, t->sleep_min, t->sleep_max);
+            if (t->next && t->next->state == SIM_SLEEPING)
+                t->next->wake_at = sim->now;
         }
         sched_put(rq, sim->now, t->left > 0);
         sim->loads[cpu] = sched_load(rq);

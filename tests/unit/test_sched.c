@@ -13,9 +13,9 @@ static struct sched_group group_a, group_b, group_c;
 static void start(uint32_t weight_a, uint32_t weight_b, uint32_t weight_c)
 {
     sched_rq_init(&rq, L);
-    sched_group_init(&group_a, weight_a, SCHED_NO_LIMIT);
-    sched_group_init(&group_b, weight_b, SCHED_NO_LIMIT);
-    sched_group_init(&group_c, weight_c, SCHED_NO_LIMIT);
+    sched_group_init(&group_a, 0, weight_a, SCHED_NO_LIMIT);
+    sched_group_init(&group_b, 1, weight_b, SCHED_NO_LIMIT);
+    sched_group_init(&group_c, 2, weight_c, SCHED_NO_LIMIT);
     sched_entity_init(&a, &group_a, NULL);
     sched_entity_init(&b, &group_b, NULL);
     sched_entity_init(&c, &group_c, NULL);

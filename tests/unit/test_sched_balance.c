@@ -16,7 +16,7 @@ static void queue_up(const uint32_t *weights)
 {
     sched_rq_init(&rq, L);
     for (int i = 0; i < 4 && weights[i]; i++) {
-        sched_group_init(&groups[i], weights[i], SCHED_NO_LIMIT);
+        sched_group_init(&groups[i], i, weights[i], SCHED_NO_LIMIT);
         sched_entity_init(&entities[i], &groups[i], NULL);
         sched_enqueue(&rq, 0, &entities[i], SCHED_NEW);
     }
@@ -48,7 +48,7 @@ TEST(wakes_on_an_idle_cpu)
     struct sched_entity se;
     uint32_t loads[] = {0, 0, 100, 0, 50};
 
-    sched_group_init(&groups[0], 100, SCHED_NO_LIMIT);
+    sched_group_init(&groups[0], 0, 100, SCHED_NO_LIMIT);
     sched_entity_init(&se, &groups[0], NULL);
     CHECK_EQ(sched_wake_cpu(&se, 0, loads, 5), 0);
     CHECK_EQ(sched_wake_cpu(&se, 1, loads, 5), 1); /* where it was, if that is idle */
@@ -70,7 +70,7 @@ TEST(wakes_where_it_may_run)
 
     cpus[0] = BIT(2) | BIT(4);
     cpus[3] = BIT(63);
-    sched_group_init(&groups[0], 100, SCHED_NO_LIMIT);
+    sched_group_init(&groups[0], 0, 100, SCHED_NO_LIMIT);
     sched_entity_init(&se, &groups[0], cpus);
     for (uint32_t cpu = 0; cpu < ABI_MAX_CPUS; cpu++)
         CHECK_EQ(sched_allowed(&se, cpu), cpu == 2 || cpu == 4 || cpu == 255);
