@@ -66,8 +66,14 @@ def crash(session, elf, name, rip):
     debugger.close()
 
 
+def vcpus_of(session):
+    """Bochs takes minutes to start Linux under its debugger."""
+    return 1 if session.machine == "vmx" else 2
+
+
 def world_crash(session, rip, exception):
-    session.boot(guest("a") + guest("b"), memory="1G", debugger=True)
+    vcpus = vcpus_of(session)
+    session.boot(guest("a", vcpus=vcpus) + guest("b", vcpus=vcpus), memory="1G", debugger=True)
     session.expect("a", r"guest a up")
     session.expect("b", r"guest b up")
     crash(session, "user/device.elf", "upcall_serve", rip)
@@ -81,13 +87,13 @@ def world_crash(session, rip, exception):
     session.ended(**{victim: "WORLD_CRASH", other: ("POWEROFF", 0)})
 
 
-@boot_test(limit=90, machines=BOTH)
+@boot_test(limit=120, machines=BOTH)
 def world_crash_pointer(session):
     """A device world that follows a bad pointer takes its own guest along, with a message, and no other."""
     world_crash(session, 0x10, 14)
 
 
-@boot_test(limit=90, machines=BOTH)
+@boot_test(limit=120, machines=BOTH)
 def world_crash_instruction(session):
     """The same with an illegal instruction."""
     world_crash(session, illegal_instruction(os.path.join(BUILD, "user/device.elf")), 6)
@@ -96,7 +102,7 @@ def world_crash_instruction(session):
 @boot_test(limit=60, machines=BOTH)
 def root_crash(session):
     """When root itself goes wrong, it says where, with the names of the functions that led there."""
-    session.boot(guest("a"), memory="1G", debugger=True)
+    session.boot(guest("a", vcpus=vcpus_of(session)), memory="1G", debugger=True)
     session.expect("a", r"guest a up")
     session.fatal = None
     crash(session, "lapwing.elf", "vcpu_exit", 0x10)
