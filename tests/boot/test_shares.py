@@ -94,7 +94,7 @@ def neighbour(session, seconds):
 
 # What the attacker does: its vCPUs, its command line, its keys.
 ATTACKS = {
-    "relay": (16, "", ""),
+    "turns": (16, "", ""),
     "nothing": (1, "busy=1", ""),
     "newlines": (1, "newlines=1", ""),
     "restarts": (1, "restart=1", "on-exit = restart\n"),
@@ -106,12 +106,12 @@ def _attack(name):
 
     def test(session):
         """What a guest makes control do is taken from its own share: its neighbour of equal weight keeps half of the CPU."""
-        program = "relay" if name == "relay" else "spin"
+        program = "turns" if name == "turns" else "spin"
         session.boot("[lapwing]\non-end = stay\n" + busy("neighbour", 1, "") +
                      own(program, vcpus, cmdline, keys=keys, section="attacker"), cpus=1)
         session.expect("neighbour", r"spin: 1 CPUs spin")
-        if name == "relay":
-            session.expect("attacker", rf"relay: {vcpus} CPUs")
+        if name == "turns":
+            session.expect("attacker", rf"turns: {vcpus} CPUs")
         session.sleep(2)
         part = neighbour(session, 6)
         if part < 0.48:

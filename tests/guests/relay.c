@@ -1,53 +1,59 @@
-/* One CPU runs at a time, with interrupts off, for `ticks` of the TSC; then it wakes the next one by an IPI and halts.
- * For ever. */
+/*
+ * Two CPUs hand an NMI to each other, and each sleeps in HLT with interrupts off until it comes: at many moments both
+ * are about to halt, and yet one is always about to wake. The handler does nothing that would leave the guest.
+ */
 #include "tests/guests/lib/apic.h"
+
+#define ROUNDS 8000
 
 const char guest_name[] = "relay";
 
-enum { VECTOR_TURN = 0x40 };
+static volatile uint32_t turn; /* APIC ID of who may go on */
 
-static volatile uint32_t turn, cpus;
-static uint64_t ticks;
+void relay_wait(const volatile uint32_t *value, uint32_t wanted);
+extern const char relay_hlt[];
 
-static void woken(struct trap *t)
+/* Until *value is wanted. An NMI between the look and HLT begins it anew: on_nmi(). */
+__asm__(".text\n"
+        "relay_wait: cmp %esi, (%rdi)\n"
+        "je 1f\n"
+        "relay_hlt: hlt\n"
+        "jmp relay_wait\n"
+        "1: ret\n");
+
+static void on_nmi(struct trap *t)
 {
-    (void)t;
-    lapic_eoi();
+    if (t->rip >= (uint64_t)relay_wait && t->rip <= (uint64_t)relay_hlt)
+        t->rip = (uint64_t)relay_wait;
 }
 
-static void run(unsigned index)
+static void hand_over(uint32_t to)
 {
-    for (;;) {
-        while (turn != index)
-            irq_wait();
-
-        /* Without PAUSE, at which some give way to others. */
-        for (uint64_t end = rdtsc() + ticks; rdtsc() < end;)
-            ;
-
-        unsigned next = (index + 1) % cpus;
-        turn = next;
-        lapic_ipi(cpu_apic_id(next), VECTOR_TURN);
-    }
+    turn = to;
+    lapic_ipi(to, ICR_ASSERT | ICR_NMI);
 }
 
 static void ap(unsigned index)
 {
-    while (!cpus)
-        irq_wait();
-    run(index);
+    __asm__ volatile("cli");
+    for (unsigned i = 0; i < ROUNDS && index == 1; i++) {
+        relay_wait(&turn, cpu_apic_id(1));
+        hand_over(cpu_apic_id(0));
+    }
+    for (;;)
+        __asm__ volatile("hlt");
 }
 
 void guest_main(void)
 {
-    ticks = guest_option("ticks", 200000);
-    trap_set(VECTOR_TURN, woken);
-    lapic_init(x2apic_offered());
-    unsigned all = smp_start(ap);
-
-    print("relay: %u CPUs\n", all);
-    cpus = all;
-    for (unsigned i = 1; i < all; i++)
-        lapic_ipi(cpu_apic_id(i), VECTOR_TURN);
-    run(0);
+    tsc_hz();
+    trap_set(VECTOR_NMI, on_nmi);
+    lapic_init(false);
+    smp_start(ap);
+    __asm__ volatile("cli");
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        hand_over(cpu_apic_id(1));
+        relay_wait(&turn, cpu_apic_id(0));
+    }
+    print("relay: %u rounds\n", ROUNDS);
 }
