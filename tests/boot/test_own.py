@@ -100,7 +100,6 @@ def own_clock(session):
         session.sleep(0.5)
         session.command("resume clock", r"clock: resumed")
         session.expect("clock", rf"clock: pause {number} seen")
-    session.command("poweroff")
     session.ended(clock=("EXIT", 0))
 
 
