@@ -100,6 +100,8 @@ def own_clock(session):
         session.sleep(0.5)
         session.command("resume clock", r"clock: resumed")
         session.expect("clock", rf"clock: pause {number} seen")
+    session.expect("lapwing", r"^clock: exit device, status 0,")
+    session.command("poweroff")
     session.ended(clock=("EXIT", 0))
 
 
