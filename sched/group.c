@@ -5,7 +5,8 @@ void sched_group_init(struct sched_group *g, uint32_t id, uint32_t weight, uint3
 {
     static uint32_t number;
 
-    *g = (struct sched_group){.id = id, .number = ++number, .weight = weight, .limit = limit};
+    number++;
+    *g = (struct sched_group){.id = id, .number = number, .weight = weight, .limit = limit};
 }
 
 /* Ticks of a CPU as time at the limit's pace, and back. No product wraps: who ran that long is held long enough. */

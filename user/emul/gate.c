@@ -35,7 +35,7 @@ static bool is_available_tss(const struct abi_segment *found)
 static enum emul_status through_task_gate(struct emul *e, const struct abi_segment *gate)
 {
     uint16_t selector = (uint16_t)gate->base; /* bits 16 to 31 of the descriptor */
-    struct abi_segment tss;
+    struct abi_segment tss = {0};
     enum emul_status status = check_rights(e, gate);
 
     if (status == EMUL_DONE && (selector & SELECTOR_LOCAL))
