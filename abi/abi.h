@@ -256,7 +256,7 @@ struct abi_reply {
  *   VECTOR_READ(n)     vCPU threads: the vCPU's register ZMMn (n: 0..15) into buffer[0..64): its XCR0, or E_RANGE.
  *   VECTOR_WRITE(n)    likewise, from there: OK, E_RANGE.
  *   BOOT()             worker only, once: buffer holds the struct abi_regs of the BSP; start it: OK, E_BUSY, E_INVAL.
- *   VM_END(reason, status)   this guest has ended (enum abi_end): OK.
+ *   VM_END(reason, status)   this guest has ended: OK; E_RANGE: no reason that a device world may give (END_TABLE).
  * Control:
  *   CONSOLE_WRITE(length)    buffer to the physical console, raw: bytes taken, 0..length.
  *   CONSOLE_READ(max)        from the physical console into buffer: bytes.
@@ -314,24 +314,27 @@ enum abi_syscall {
         SYS_COUNT
 };
 
-/* How a guest ended. Status is the exit device's value, 0 otherwise. */
+/*
+ * How a guest ended. Status is the exit device's value, 0 otherwise. Who may say so: 'd' its device world, 'r' root,
+ * and the operator through control.
+ */
 #define END_TABLE(X)                                                                                                   \
-    X(NONE, 0, "running")                                                                                              \
-    X(POWEROFF, 1, "powered off") /* ACPI S5 */                                                                        \
-    X(EXIT, 2, "exit device")     /* status: the value written to port 0xf4 */                                         \
-    X(RESET, 3, "reset")          /* reset register, 8042, port 0xcf9, port 0x92 */                                    \
-    X(TRIPLE_FAULT, 4, "triple fault")                                                                                 \
-    X(STOPPED, 5, "stopped") /* by the operator */                                                                     \
-    X(LOAD, 6, "image not loaded")                                                                                     \
-    X(EMULATION, 7, "instruction not emulated")                                                                        \
-    X(WORLD_CRASH, 8, "device world crashed")                                                                          \
-    X(WORLD_HANG, 9, "device world did not answer")                                                                    \
-    X(INVALID_STATE, 10, "invalid guest state")                                                                        \
-    X(INTERNAL, 11, "internal error")                                                                                  \
-    X(HALTED, 12, "halted for good") /* every vCPU halted with interrupts off */
+    X(NONE, 0, "running", 'r')                                                                                         \
+    X(POWEROFF, 1, "powered off", 'd') /* ACPI S5 */                                                                   \
+    X(EXIT, 2, "exit device", 'd')     /* status: the value written to port 0xf4 */                                    \
+    X(RESET, 3, "reset", 'd')          /* reset register, 8042, port 0xcf9, port 0x92 */                               \
+    X(TRIPLE_FAULT, 4, "triple fault", 'd')                                                                            \
+    X(STOPPED, 5, "stopped", 'r') /* by the operator */                                                                \
+    X(LOAD, 6, "image not loaded", 'd')                                                                                \
+    X(EMULATION, 7, "instruction not emulated", 'd')                                                                   \
+    X(WORLD_CRASH, 8, "device world crashed", 'r')                                                                     \
+    X(WORLD_HANG, 9, "device world did not answer", 'r')                                                               \
+    X(INVALID_STATE, 10, "invalid guest state", 'r')                                                                   \
+    X(INTERNAL, 11, "internal error", 'r')                                                                             \
+    X(HALTED, 12, "halted for good", 'd') /* every vCPU halted with interrupts off */
 
 enum abi_end {
-#define X(name, n, text) ABI_END_##name = (n),
+#define X(name, n, text, who) ABI_END_##name = (n),
     END_TABLE(X)
 #undef X
 };

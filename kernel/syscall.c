@@ -106,6 +106,21 @@ static int64_t sys_extint(struct vm *vm, uint64_t level)
     return OK;
 }
 
+/* A world may not end in another's name: that it hangs is root's to say, that it was stopped the operator's. */
+static int64_t sys_vm_end(struct vm *vm, uint64_t reason, uint32_t status)
+{
+    static const char who[] = {
+#define X(name, n, text, who) [ABI_END_##name] = (who),
+        END_TABLE(X)
+#undef X
+    };
+
+    if (reason >= ARRAY_SIZE(who) || who[reason] != 'd')
+        return E_RANGE;
+    vm_end(vm, (enum abi_end)reason, status);
+    return OK;
+}
+
 static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint64_t b, uint64_t number)
 {
     struct vm *vm = t->world->vm;
@@ -132,8 +147,7 @@ static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint6
         t->upcall_ticks = t->se.run_ticks; /* what it has used until now was for loading */
         return vm_boot(vm, (const struct abi_regs *)page->buffer);
     case SYS_VM_END:
-        vm_end(vm, (enum abi_end)a, (uint32_t)b);
-        return OK;
+        return sys_vm_end(vm, a, (uint32_t)b);
     default:
         return E_NOSYS;
     }

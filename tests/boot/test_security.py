@@ -56,7 +56,7 @@ def registers_of_worlds(session):
 
 # RFLAGS (SDM Vol. 1, 3.4.3) that ring 3 can set, or try to, and root must not run with: TF, DF, IOPL, NT, RF, AC.
 FLAGS = 1 << 8 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 16 | 1 << 18
-SPIN_AC, FAULT_WITH_AC = 19, 20
+SPIN_AC, FAULT_WITH_AC, END_IN_OTHERS_NAMES = 19, 20, 21
 
 
 def refuse_flags(root, debugger, name):
@@ -65,6 +65,13 @@ def refuse_flags(root, debugger, name):
     found = debugger.rflags() & FLAGS & ~(1 << 16)
     if found:
         raise Failure(f"{name} runs with RFLAGS 0x{found:x}, which ring 3 chose")
+
+
+@boot_test(limit=30)
+def ends_in_others_names(session):
+    """A device world may not say that the operator stopped its guest, that root found a fault, or give a reason that is none."""
+    session.boot(own("registers", 1, f"probe={END_IN_OTHERS_NAMES}"), image=patched(session))
+    session.ended(registers=("EXIT", 42))
 
 
 @boot_test(limit=60, machines=BOTH)

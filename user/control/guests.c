@@ -6,7 +6,7 @@
 const char *guest_end_text(uint32_t reason)
 {
     switch (reason) {
-#define X(name, n, text)                                                                                               \
+#define X(name, n, text, who)                                                                                          \
     case n:                                                                                                            \
         return text;
         END_TABLE(X)
@@ -21,7 +21,7 @@ const char *guest_end_name(const struct guest *guest)
     if (guest->state == GUEST_ABSENT)
         return guest->refused ? GUEST_NOT_CREATED : GUEST_BAD_CONFIG;
     switch (guest->end_reason) {
-#define X(name, n, text)                                                                                               \
+#define X(name, n, text, who)                                                                                          \
     case n:                                                                                                            \
         return #name;
         END_TABLE(X)
