@@ -26,7 +26,7 @@ build/guests/obj/shared/%.o: tests/%.c
 	@echo "  CC    $<"
 	@$(ROOT_CC) $(GUEST_CFLAGS) -c $< -o $@
 
-build/guests/obj/%.asm.o: tests/guests/%.asm
+build/guests/obj/%.asm.o: tests/guests/%.asm lib/regs.inc $(wildcard tests/guests/*.inc tests/guests/lib/*.inc)
 	@mkdir -p $(@D)
 	@echo "  NASM  $<"
 	@nasm -f elf64 -Werror -o $@ $<

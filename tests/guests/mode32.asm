@@ -1,17 +1,13 @@
 ; Writes of control registers in 32-bit protected mode, one for each line of a table of mode32.c, and back to long mode.
 %include "lib/regs.inc"
+%include "tests/guests/lib/modes.inc"
 
-global mode32_run, mode32_on_gp, mode32_on_ud, mode32_paging, mode32_cr3
+global mode32_run, mode32_on_gp, mode32_on_ud, mode32_paging, mode32_lme, mode32_cr3
 extern mode32_tries, mode32_count, mode32_idt_pointer, page_tables
 
 CODE32      equ 0x18
 DATA        equ 0x10
 CODE64      equ 0x08
-MSR_EFER    equ 0xc0000080
-EFER_LME    equ 0x100
-CR0_PG      equ 0x80000000
-CR4_PSE     equ 0x10
-CR4_PAE     equ 0x20
 
 ; struct try
 TRY_OP     equ 0
@@ -43,13 +39,7 @@ down:
     mov es, ax
     mov ss, ax
     mov esp, stack_end
-    mov eax, cr0
-    and eax, ~CR0_PG
-    mov cr0, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    and eax, ~EFER_LME
-    wrmsr
+    LONG_MODE_OFF
     mov eax, [saved_cr4]
     and eax, ~CR4_PAE
     or eax, CR4_PSE
@@ -57,13 +47,12 @@ down:
     lidt [mode32_idt_pointer]
     cmp dword [mode32_paging], 0
     je .ready
-    mov eax, [mode32_cr3]
-    mov cr3, eax
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
-    jmp .ready
+    PAGING_ON [mode32_cr3]
 .ready:
+    cmp dword [mode32_lme], 0
+    je .first
+    SET_LME
+.first:
     mov esi, mode32_tries
     mov edi, [mode32_count]
 next:
@@ -104,20 +93,7 @@ next:
     dec edi
     jnz next
 
-    mov eax, cr0
-    and eax, ~CR0_PG
-    mov cr0, eax
-    mov eax, [saved_cr4]
-    mov cr4, eax
-    mov eax, page_tables
-    mov cr3, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    or eax, EFER_LME
-    wrmsr
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
+    LONG_MODE_ON [saved_cr4]
     jmp CODE64:back
 
 bits 64
@@ -145,6 +121,7 @@ align 8
 saved_rsp: resq 1
 saved_cr4: resd 1
 mode32_paging: resd 1
+mode32_lme: resd 1
 mode32_cr3: resd 1
 resume: resd 1
 stack: resb 1024

@@ -1,7 +1,7 @@
 /*
- * MOV to CR0 and CR4 in 32-bit protected mode, without long mode, without paging and with it: what is #GP, and what the
- * registers are behind it (SDM Vol. 2, MOV to control registers; Vol. 3, 2.5). quirks=1: leave CR0 out, of which QEMU
- * checks nothing and no hypervisor is asked.
+ * MOV to CR0 and CR4 in 32-bit protected mode, without long mode, without paging and with it, and on the way to long
+ * mode: what is #GP, and what the registers are behind it (SDM Vol. 2, MOV to control registers; Vol. 3, 2.5).
+ * quirks=1: leave CR0 out, of which QEMU checks nothing and no hypervisor is asked.
  */
 #include "tests/guests/lib/guest.h"
 
@@ -29,7 +29,7 @@ try {
 void mode32_run(void);
 void mode32_on_gp(void);
 void mode32_on_ud(void);
-extern uint32_t mode32_paging, mode32_cr3;
+extern uint32_t mode32_paging, mode32_lme, mode32_cr3;
 
 #define TRIES 64
 struct try mode32_tries[TRIES];
@@ -110,10 +110,12 @@ static void make_table(bool paging, bool quirks)
     add(0, 0, CR0_PE, true); /* PG without PE */
 }
 
-static void run(bool paging, bool quirks)
+/* lme: EFER.LME is set, which counts when paging is switched on (SDM Vol. 3, 10.8.5); so PAE need not be. */
+static void run(bool paging, bool lme, bool quirks)
 {
     make_table(paging, quirks);
     mode32_paging = paging;
+    mode32_lme = lme;
     mode32_run();
     trap_load_idt();
     for (unsigned i = 0; i < mode32_count; i++) {
@@ -124,8 +126,8 @@ static void run(bool paging, bool quirks)
             after |= CR0_ET;
         if (t->vector == (refused[i] ? VECTOR_GP : NO_FAULT) && ((t->after ^ after) & ~(t->op ? CR4_MCE : 0)) == 0)
             continue;
-        print("mode32: paging %u, CR%u from 0x%x to 0x%x: vector %d, then 0x%x\n", paging, t->op ? 4 : 0, t->before,
-              t->value, (int)t->vector, t->after);
+        print("mode32: paging %u, LME %u, CR%u from 0x%x to 0x%x: vector %d, then 0x%x\n", paging, lme, t->op ? 4 : 0,
+              t->before, t->value, (int)t->vector, t->after);
         fail("control register", after, t->after);
     }
 }
@@ -139,6 +141,7 @@ void guest_main(void)
     mode32_cr3 = (uint32_t)(uintptr_t)directory;
     gate(VECTOR_GP, mode32_on_gp);
     gate(VECTOR_UD, mode32_on_ud);
-    run(false, quirks);
-    run(true, quirks);
+    run(false, false, quirks);
+    run(false, true, quirks);
+    run(true, false, quirks);
 }

@@ -2,6 +2,7 @@
 ; What is between real_blob and real_blob_end runs at BLOB: as segment BLOB >> 4 in real mode, as segments with the base
 ; BLOB elsewhere, so that the offsets are the same. Its first bytes are struct blob of real.c.
 %include "lib/regs.inc"
+%include "tests/guests/lib/modes.inc"
 
 global real_blob, real_blob_end, real_run
 extern page_tables, gdt_pointer
@@ -27,12 +28,7 @@ PAGING_LONG equ 3
 PCI_ADDRESS equ 0xcf8
 PCI_DATA    equ 0xcfc
 PCI_VALUE   equ 0x80000000
-MSR_EFER    equ 0xc0000080
 MSR_BAD     equ 0x12345
-CR4_PSE     equ 0x10
-CR4_PAE     equ 0x20
-CR0_PG      equ 0x80000000
-EFER_LME    equ 0x100
 
 section .text
 bits 16
@@ -284,13 +280,7 @@ down:
     mov ebp, [HERE(paging)]
     cmp ebp, PAGING_LONG
     je .ready
-    mov eax, cr0
-    and eax, ~CR0_PG
-    mov cr0, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    and eax, ~EFER_LME
-    wrmsr
+    LONG_MODE_OFF
     mov eax, [saved_cr4]
     and eax, ~(CR4_PAE | CR4_PSE)
     cmp ebp, PAGING_32
@@ -309,11 +299,7 @@ down:
 .not_16:
     cmp ebp, PAGING_NONE
     je .ready
-    mov eax, [HERE(cr3_new)]
-    mov cr3, eax
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
+    PAGING_ON [HERE(cr3_new)]
 .ready:
     mov ax, BLOBDATA
     mov ds, ax
@@ -341,20 +327,7 @@ back:
     mov esp, BLOB + STACK
     cmp dword [HERE(paging)], PAGING_LONG
     je .ready
-    mov eax, cr0
-    and eax, ~CR0_PG
-    mov cr0, eax
-    mov eax, [saved_cr4]
-    mov cr4, eax
-    mov eax, page_tables
-    mov cr3, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    or eax, EFER_LME
-    wrmsr
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
+    LONG_MODE_ON [saved_cr4]
 .ready:
     jmp CODE64:.long
 

@@ -1,6 +1,7 @@
 ; Tasks in 32-bit protected mode, flat: the code runs where it is linked, below 4 GiB. task.c makes the tables and knows
 ; the results, which are numbered in the order of this text.
 %include "lib/regs.inc"
+%include "tests/guests/lib/modes.inc"
 
 %include "tests/guests/task.inc"
 
@@ -12,12 +13,7 @@ ICR         equ LAPIC + 0x300
 ICR2        equ LAPIC + 0x310
 SELF_INT    equ 0x44000 + VECTOR_EXTERNAL
 NMI         equ 0x4400
-MSR_EFER    equ 0xc0000080
-CR4_PSE     equ 0x10
-CR4_PAE     equ 0x20
-CR0_PG      equ 0x80000000
 CR0_TS      equ 8
-EFER_LME    equ 0x100
 FLAG_NT     equ 0x4000
 FLAG_VM     equ 0x20000
 DR7_L0_G1   equ 0x409
@@ -324,13 +320,7 @@ down:
     mov gs, ax
     mov ss, ax
     mov esp, main_stack_end
-    mov eax, cr0
-    and eax, ~CR0_PG
-    mov cr0, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    and eax, ~EFER_LME
-    wrmsr
+    LONG_MODE_OFF
     mov eax, [saved_cr4]
     and eax, ~(CR4_PAE | CR4_PSE)
     cmp dword [task_paging], PAGING_32
@@ -345,30 +335,13 @@ down:
     lidt [task_idt_pointer]
     cmp dword [task_paging], PAGING_NONE
     je .ready
-    mov eax, [task_cr3]
-    mov cr3, eax
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
+    PAGING_ON [task_cr3]
 .ready:
     jmp main
 
 back:
-    mov eax, cr0
-    and eax, ~CR0_PG
-    mov cr0, eax
-    mov eax, [saved_cr4]
-    mov cr4, eax
-    mov eax, page_tables
-    mov cr3, eax
-    mov ecx, MSR_EFER
-    rdmsr
-    or eax, EFER_LME
-    wrmsr
     clts
-    mov eax, cr0
-    or eax, CR0_PG
-    mov cr0, eax
+    LONG_MODE_ON [saved_cr4]
     jmp SEL_CODE64:.long
 
 bits 64
