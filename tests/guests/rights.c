@@ -152,6 +152,7 @@ struct cross {
     uint32_t from;          /* offset of the access */
     int error;              /* -1: there is no fault */
     bool at_second;         /* CR2: where the second page begins, else where the access does */
+    bool smap;              /* CR4.SMAP is set, where there is one, and RFLAGS.AC clear */
 };
 
 static void load_4(void *p) { (void)*(volatile uint32_t *)p; }
@@ -194,24 +195,28 @@ static void borders(void)
 {
     const uint64_t mmio = MMIO_PAGE | ALL, mmio_ro = mmio & ~PTE_W, memory = (uintptr_t)ram | ALL;
     const struct cross crosses[] = {
-        {"load, second absent", load_4, mmio, 0, 0xffe, 0, true},
-        {"store, second absent", store_4, mmio, 0, 0xffe, PF_W, true},
-        {"exchange, second absent", exchange_4, mmio, 0, 0xffe, PF_W, true},
-        {"load, first absent", load_4, 0, mmio, 0xffe, 0, false},
-        {"store, first absent", store_4, 0, mmio, 0xffe, PF_W, false},
-        {"store, second not writable", store_8, memory, mmio_ro, 0xffc, PF_W | PF_P, true},
-        {"exchange, second not writable", exchange_4, memory, mmio_ro, 0xffe, PF_W | PF_P, true},
-        {"store, RAM second and not writable", store_8, mmio, memory & ~PTE_W, 0xffc, PF_W | PF_P, true},
-        {"store, first not writable", store_8, mmio_ro, memory, 0xffc, PF_W | PF_P, false},
-        {"far pointer, second absent", far_jump, mmio, 0, 0xffe, 0, true},
-        {"LGDT, second absent", load_gdt, mmio, 0, 0xffa, 0, true},
-        {"MOVS to what is absent", move_to_second, mmio, 0, 0, PF_W, true},
-        {"MOVS from what is absent", move_from_second, mmio, 0, 0, 0, true},
-        {"PUSH to what is absent", push_to_second, mmio, 0, 0, PF_W, true},
-        {"POP from what is absent", pop_from_second, mmio, 0, 0, 0, true},
-        {"POP to what is not writable", pop_from_second, mmio_ro, memory, APIC_TMICT, PF_W | PF_P, false},
-        {"load from both", load_4, mmio, memory, 0xffe, -1, false},
-        {"store to both", store_4, mmio, memory, 0xffe, -1, false},
+        {"load, second absent", load_4, mmio, 0, 0xffe, 0, true, false},
+        {"store, second absent", store_4, mmio, 0, 0xffe, PF_W, true, false},
+        {"exchange, second absent", exchange_4, mmio, 0, 0xffe, PF_W, true, false},
+        {"load, first absent", load_4, 0, mmio, 0xffe, 0, false, false},
+        {"store, first absent", store_4, 0, mmio, 0xffe, PF_W, false, false},
+        {"store, second not writable", store_8, memory, mmio_ro, 0xffc, PF_W | PF_P, true, false},
+        {"exchange, second not writable", exchange_4, memory, mmio_ro, 0xffe, PF_W | PF_P, true, false},
+        {"store, RAM second and not writable", store_8, mmio, memory & ~PTE_W, 0xffc, PF_W | PF_P, true, false},
+        {"store, first not writable", store_8, mmio_ro, memory, 0xffc, PF_W | PF_P, false, false},
+        {"far pointer, second absent", far_jump, mmio, 0, 0xffe, 0, true, false},
+        {"LGDT, second absent", load_gdt, mmio, 0, 0xffa, 0, true, false},
+        {"MOVS to what is absent", move_to_second, mmio, 0, 0, PF_W, true, false},
+        {"MOVS from what is absent", move_from_second, mmio, 0, 0, 0, true, false},
+        {"PUSH to what is absent", push_to_second, mmio, 0, 0, PF_W, true, false},
+        {"POP from what is absent", pop_from_second, mmio, 0, 0, 0, true, false},
+        {"POP to what is not writable", pop_from_second, mmio_ro, memory, APIC_TMICT, PF_W | PF_P, false, false},
+        {"load, second a user page", load_4, mmio, memory | PTE_U, 0xffe, PF_P, true, true},
+        {"store, second a user page", store_4, mmio, memory | PTE_U, 0xffe, PF_W | PF_P, true, true},
+        {"MOVS to a user page", move_to_second, mmio, memory | PTE_U, 0, PF_W | PF_P, true, true},
+        {"PUSH to a user page", push_to_second, mmio, memory | PTE_U, 0, PF_W | PF_P, true, true},
+        {"load from both", load_4, mmio, memory, 0xffe, -1, false, false},
+        {"store to both", store_4, mmio, memory, 0xffe, -1, false, false},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(crosses); i++) {
@@ -220,9 +225,13 @@ static void borders(void)
         uint64_t at = (uintptr_t)base + (c->at_second ? PAGE : c->from);
         int vector;
 
+        if (c->smap && !smap)
+            continue;
         memset(ram, 0x55, PAGE);
         lapic_write(APIC_TMICT, COUNT);
+        write_cr4(read_cr4() | (c->smap ? CR4_SMAP : 0));
         vector = catch_trap(c->f, base + c->from);
+        write_cr4(read_cr4() & ~CR4_SMAP);
         check(c->what, (uint64_t)(c->error < 0 ? NO_TRAP : VECTOR_PF), (uint64_t)vector);
         check(c->what, COUNT, lapic_read(APIC_TMICT));
         if (c->error < 0)
