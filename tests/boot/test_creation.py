@@ -120,7 +120,7 @@ def creation_fails_without_lapic(session):
     every_allocation(session, "lapic = off\ninitrd = hello.elf")
 
 
-@boot_test(limit=240, machines=BOTH)
+@boot_test(limit=240, machines=BOTH, slow=("vmx",))
 def creation_fails_high(session):
     """A guest with RAM above 4 GiB."""
     every_allocation(session, "weight = 200", memory="3088M", ready=None, machine_memory="4608M")

@@ -33,7 +33,7 @@ def restart_50(session):
     session.wait_off()
 
 
-@boot_test(limit=120, machines=BOTH)
+@boot_test(limit=120, machines=BOTH, slow=("vmx",))
 def restart_linux(session):
     """The same with a Linux guest that is stopped at moments of its boot, beside another one."""
     session.boot(guest("g") + guest("other"), memory="1G")
@@ -87,7 +87,7 @@ def world_crash(session, rip, exception):
     session.ended(**{victim: "WORLD_CRASH", other: ("POWEROFF", 0)})
 
 
-@boot_test(limit=120, machines=BOTH)
+@boot_test(limit=120, machines=BOTH, slow=("vmx",))
 def world_crash_pointer(session):
     """A device world that follows a bad pointer takes its own guest along, with a message, and no other."""
     world_crash(session, 0x10, 14)

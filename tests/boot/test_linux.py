@@ -91,6 +91,9 @@ def cpuinfo(session, kernel, vcpus):
     session.ended(g=("POWEROFF", 0))
 
 
+# On Bochs each is minutes, and one of each kernel is enough for each run.
+SLOW = (("cloud", 4), ("pc", 1), ("pc", 4))
+
 for _kernel in KERNELS:
     for _vcpus in (1, 2, 4):
 
@@ -99,7 +102,7 @@ for _kernel in KERNELS:
             cpuinfo(session, kernel, vcpus)
 
         boot_test(limit=120, name=f"linux_{_kernel}_{_vcpus}", machines=BOTH,
-                  slow=("vmx",) if _kernel == "pc" and _vcpus != 2 else ())(_test)
+                  slow=("vmx",) if (_kernel, _vcpus) in SLOW else ())(_test)
 
 
 @boot_test(limit=90, machines=BOTH)
@@ -178,7 +181,7 @@ def linux_sleep(session):
     session.ended(g=("POWEROFF", 0))
 
 
-@boot_test(limit=90, machines=BOTH)
+@boot_test(limit=90, machines=BOTH, slow=("vmx",))
 def linux_exit_device(session):
     """A byte to port 0xf4 ends the guest, and its value is reported as the status. (The cloud kernel has no /dev/port.)"""
     session.boot(guest("g", "pc", "lapwing.run=exit lapwing.status=3", "exit-device = on"), memory="768M")
@@ -188,7 +191,7 @@ def linux_exit_device(session):
         raise Failure("a guest with exit status 3 counts as well")
 
 
-@boot_test(limit=90, machines=BOTH)
+@boot_test(limit=90, machines=BOTH, slow=("vmx",))
 def linux_halt(session):
     """A kernel that halts all its CPUs with interrupts off has ended; one that sleeps has not."""
     session.boot(guest("g") + guest("idle"), memory="1G")
