@@ -1,6 +1,6 @@
 ; What a SIPI of the lapic guest starts: real mode, copied to two pages, so that the CPU can say which one it was.
 ; The report is struct report in lapic/startup.c, in memory that real mode reaches.
-global probe, probe_end
+global probe, probe_end, probe_saved
 
 REPORT  equ 0x7000
 STARTS  equ REPORT + 0  ; how often it was started
@@ -19,11 +19,45 @@ STACK   equ 0x6ff0
 ORDER_SPIN     equ 0
 ORDER_HLT      equ 1
 ORDER_HLT_OPEN equ 2
+ORDER_CACHE    equ 3 ; CR0.CD and NW set: an INIT leaves them
+CR0_CD_NW      equ 0x60000000
 
 section .rodata
 bits 16
+%define SAVED(n) [cs:probe_saved - probe + 4 * (n)]
+%macro SAVE 2
+    mov eax, %2
+    mov SAVED(%1), eax
+%endmacro
+%macro SAVE_SEGMENT 2
+    mov eax, 0
+    mov ax, %2
+    mov SAVED(%1), eax
+%endmacro
+
+; MOV leaves RFLAGS as they are.
 probe:
-    mov ax, 0 ; leaves RFLAGS as they are
+    mov SAVED(0), eax
+    SAVE 1, ebx
+    SAVE 2, ecx
+    SAVE 3, edx
+    SAVE 4, esi
+    SAVE 5, edi
+    SAVE 6, ebp
+    SAVE 7, esp
+    SAVE_SEGMENT 8, ds
+    SAVE_SEGMENT 9, es
+    SAVE_SEGMENT 10, fs
+    SAVE_SEGMENT 11, gs
+    SAVE_SEGMENT 12, ss
+    SAVE 13, cr2
+    SAVE 14, cr3
+    SAVE 15, cr4
+    SAVE 16, dr6
+    SAVE 17, dr7
+    sgdt SAVED(18)
+    sidt SAVED(20)
+    mov ax, 0
     mov ds, ax
     mov ss, ax
     mov sp, STACK
@@ -43,11 +77,18 @@ probe:
     cmp dword [ORDER], ORDER_HLT
     je .hlt
     cmp dword [ORDER], ORDER_HLT_OPEN
-    jne .loop
+    jne .cache
     sti
     hlt
     cli
     jmp .woken
+.cache:
+    cmp dword [ORDER], ORDER_CACHE
+    jne .loop
+    mov eax, cr0
+    or eax, CR0_CD_NW
+    mov cr0, eax
+    jmp .loop
 .hlt:
     hlt
 .woken:
@@ -67,6 +108,10 @@ probe_nmi:
 probe_debug:
     inc dword [DEBUGS]
     iret
+
+align 4
+probe_saved:
+    times 22 dd 0
 probe_end:
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -4,21 +4,26 @@
  */
 #include "tests/guests/lapic/lapic.h"
 
-#define VICTIM     1
-#define FIRST      0x09 /* SIPI vectors: the pages that it starts at */
-#define SECOND     0x0a
-#define TRAMPOLINE 0x08 /* where smp_start() has put its own */
-#define REPORT     0x7000
-#define WAIT_MS    3000
-#define QUIET_US   3000 /* what is wrong would have come by then */
+#define VICTIM            1
+#define FIRST             0x09 /* SIPI vectors: the pages that it starts at */
+#define SECOND            0x0a
+#define TRAMPOLINE        0x08 /* where smp_start() has put its own */
+#define REPORT            0x7000
+#define WAIT_MS           3000
+#define CR0_ET            BIT(4)
+#define CR4_MCE           BIT(6) /* root's on SVM, where QEMU has no intercept for MOV from CR4 */
+#define MSR_MTRR_BASE0    0x200
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MSR_PAT           0x277
+#define QUIET_US          3000 /* what is wrong would have come by then */
 
-enum { ORDER_SPIN, ORDER_HLT, ORDER_HLT_OPEN };
+enum { ORDER_SPIN, ORDER_HLT, ORDER_HLT_OPEN, ORDER_CACHE };
 
 struct report {
     uint32_t starts, start, beats, order, nmis, woken, inside, hold, cr0, flags, debugs;
 };
 
-extern const char probe[], probe_end[];
+extern const char probe[], probe_end[], probe_saved[];
 
 static volatile struct report *const report = (volatile struct report *)REPORT;
 
@@ -84,6 +89,63 @@ static void revive(const char *name, bool x2apic)
     expect(name, "11.4.7.3", "APIC ID", x2apic ? VICTIM : VICTIM << 24, value);
 }
 
+/* Of the CPU that was started at FIRST, as it began there (SDM Vol. 3, table 10-1; APM Vol. 2, table 14-1). */
+static void registers(const char *name)
+{
+    enum { CR4 = 15 };
+    const struct {
+        const char *name;
+        uint32_t value;
+    } reset[] = {
+        {"EAX", 0},          {"EBX", 0},        {"ECX", 0},       {"EDX", cpuid(1, 0).eax},
+        {"ESI", 0},          {"EDI", 0},        {"EBP", 0},       {"ESP", 0},
+        {"DS", 0},           {"ES", 0},         {"FS", 0},        {"GS", 0},
+        {"SS", 0},           {"CR2", 0},        {"CR3", 0},       {"CR4", 0},
+        {"DR6", 0xffff0ff0}, {"DR7", 0x400},    {"GDTR", 0xffff}, {"GDTR's end", 0},
+        {"IDTR", 0xffff},    {"IDTR's end", 0},
+    };
+    const volatile uint32_t *saved = (const volatile uint32_t *)((FIRST << 12) + (probe_saved - probe));
+
+    for (unsigned i = 0; i < ARRAY_SIZE(reset); i++)
+        expect(name, "table 10-1", reset[i].name, reset[i].value, saved[i] & ~(i == CR4 ? (uint32_t)CR4_MCE : 0));
+}
+
+/* CR0.CD and NW stay, the rest of CR0 does not. */
+static void cache_bits(void)
+{
+    static const char name[] = "INIT with CR0.CD and NW";
+
+    start(name, FIRST, ORDER_CACHE);
+    expect(name, "table 10-1", "CPU runs", true, runs() && runs());
+    start(name, FIRST, ORDER_SPIN);
+    expect(name, "table 10-1, note 2", "CR0", CR0_CD | CR0_NW | CR0_ET, report->cr0);
+    registers(name);
+}
+
+static const uint32_t kept_msrs[] = {MSR_PAT, MSR_MTRR_BASE0, MSR_MTRR_DEF_TYPE};
+#define KEPT_PAT  0x0007040600070401ull
+#define KEPT_MTRR 0xc0000006ull
+#define KEPT_TYPE 0xc00ull
+
+static void init_keeps(bool x2apic)
+{
+    static const uint64_t values[ARRAY_SIZE(kept_msrs)] = {KEPT_PAT, KEPT_MTRR, KEPT_TYPE};
+    uint64_t before[ARRAY_SIZE(kept_msrs)];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(kept_msrs); i++) {
+        machine_rdmsr(VICTIM, kept_msrs[i], &before[i]);
+        expect("INIT leaves MSRs", "table 10-1", "WRMSR", true, machine_wrmsr(VICTIM, kept_msrs[i], values[i]));
+    }
+    revive("INIT leaves MSRs", x2apic);
+    for (unsigned i = 0; i < ARRAY_SIZE(kept_msrs); i++) {
+        uint64_t value = 0;
+
+        machine_rdmsr(VICTIM, kept_msrs[i], &value);
+        expect("INIT leaves MSRs", "table 10-1", i ? "MTRRs" : "PAT", values[i], value);
+        machine_wrmsr(VICTIM, kept_msrs[i], before[i]);
+    }
+}
+
 static void sipi_without_init(void)
 {
     uint64_t value = 0;
@@ -101,6 +163,7 @@ static void sipis(void)
     expect("SIPI", "9.4.4", "CS", FIRST << 8, report->start);
     expect("SIPI", "table 9-1", "CR0.PE, PG", 0, report->cr0 & (CR0_PE | CR0_PG));
     expect("SIPI", "table 9-1", "RFLAGS", RFLAGS_FIXED, report->flags & 0x3f7fd7);
+    registers("SIPI");
     sipi(SECOND);
     expect("a second SIPI", "9.4.4", "CPU goes on", true, runs());
     delay_us(QUIET_US);
@@ -264,8 +327,10 @@ void startup_checks(bool x2apic)
     memcpy((void *)(uintptr_t)(SECOND << 12), probe, (size_t)(probe_end - probe));
     sipi_without_init();
     init_resets(x2apic);
+    init_keeps(x2apic);
     self_init(x2apic);
     sipis();
+    cache_bits();
     inits();
     for (unsigned i = 0; i < 3; i++) { /* INIT and NMI come close together in these, each time in another way */
         nmis();
