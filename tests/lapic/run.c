@@ -176,7 +176,8 @@ unsigned lapic_run(unsigned mode, unsigned *failed)
 {
     struct run r = {.mode = mode};
 
-    for (const struct lapic_case *const *table = lapic_tables; *table; table++)
+    for (const struct lapic_case *const *table = lapic_tables; *table; table++) {
+        machine_progress(r.checks, (*table)->name);
         for (r.c = *table; r.c->name; r.c++) {
             if (!(r.c->modes & mode))
                 continue;
@@ -188,6 +189,7 @@ unsigned lapic_run(unsigned mode, unsigned *failed)
                 step(&r, s);
             }
         }
+    }
     *failed = r.failed;
     return r.checks;
 }

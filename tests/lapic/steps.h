@@ -148,6 +148,8 @@ void machine_set_cr8(unsigned cpu, uint8_t value);
 uint8_t machine_get_cr8(unsigned cpu);
 /* One line about a check that failed: the case, the step's number from 1, what of. */
 void machine_failed(const struct lapic_case *c, unsigned step, const char *what, uint64_t expected, uint64_t got);
+/* A table begins with that case, behind so many checks: where it all takes minutes, one sees how far it is. */
+void machine_progress(unsigned checks, const char *name);
 
 /* ---- run.c ------------------------------------------------------------------------------------------------------ */
 

@@ -256,3 +256,5 @@ void machine_failed(const struct lapic_case *c, unsigned step, const char *what,
     print("lapic: %s (SDM Vol. 3, %s), step %u: %s: expected 0x%lx, got 0x%lx\n", c->name, c->section, step, what,
           expected, got);
 }
+
+void machine_progress(unsigned checks, const char *name) { print("lapic: %u checks; next: %s\n", checks, name); }
