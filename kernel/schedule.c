@@ -25,11 +25,15 @@ struct schedule {
     /* By other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look. */
     struct thread *_Atomic woken;
     _Atomic bool expedite; /* asked for by another CPU: schedule_end() */
+    _Atomic bool asked;    /* for a thread, by one that idles */
+    bool crowded;          /* somebody waits, as of the last follow_queue() */
 };
 #define WAITING ((struct thread *)1)
 
 static uint32_t loads[ABI_MAX_CPUS];
-static uint32_t online; /* CPUs that take threads: the first so many */
+static bool offers[ABI_MAX_CPUS]; /* sched_offers() */
+static _Atomic uint32_t offered;  /* offers that are true; never less than that for long enough to matter */
+static uint32_t online;           /* CPUs that take threads: the first so many */
 
 void thread_switch(uint64_t *save_rsp, uint64_t rsp);
 
@@ -40,8 +44,28 @@ static void publish(struct schedule *s)
     __atomic_store_n(&loads[this_cpu()->index], sched_load(&s->rq), __ATOMIC_RELAXED);
 }
 
+/* Whoever takes an offer back, its own or another CPU's, does so once. Each of these is a full fence: see ask(). */
+static bool take_offer(uint32_t cpu)
+{
+    if (!__atomic_exchange_n(&offers[cpu], false, __ATOMIC_SEQ_CST))
+        return false;
+    atomic_fetch_sub(&offered, 1);
+    return true;
+}
+
+static void make_offer(uint32_t cpu)
+{
+    if (__atomic_exchange_n(&offers[cpu], true, __ATOMIC_SEQ_CST))
+        return;
+    atomic_fetch_add(&offered, 1);
+}
+
+static void follow_queue(struct schedule *s, uint64_t now);
+
 static void set_slice(struct schedule *s, uint64_t now)
 {
+    if ((s->rq.queued != 0) != s->crowded)
+        follow_queue(s, now);
     uint64_t end = sched_slice_end(&s->rq, now);
     this_cpu()->unwatched = end == NEVER && sched_stopped(&s->rq);
     if (end == NEVER && s->rq.current && !sched_stopped(&s->rq))
@@ -96,6 +120,17 @@ void schedule_wake(struct thread *t)
         hand_over(t, cpu);
 }
 
+static void move(struct schedule *s, uint64_t now, struct thread *t, uint32_t target)
+{
+    sched_dequeue(&s->rq, now, &t->se);
+    publish(s);
+    /* It idles no more, to others. It publishes its load itself when it has taken the thread. */
+    uint32_t load = __atomic_load_n(&loads[target], __ATOMIC_RELAXED);
+    __atomic_store_n(&loads[target], load + t->se.weight, __ATOMIC_RELAXED);
+    t->why = SCHED_MIGRATE;
+    hand_over(t, target);
+}
+
 static __attribute__((noinline)) void push_surplus(struct schedule *s, uint64_t now)
 {
     uint32_t target;
@@ -103,12 +138,73 @@ static __attribute__((noinline)) void push_surplus(struct schedule *s, uint64_t 
     if (!se)
         return;
     struct thread *t = CONTAINER_OF(se, struct thread, se);
-    if (atomic_load(&t->on_cpu))
-        return; /* its context is not saved yet */
-    sched_dequeue(&s->rq, now, se);
-    publish(s);
-    t->why = SCHED_MIGRATE;
-    hand_over(t, target);
+    if (!atomic_load(&t->on_cpu)) /* or its context is not saved yet */
+        move(s, now, t, target);
+}
+
+/*
+ * A CPU idles, this one perhaps: one that offers is asked for a thread. This one has published its load before, and a
+ * full fence is between that and its look at `offered`; who makes an offer has one between that and its look at the
+ * loads. So one of them sees the other.
+ */
+static __attribute__((noinline)) void ask(void)
+{
+    for (uint32_t i = 0; i < online; i++) { /* others may be faster, but not for ever */
+        uint32_t cpu = sched_ask(this_cpu()->index, loads, offers, online);
+        if (cpu >= online)
+            return;
+        if (!take_offer(cpu))
+            continue;
+        atomic_store(&percpu_of(cpu)->schedule->asked, true);
+        apic_ipi(cpu, VECTOR_RESCHEDULE);
+        return;
+    }
+}
+
+/* A CPU idles: it gets a thread that waits here, which pays the price, or else another CPU is asked. */
+static void give(struct schedule *s, uint64_t now, uint64_t price)
+{
+    uint32_t target;
+    struct sched_entity *se = sched_give(&s->rq, now, this_cpu()->index, loads, online, &target);
+    if (!se) {
+        if (sched_any_idle(loads, online))
+            ask();
+        return;
+    }
+    struct thread *t = CONTAINER_OF(se, struct thread, se);
+    ASSERT(!atomic_load(&t->on_cpu)); /* who has waited for that long is off its stack */
+    atomic_fetch_add_explicit(&se->group->bill, price, memory_order_relaxed);
+    move(s, now, t, target);
+    if (sched_any_idle(loads, online))
+        s->rq.again = now; /* that one in its turn, after an interrupt */
+}
+
+/* Somebody waits here and nobody did, or the other way round; or what is offered may have changed. */
+static __attribute__((noinline)) void follow_queue(struct schedule *s, uint64_t now)
+{
+    s->crowded = s->rq.queued != 0;
+    if (online < 2)
+        return;
+    uint32_t self = this_cpu()->index;
+    if (sched_offers(&s->rq)) {
+        make_offer(self);
+        if (sched_any_idle(loads, online))
+            give(s, now, 0);
+    }
+    if (!sched_offers(&s->rq))
+        take_offer(self);
+}
+
+/* By one that idles. What that costs, whoever runs here does not pay, but the thread that gets a CPU by it. */
+static __attribute__((noinline)) void asked(struct schedule *s, uint64_t now)
+{
+    atomic_store(&s->asked, false);
+    if (s->rq.current)
+        sched_forgive(&s->rq, s->price);
+    give(s, now, s->price);
+    follow_queue(s, now);
+    if (s->rq.current)
+        set_slice(s, now);
 }
 
 /* On the new thread's stack: the one before is off its own now. */
@@ -124,8 +220,11 @@ static void finish_switch(struct thread *before)
 static void wait_for_woken(struct schedule *s)
 {
     struct thread *nobody = NULL;
-    if (atomic_compare_exchange_strong(&s->woken, &nobody, WAITING))
-        irq_wait();
+    if (!atomic_compare_exchange_strong(&s->woken, &nobody, WAITING))
+        return;
+    if (atomic_load(&offered))
+        ask();
+    irq_wait();
 }
 
 bool schedule_alone(void) { return !mine()->rq.queued; }
@@ -134,12 +233,18 @@ bool schedule_wait(void)
 {
     struct schedule *s = mine();
     struct thread *nobody = NULL;
-    if (!schedule_alone() || !atomic_compare_exchange_strong(&s->woken, &nobody, WAITING))
+    if (!schedule_alone())
         return false;
+    __atomic_store_n(&loads[this_cpu()->index], 0, __ATOMIC_RELAXED); /* who wakes a thread finds this CPU idle */
+    if (!atomic_compare_exchange_strong(&s->woken, &nobody, WAITING)) {
+        publish(s);
+        return false;
+    }
     sched_stop(&s->rq, tsc_now());
     if (sched_holds(&s->rq)) /* who came while it looked may have asked for a switch, and for no tick */
         set_slice(s, tsc_now());
-    __atomic_store_n(&loads[this_cpu()->index], 0, __ATOMIC_RELAXED); /* who wakes a thread finds this CPU idle */
+    if (atomic_load(&offered))
+        ask();
     irq_wait();
     uint64_t now = tsc_now();
     sched_go_on(&s->rq, now);
@@ -241,6 +346,10 @@ void schedule_tick(uint64_t now)
     take_woken(s, now);
     sched_release(&s->rq, now);
     sched_charge(&s->rq, now); /* a thread that runs alone, too: thread_watch() goes by it */
+    if (s->rq.again <= now) {
+        give(s, now, 0);
+        follow_queue(s, now);
+    }
     if (sched_should_preempt(&s->rq, now))
         this_cpu()->resched = true;
     else
@@ -272,6 +381,8 @@ static void reschedule(void)
     struct schedule *s = mine();
     if (atomic_load_explicit(&s->expedite, memory_order_relaxed))
         expedite(s, tsc_now());
+    if (atomic_load_explicit(&s->asked, memory_order_relaxed))
+        asked(s, tsc_now());
     if (!s->rq.current) /* the CPU waits for an interrupt, and looks by itself */
         return;
     const struct thread *first = atomic_load(&s->woken);

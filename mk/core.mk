@@ -10,7 +10,7 @@ core_flags := -std=gnu11 -g -O1 -Itests/core/shadow -I. $(host_warnings) -MMD -M
 core_seen  := $(core_flags) -fsanitize=thread -fsanitize=undefined -fsanitize-undefined-trap-on-error
 comma      := ,
 core_wraps := $(foreach f,thread_wake thread_poke thread_create thread_destroy word_start word_ask word_ask_wait \
-	word_take word_take_event vm_broadcast schedule_tick sched_wake_cpu,-Wl$(comma)--wrap=$(f))
+	word_take word_take_event vm_broadcast schedule_tick sched_wake_cpu sched_rq_init,-Wl$(comma)--wrap=$(f))
 
 # Both programs take root's files with each access to memory visible; only `soak` has ThreadSanitizer behind it.
 build/core/root/%.o: %.c mk/core.mk

@@ -18,6 +18,15 @@ static uint32_t read_load(const uint32_t *loads, uint32_t cpu)
     return __atomic_load_n(&loads[cpu], __ATOMIC_RELAXED);
 }
 
+/* Has any other CPU less load than this one? */
+static bool any_has_less(const struct sched_rq *rq, uint32_t self, const uint32_t *loads, uint32_t cpu_count)
+{
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
+        if (cpu != self && read_load(loads, cpu) < rq->load)
+            return true;
+    return false;
+}
+
 /* The least loaded of all allowed CPUs except `self`, of equals the next one after it; NO_CPU: there is none. */
 static uint32_t least_loaded(const struct sched_entity *se, uint32_t self, const uint32_t *loads, uint32_t cpu_count)
 {
@@ -71,17 +80,19 @@ static void sum_up(struct sched_rq *rq, uint64_t now, int64_t most)
     rq->surplus = most > 0 ? MIN(rq->surplus + (uint64_t)most * ticks, BIT(62)) : 0;
 }
 
-struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
-                                uint32_t cpu_count, uint32_t *target)
+/*
+ * Who is to be pushed, and where to, if anybody. Only who has waited for so many ticks; *when: the first one of the
+ * others will have then, NEVER if there is none. *most: the greatest load above another CPU's, or 0.
+ */
+static inline __attribute__((always_inline)) struct push choose(struct sched_rq *rq, uint64_t now, uint64_t wait,
+                                                                uint32_t self, const uint32_t *loads,
+                                                                uint32_t cpu_count, int64_t *most, uint64_t *when)
 {
     struct push best = {.se = NULL};
     struct rb_node *node = rb_first(&rq->tree);
-    int64_t most = 0;
 
-    if (rq->queued + (rq->current ? 1 : 0) < 2) {
-        sum_up(rq, now, 0);
-        return NULL;
-    }
+    *most = 0;
+    *when = NEVER;
     for (unsigned i = 0; node && i < SCHED_PUSH_SCAN; i++, node = rb_next(node)) {
         struct push push = {.se = CONTAINER_OF(node, struct sched_entity, node)};
         int64_t weight = push.se->weight, load, gap, after;
@@ -91,18 +102,79 @@ struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self
             continue;
         load = read_load(loads, push.target);
         gap = (int64_t)rq->load - load;
-        most = MAX(most, gap);
+        *most = MAX(*most, gap);
         if (gap < 2 * weight && (load || gap < weight) &&
             (gap <= 0 || rq->current || rq->surplus / SCHED_TURN / rq->latency < (uint64_t)weight))
             continue;
+        if (wait && now < push.se->since + wait) {
+            *when = MIN(*when, push.se->since + wait);
+            continue;
+        }
         after = gap - 2 * weight;
         push.imbalance = (uint64_t)(after < 0 ? -after : after);
         if (better(&push, &best))
             best = push;
     }
+    return best;
+}
+
+struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
+                                uint32_t cpu_count, uint32_t *target)
+{
+    struct push best = {.se = NULL};
+    uint64_t when;
+    int64_t most = 0;
+
+    if (rq->queued + (rq->current ? 1 : 0) >= 2 && any_has_less(rq, self, loads, cpu_count))
+        best = choose(rq, now, 0, self, loads, cpu_count, &most, &when);
     sum_up(rq, now, best.se ? 0 : most);
-    if (!best.se)
+    if (best.se)
+        *target = best.target;
+    return best.se;
+}
+
+uint32_t sched_ask(uint32_t self, const uint32_t *loads, const bool *offers, uint32_t cpu_count)
+{
+    uint32_t best = NO_CPU, best_load = 0, cpu = self;
+
+    for (uint32_t i = 1; i < cpu_count; i++) {
+        uint32_t load;
+
+        cpu = cpu + 1 < cpu_count ? cpu + 1 : 0;
+        load = read_load(loads, cpu);
+        if (load > best_load && __atomic_load_n(&offers[cpu], __ATOMIC_RELAXED)) {
+            best = cpu;
+            best_load = load;
+        }
+    }
+    return best;
+}
+
+bool sched_any_idle(const uint32_t *loads, uint32_t cpu_count)
+{
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
+        if (!read_load(loads, cpu))
+            return true;
+    return false;
+}
+
+struct sched_entity *sched_give(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
+                                uint32_t cpu_count, uint32_t *target)
+{
+    struct push best;
+    uint64_t when;
+    int64_t most;
+
+    rq->again = NEVER;
+    sched_set_aside(rq, now);
+    if (!rq->queued || !sched_any_idle(loads, cpu_count))
         return NULL;
+    best = choose(rq, now, rq->latency / SCHED_MOVE_PART, self, loads, cpu_count, &most, &when);
+    if (!best.se) {
+        rq->again = MIN(when, now + rq->latency);
+        return NULL;
+    }
+    sum_up(rq, now, 0);
     *target = best.target;
     return best.se;
 }

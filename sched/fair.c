@@ -119,8 +119,9 @@ void sched_charge(struct sched_rq *rq, uint64_t now)
     raise_floor(rq);
 }
 
-static void insert(struct sched_rq *rq, struct sched_entity *se)
+static void insert(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
 {
+    se->since = now;
     rb_insert(&rq->tree, &se->node);
     rq->queued++;
 }
@@ -189,7 +190,10 @@ static uint64_t slice(const struct sched_rq *rq, const struct sched_entity *se)
     return MAX(rq->latency * se->weight / rq->load, rq->latency / SCHED_MIN_SLICE_PART);
 }
 
-void sched_rq_init(struct sched_rq *rq, uint64_t latency) { *rq = (struct sched_rq){.latency = latency}; }
+void sched_rq_init(struct sched_rq *rq, uint64_t latency)
+{
+    *rq = (struct sched_rq){.latency = latency, .again = NEVER};
+}
 
 void sched_entity_init(struct sched_entity *se, struct sched_group *group, const uint64_t *cpus)
 {
@@ -237,7 +241,22 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
     if (group_held(se->group, now))
         hold(rq, se);
     else
-        insert(rq, se);
+        insert(rq, now, se);
+}
+
+void sched_set_aside(struct sched_rq *rq, uint64_t now)
+{
+    struct rb_node *node = rb_first(&rq->tree), *next;
+
+    for (unsigned i = 0; node && i < SCHED_PUSH_SCAN; i++, node = next) {
+        struct sched_entity *se = CONTAINER_OF(node, struct sched_entity, node);
+
+        next = rb_next(node);
+        if (!group_held(se->group, now))
+            continue;
+        erase(rq, se);
+        hold(rq, se);
+    }
 }
 
 void sched_release_due(struct sched_rq *rq, uint64_t now)
@@ -281,7 +300,7 @@ void sched_expedite(struct sched_rq *rq, uint64_t now)
         erase(rq, se);
         follow_shares(rq, se, group_shares(se->group));
         node->key = rq->floor;
-        insert(rq, se);
+        insert(rq, now, se);
     }
     expedite_held(rq, now);
 }
@@ -325,7 +344,7 @@ void sched_put(struct sched_rq *rq, uint64_t now, bool runnable)
         hold(rq, se);
     else {
         follow_group(rq, se);
-        insert(rq, se);
+        insert(rq, now, se);
     }
 }
 
@@ -373,9 +392,14 @@ static uint64_t turn_end(struct sched_rq *rq, uint64_t now)
 
 uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
 {
-    uint64_t limit = limit_end(rq, now), turn = turn_end(rq, now);
+    uint64_t limit = limit_end(rq, now), turn = turn_end(rq, now), end = MIN(limit, turn);
 
-    return MIN(limit, turn);
+    if (rq->again >= end)
+        return end;
+    if (rq->queued)
+        return MAX(rq->again, now);
+    rq->again = NEVER; /* who waited does not any more */
+    return end;
 }
 
 bool sched_should_preempt(struct sched_rq *rq, uint64_t now)

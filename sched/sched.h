@@ -3,8 +3,9 @@
  * 2^63; on one CPU they should not go back (if they do, nothing is charged).
  *
  * A run queue belongs to one CPU, and only that CPU touches it and the entities on it, with interrupts off. What other
- * CPUs may know of it is one number, its load, which the owner publishes in an array (sched_load) and others read
- * without order; so decisions about other CPUs are made on stale numbers, and a wrong one costs time, nothing else.
+ * CPUs may know of it is its load, and whether somebody waits there whom it could give away (sched_offers): the owner
+ * publishes them in arrays, others read them without order; so decisions about other CPUs are made on stale numbers,
+ * and a wrong one costs time, nothing else.
  *
  * The policy is `fair`. Every entity has a weight: its part of its group's (sched/group.h), which follows the number of
  * runnable entities there, as of when the entity is next charged. It has a virtual time that advances while it runs,
@@ -48,6 +49,7 @@ struct sched_entity {
     uint64_t run_ticks; /* it has run in all, as of the last charge */
     bool woken;         /* since it was last picked */
     uint64_t arrived;   /* the queue's count of arrivals when it came to it */
+    uint64_t since;     /* tick from which it waits in the tree */
     /* While on no run queue: */
     const struct sched_rq *home;      /* where it was last; NULL: nowhere yet */
     uint64_t floor;                   /* home's when it left */
@@ -76,6 +78,7 @@ struct sched_rq {
     uint64_t arrivals;
     uint64_t surplus; /* load above the least loaded CPU's, times ticks, since sched_push gave something away */
     uint64_t looked;  /* tick of the last sched_push */
+    uint64_t again;   /* when to look whether an idle CPU has use for who waits here: sched_give; NEVER: when asked */
     struct sched_clock clock[SCHED_GROUPS];
 };
 
@@ -124,6 +127,9 @@ static inline void sched_go_on(struct sched_rq *rq, uint64_t now)
     rq->stopped = 0;
 }
 
+/* Who is queued and held is set aside, as sched_pick would do: among the SCHED_PUSH_SCAN entities furthest behind. */
+void sched_set_aside(struct sched_rq *rq, uint64_t now);
+
 /* Who was held and may go on is queued again; as often as it is called. Ask sched_should_preempt afterwards. */
 void sched_release_due(struct sched_rq *rq, uint64_t now);
 static inline bool sched_holds(const struct sched_rq *rq) { return rb_first(&rq->held); }
@@ -151,9 +157,9 @@ bool sched_should_preempt(struct sched_rq *rq, uint64_t now);
 
 /*
  * The tick at which the scheduler wants to be asked again (sched_release, sched_put, sched_push, sched_pick): because
- * others wait, the end of current's slice or, so that an idle CPU elsewhere is seen in time, now + latency if that
- * comes first; or what current's limit allows; or when somebody held may go on. NEVER: none of these, and no tick is
- * needed until the next enqueue. Ask again after each enqueue.
+ * others wait, the end of current's slice, now + latency or rq->again, whichever comes first; or what current's limit
+ * allows; or when somebody held may go on. NEVER: none of these, and no tick is needed until the next enqueue. Ask
+ * again after each enqueue.
  */
 uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now);
 
@@ -184,5 +190,31 @@ struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self
                                 uint32_t cpu_count, uint32_t *target);
 #define SCHED_TURN      8
 #define SCHED_PUSH_SCAN 16
+
+/*
+ * No CPU idles while a thread that it may run waits elsewhere for longer than the move costs: L / SCHED_MOVE_PART.
+ *
+ * On whose queue somebody waits, that CPU offers (sched_offers), and publishes it when that changes. Who becomes idle,
+ * or begins to wait by sched_stop, asks one that offers (sched_ask): it takes the offer back in its name and interrupts
+ * it. Who is asked gives (sched_give); and so does anybody at rq->again, and who begins to offer while a CPU idles
+ * (sched_any_idle): the caller orders both sides, so that either this one sees the idle CPU or that one the offer. Who
+ * has nothing to give to a CPU that idles asks another one that offers, so asking ends. Who has been moved waits anew:
+ * it does not go back at once.
+ */
+static inline bool sched_offers(const struct sched_rq *rq) { return rq->queued && rq->again == NEVER; }
+
+/* Of those other CPUs that offer the one with the greatest load, of equals the next one after this one (self);
+ * UINT32_MAX: nobody offers. Reads both arrays of cpu_count without order. O(cpu_count). */
+uint32_t sched_ask(uint32_t self, const uint32_t *loads, const bool *offers, uint32_t cpu_count);
+
+/* O(cpu_count). */
+bool sched_any_idle(const uint32_t *loads, uint32_t cpu_count);
+
+/* As sched_push, at any time, but only if a CPU idles, and only who waits for long enough. Sets rq->again: NEVER if
+ * nobody waits or no CPU idles, or to when the first one has waited that long; if those that wait may not run on CPUs
+ * that idle, a latency from now. */
+struct sched_entity *sched_give(struct sched_rq *rq, uint64_t now, uint32_t self, const uint32_t *loads,
+                                uint32_t cpu_count, uint32_t *target);
+#define SCHED_MOVE_PART 64
 
 #endif

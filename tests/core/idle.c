@@ -4,6 +4,7 @@
 
 #include "kernel/schedule.h"
 #include "kernel/spinlock.h"
+#include "kernel/time.h"
 #include "lapic/internal.h"
 #include "tests/core/core.h"
 
@@ -12,7 +13,8 @@
 static struct thread *threads[THREADS];
 static uint64_t run_ticks;    /* of those that are gone */
 static const uint32_t *loads; /* as the CPUs publish them */
-static struct spinlock lock;  /* of who is in this table */
+static const struct sched_rq *queues[CORE_CPUS];
+static struct spinlock lock; /* of who is in this table */
 
 void ghost_threads_init(void)
 {
@@ -53,6 +55,14 @@ uint32_t __wrap_sched_wake_cpu(const struct sched_entity *se, uint32_t prev, con
 {
     __atomic_store_n(&loads, all, __ATOMIC_RELAXED);
     return __real_sched_wake_cpu(se, prev, all, count);
+}
+
+void __real_sched_rq_init(struct sched_rq *rq, uint64_t latency);
+void __wrap_sched_rq_init(struct sched_rq *rq, uint64_t latency);
+void __wrap_sched_rq_init(struct sched_rq *rq, uint64_t latency)
+{
+    queues[me()->percpu.index] = rq;
+    __real_sched_rq_init(rq, latency);
 }
 
 static bool queued(const struct thread *t);
@@ -151,10 +161,15 @@ static void idle_vcpu(struct vcpu *v, uint32_t asked)
         core_fail("vCPU %u: in the guest, and what is on its way does not come", v->index);
 }
 
-static void idle_cpu(const struct core_cpu *c)
+static bool idles(const struct core_cpu *c)
 {
     const struct vcpu *v = c->percpu.current->vcpu;
-    bool waits = !core_stack_of(c->percpu.current) || (v && word_where(atomic_load(&v->word)) == WHERE_WAITING);
+    return !core_stack_of(c->percpu.current) || (v && word_where(atomic_load(&v->word)) == WHERE_WAITING);
+}
+
+static void idle_cpu(const struct core_cpu *c)
+{
+    bool waits = idles(c);
     if (c->in_guest && atomic_load(&c->timer) == NEVER)
         core_fail("CPU %u runs a guest, and will never look whether a device world hangs", c->percpu.index);
     if (waits && loads && !ghost_counts_as_idle(c->percpu.index))
@@ -183,6 +198,18 @@ static bool queued(const struct thread *t)
     return atomic_load(&t->state) != THREAD_BLOCKED && atomic_load(&t->state) != THREAD_DEAD;
 }
 
+/* It waits behind a guest that computes, on a CPU that will not look for another one soon. */
+static void idle_elsewhere(const struct thread *t)
+{
+    const struct sched_rq *rq = queues[t->cpu];
+    bool will_look = rq->again != NEVER && atomic_load(&cpus[t->cpu].timer) <= rq->again;
+    if (will_look || group_held(t->se.group, tsc_now()))
+        return;
+    for (uint32_t i = 0; i < plan.cpus; i++)
+        if (idles(&cpus[i]) && sched_allowed(&t->se, i))
+            core_fail("CPU %u idles, and CPU %u does not give it thread %s", i, t->cpu, core_thread_name(t));
+}
+
 void ghost_idle(void)
 {
     bool some_queued = false;
@@ -194,6 +221,7 @@ void ghost_idle(void)
         if ((!cpus[t->cpu].in_guest && t->se.group->limit == SCHED_NO_LIMIT) ||
             atomic_load(&cpus[t->cpu].timer) == NEVER)
             core_fail("thread %s is runnable, and no CPU will run it", core_thread_name(t));
+        idle_elsewhere(t);
         some_queued = true;
     }
     if (some_queued)

@@ -14,6 +14,7 @@
 #define LATENCY     (6 * MS)
 #define SIM_CPUS    8
 #define SIM_THREADS 64
+#define SIM_KICK    (2 * US) /* from sending an interrupt to serving it */
 
 enum sim_state { SIM_SLEEPING, SIM_WAITING, SIM_RUNNING };
 
@@ -43,9 +44,11 @@ struct sim {
     uint32_t loads[SIM_CPUS];
     uint64_t tick[SIM_CPUS]; /* NEVER: none */
     bool resched[SIM_CPUS];
-    uint64_t waste_since; /* a CPU idles while a thread waits that it could run; 0: no */
+    bool offers[SIM_CPUS];
+    uint64_t kick[SIM_CPUS]; /* when an idle CPU's comes; NEVER: none */
+    uint64_t waste_since;    /* a CPU idles while a thread waits that it could run; 0: no */
     uint64_t max_waste;
-    uint64_t switches, migrations;
+    uint64_t switches, migrations, kicks;
 };
 
 static inline uint64_t sim_between(struct sim *sim, uint64_t min, uint64_t max)
@@ -61,7 +64,7 @@ static inline void sim_init(struct sim *sim, uint32_t cpus, uint64_t seed)
     sim->now = 1000 * S;
     for (uint32_t cpu = 0; cpu < cpus; cpu++) {
         sched_rq_init(&sim->rq[cpu], LATENCY);
-        sim->tick[cpu] = NEVER;
+        sim->tick[cpu] = sim->kick[cpu] = NEVER;
     }
 }
 
@@ -80,11 +83,52 @@ static inline void sim_set_state(struct sim *sim, struct sim_thread *t, enum sim
     t->since = sim->now;
 }
 
+static inline void sim_enqueue(struct sim *sim, struct sim_thread *t, uint32_t cpu, enum sched_why why);
+
+static inline void sim_migrate(struct sim *sim, struct sim_thread *t, uint32_t to)
+{
+    sched_dequeue(&sim->rq[t->cpu], sim->now, &t->se);
+    sim->loads[t->cpu] = sched_load(&sim->rq[t->cpu]);
+    sim->migrations++;
+    sim_enqueue(sim, t, to, SCHED_MIGRATE);
+}
+
+/* There is use for a thread, on an idle CPU. */
+static inline void sim_ask(struct sim *sim, uint32_t self)
+{
+    uint32_t cpu = sched_ask(self, sim->loads, sim->offers, sim->cpus);
+
+    if (cpu == UINT32_MAX)
+        return;
+    sim->offers[cpu] = false;
+    sim->kick[cpu] = MIN(sim->kick[cpu], sim->now + SIM_KICK);
+    sim->kicks++;
+}
+
+/* This CPU gives a thread to one that idles. */
+static inline void sim_give(struct sim *sim, uint32_t cpu)
+{
+    uint32_t target;
+    struct sched_entity *se = sched_give(&sim->rq[cpu], sim->now, cpu, sim->loads, sim->cpus, &target);
+
+    if (se) {
+        CHECK(target != cpu && target < sim->cpus && sched_allowed(se, target));
+        sim_migrate(sim, sim_of(se), target);
+    } else if (sched_any_idle(sim->loads, sim->cpus)) {
+        sim_ask(sim, cpu);
+    }
+}
+
 static inline void sim_set_tick(struct sim *sim, uint32_t cpu)
 {
-    uint64_t end = sched_slice_end(&sim->rq[cpu], sim->now);
+    struct sched_rq *rq = &sim->rq[cpu];
+    uint64_t end;
 
-    CHECK(end == NEVER || (end >= sim->now && (end <= sim->now + LATENCY || !sim->rq[cpu].queued)));
+    while (sched_offers(rq) && sched_any_idle(sim->loads, sim->cpus) && rq->current)
+        sim_give(sim, cpu);
+    sim->offers[cpu] = sched_offers(rq);
+    end = sched_slice_end(rq, sim->now);
+    CHECK(end == NEVER || (end >= sim->now && (end <= sim->now + LATENCY || !rq->queued)));
     sim->tick[cpu] = end == NEVER ? NEVER : MAX(end, sim->now + 1) + sim_between(sim, 0, sim->lateness);
 }
 
@@ -99,14 +143,6 @@ static inline void sim_enqueue(struct sim *sim, struct sim_thread *t, uint32_t c
         sim->resched[cpu] = true;
     else
         sim_set_tick(sim, cpu);
-}
-
-static inline void sim_migrate(struct sim *sim, struct sim_thread *t, uint32_t to)
-{
-    sched_dequeue(&sim->rq[t->cpu], sim->now, &t->se);
-    sim->loads[t->cpu] = sched_load(&sim->rq[t->cpu]);
-    sim->migrations++;
-    sim_enqueue(sim, t, to, SCHED_MIGRATE);
 }
 
 /* A thread of that group that starts on that CPU. burst_min 0: a hog. */
@@ -183,7 +219,26 @@ static inline void sim_switch(struct sim *sim, uint32_t cpu)
     sim->loads[cpu] = sched_load(rq);
     if (se)
         sim_set_state(sim, sim_of(se), SIM_RUNNING);
+    else
+        sim_ask(sim, cpu);
     sim_set_tick(sim, cpu);
+}
+
+/* The CPU is interrupted: by its timer, or by one that idles. */
+static inline void sim_interrupt(struct sim *sim, uint32_t cpu)
+{
+    bool tick = sim->tick[cpu] <= sim->now, asked = sim->kick[cpu] <= sim->now;
+
+    if (asked)
+        sim->kick[cpu] = NEVER;
+    if (asked || sim->rq[cpu].again <= sim->now)
+        sim_give(sim, cpu);
+    sched_release(&sim->rq[cpu], sim->now);
+    sched_charge(&sim->rq[cpu], sim->now);
+    if ((tick || asked) && sched_should_preempt(&sim->rq[cpu], sim->now))
+        sim->resched[cpu] = true;
+    else
+        sim_set_tick(sim, cpu);
 }
 
 static inline bool sim_is_held(const struct sim *sim, const struct sim_thread *t)
@@ -211,7 +266,8 @@ static inline void sim_check(struct sim *sim)
         CHECK(sched_allowed(&t->se, t->cpu));
         CHECK_EQ(sim->rq[t->cpu].current == &t->se, t->state == SIM_RUNNING);
         for (uint32_t cpu = 0; cpu < sim->cpus && t->state == SIM_WAITING; cpu++)
-            waste = waste || (!sim->rq[cpu].current && sched_allowed(&t->se, cpu));
+            waste =
+                waste || (!sim->rq[cpu].current && sched_allowed(&t->se, cpu) && !group_held(t->se.group, sim->now));
     }
     for (uint32_t cpu = 0; cpu < sim->cpus; cpu++) {
         CHECK_EQ(sim->rq[cpu].queued, queued[cpu]);
@@ -239,7 +295,7 @@ static inline uint64_t sim_next_event(const struct sim *sim, uint64_t until)
         if (sim->resched[cpu])
             next = sim->now;
         else
-            next = MIN(next, sim->tick[cpu]);
+            next = MIN(next, MIN(sim->tick[cpu], sim->kick[cpu]));
     }
     return MAX(next, sim->now);
 }
@@ -263,7 +319,9 @@ static inline void sim_run(struct sim *sim, uint64_t ticks)
             }
         }
         for (uint32_t cpu = 0; cpu < sim->cpus; cpu++) {
-            if (sim->resched[cpu] || sim->tick[cpu] <= sim->now)
+            if (sim->tick[cpu] <= sim->now || sim->kick[cpu] <= sim->now)
+                sim_interrupt(sim, cpu);
+            if (sim->resched[cpu])
                 sim_switch(sim, cpu);
         }
         /* A CPU that got a thread from a later one is about to switch at this same tick. */

@@ -157,3 +157,90 @@ TEST(pushes_where_the_entity_may_run)
     CHECK_EQ(push(0, 0, 0, 2), 2);
     CHECK_EQ(push(0, 0, 200, NOBODY), NOBODY);
 }
+
+TEST(who_idles_asks_the_fullest_that_offers)
+{
+    uint32_t loads[] = {0, 300, 500, 500, 900};
+    bool offers[] = {false, true, true, true, false};
+
+    CHECK_EQ(sched_ask(0, loads, offers, 5), 2);
+    CHECK_EQ(sched_ask(2, loads, offers, 5), 3); /* not itself */
+    CHECK_EQ(sched_ask(4, loads, offers, 5), 2); /* of equals the next one */
+    offers[2] = offers[3] = false;
+    CHECK_EQ(sched_ask(0, loads, offers, 5), 1);
+    CHECK_EQ(sched_ask(0, loads, offers, 1), UINT32_MAX);
+    offers[1] = false;
+    CHECK_EQ(sched_ask(0, loads, offers, 5), UINT32_MAX);
+    CHECK(sched_any_idle(loads, 5));
+    loads[0] = 1;
+    CHECK(!sched_any_idle(loads, 5));
+}
+
+/* Which entity this CPU (0) would give away, given the loads of CPUs 1, 2. */
+static unsigned give(uint64_t now, uint32_t load1, uint32_t load2, uint32_t to)
+{
+    uint32_t loads[] = {sched_load(&rq), load1 * SCHED_UNIT, load2 * SCHED_UNIT}, target = NOBODY;
+    struct sched_entity *se = sched_give(&rq, now, 0, loads, 3, &target);
+
+    CHECK_EQ(target, to);
+    return se ? (unsigned)(se - entities) : NOBODY;
+}
+
+TEST(gives_who_has_waited)
+{
+    const uint64_t move = L / SCHED_MOVE_PART;
+
+    QUEUE(100, 100, 100);
+    CHECK(sched_offers(&rq));
+    CHECK(sched_pick(&rq, 0) == &entities[0]);
+    CHECK(sched_offers(&rq));
+    CHECK_EQ(give(move - 1, 100, 0, NOBODY), NOBODY); /* that is not worth a move */
+    CHECK_EQ(rq.again, move);
+    CHECK(!sched_offers(&rq)); /* it will look itself */
+    CHECK_EQ(sched_slice_end(&rq, move - 1), move);
+    CHECK(!sched_should_preempt(&rq, move));
+    CHECK_EQ(give(move, 100, 0, 2), 1);
+    CHECK_EQ(rq.again, NEVER);
+    sched_dequeue(&rq, move, &entities[1]);
+    CHECK(sched_offers(&rq));
+    CHECK_EQ(give(move, 100, 100, NOBODY), NOBODY); /* nobody idles any more */
+    CHECK_EQ(rq.again, NEVER);
+
+    sched_enqueue(&rq, move, &entities[1], SCHED_MIGRATE); /* who has come does not go back at once */
+    sched_dequeue(&rq, move, &entities[2]);
+    CHECK_EQ(give(move + 1, 0, 100, NOBODY), NOBODY);
+    CHECK_EQ(rq.again, 2 * move);
+    sched_dequeue(&rq, move + 2, &entities[1]);
+    CHECK(sched_slice_end(&rq, move + 2) == NEVER); /* nobody waits: no tick for that */
+    CHECK_EQ(rq.again, NEVER);
+    CHECK(!sched_offers(&rq));
+}
+
+TEST(gives_where_the_entity_may_run)
+{
+    uint64_t only_here[ABI_MAX_CPUS / 64] = {BIT(0)}, only_two[ABI_MAX_CPUS / 64] = {BIT(2)};
+
+    QUEUE(100, 100);
+    memcpy(entities[1].cpus, only_here, sizeof(only_here));
+    CHECK(sched_pick(&rq, 0) == &entities[0]);
+    CHECK_EQ(give(L, 0, 0, NOBODY), NOBODY);
+    CHECK(!sched_offers(&rq)); /* asking again and again would cost who runs here */
+    CHECK_EQ(rq.again, 2 * L);
+    memcpy(entities[1].cpus, only_two, sizeof(only_two));
+    CHECK_EQ(give(2 * L, 0, 0, 2), 1);
+}
+
+/* Who is over its limit is of no use to an idle CPU. */
+TEST(gives_nobody_who_is_held)
+{
+    QUEUE(100, 100, 100);
+    groups[1].limit = 10;
+    groups[1].held_until = 3 * L;
+    CHECK(sched_pick(&rq, 0) == &entities[0]);
+    CHECK_EQ(give(L, 0, 100, 1), 2);
+    sched_dequeue(&rq, L, &entities[2]);
+    CHECK(sched_holds(&rq));
+    CHECK_EQ(rq.queued, 0);
+    CHECK_EQ(give(L, 0, 100, NOBODY), NOBODY);
+    CHECK_EQ(rq.again, NEVER);
+}
