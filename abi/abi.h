@@ -314,10 +314,8 @@ enum abi_syscall {
         SYS_COUNT
 };
 
-/*
- * How a guest ended. Status is the exit device's value, 0 otherwise. Who may say so: 'd' its device world, 'r' root,
- * and the operator through control.
- */
+/* How a guest ended. Status is the exit device's value, 0 otherwise. Who may say so: 'd' its device world, 'r' root,
+ * and the operator through control. */
 #define END_TABLE(X)                                                                                                   \
     X(NONE, 0, "running", 'r')                                                                                         \
     X(POWEROFF, 1, "powered off", 'd') /* ACPI S5 */                                                                   \
