@@ -9,17 +9,18 @@ static enum machine_check_verdict judge_bank(const struct machine_check *mc, uin
     if (!(status & MCI_STATUS_UC))
         return MACHINE_CHECK_GO_ON;
 
-    /* Another error was in this bank, and what it was is lost. */
-    if (status & MCI_STATUS_OVER)
-        return MACHINE_CHECK_STOP;
-
-    /* Not told what is to be done about it: whoever ran may have used what is wrong. */
+    /* Not told what is to be done about it: whoever ran may have used what is wrong. OVER: another error was in this
+     * bank, and what it was is lost. */
     if (!(mc->cap & MCG_CAP_SER_P))
-        return MACHINE_CHECK_END_IT;
+        return status & MCI_STATUS_OVER ? MACHINE_CHECK_STOP : MACHINE_CHECK_END_IT;
 
     /* UCNA and SRAO (SDM Vol. 3, 17.6): nobody has used it yet. */
     if (!(status & MCI_STATUS_AR))
         return MACHINE_CHECK_GO_ON;
+
+    /* AR stays set from whichever of them has it (17.6.4). Without it, the one that is lost may be a corrected one. */
+    if (status & MCI_STATUS_OVER)
+        return MACHINE_CHECK_STOP;
 
     /* SRAR: of the CPU that has EIPV, or cannot go on; others are told of it only. */
     bool this_cpu_used_it = (mc->status & MCG_STATUS_EIPV) || !(mc->status & MCG_STATUS_RIPV);

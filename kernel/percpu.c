@@ -3,7 +3,7 @@
 #include "kernel/asm.h"
 #include "kernel/mem.h"
 
-#define IST_ORDER 2 /* four pages: a stack each for #DF, NMI, #MC, one spare */
+#define IST_ORDER 3 /* eight pages: a stack each for #DF, NMI, #MC, and where #MC is handled */
 
 struct percpu *percpu_areas[ABI_MAX_CPUS];
 static _Atomic uint32_t count;
@@ -28,6 +28,7 @@ struct percpu *percpu_add(uint32_t apic_id)
     p->apic_id = apic_id;
     for (unsigned i = 0; i < 3; i++)
         p->tss.ist[i] = (uint64_t)stacks + (i + 1) * PAGE_SIZE;
+    p->tss.ist[PERCPU_IST_HANDLED] = (uint64_t)stacks + (PAGE_SIZE << IST_ORDER);
     p->tss.io_map_base = sizeof p->tss; /* no port for ring 3 */
     uint64_t base = (uint64_t)&p->tss;
     p->gdt[1] = 0x00af9b000000ffff;

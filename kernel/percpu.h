@@ -22,6 +22,10 @@ static_assert(sizeof(struct tss) == 104, "TSS layout");
 /* Selectors; SYSCALL and SYSRET want this order (SDM Vol. 3, 6.8.8). */
 enum { SEL_KERNEL_CS = 0x08, SEL_KERNEL_DS = 0x10, SEL_USER_DS = 0x1b, SEL_USER_CS = 0x23, SEL_TSS = 0x28 };
 
+/* Of tss.ist: no gate has it. #MC in root is handled there, and not where the CPU has pushed its frame, which the next
+ * #MC would overwrite (kernel/trap.asm). */
+enum { PERCPU_IST_HANDLED = 3 };
+
 struct percpu {
     struct percpu *self; /* GS:0 */
     uint64_t kernel_rsp; /* GS:8, stack of a system call */

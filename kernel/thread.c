@@ -127,8 +127,9 @@ void thread_preempt_point(void)
 
 static_assert(offsetof(struct thread, user_rsp0) == 0 && offsetof(struct thread, vcpu) == 8 &&
                   offsetof(struct percpu, kernel_rsp) == 8 && offsetof(struct percpu, user_rsp) == 16 &&
-                  offsetof(struct percpu, current) == 32 && offsetof(struct percpu, tss.rsp) == 76,
-              "kernel/user.asm knows");
+                  offsetof(struct percpu, current) == 32 && offsetof(struct percpu, tss.rsp) == 76 &&
+                  offsetof(struct percpu, tss.ist[PERCPU_IST_HANDLED]) == 132,
+              "kernel/user.asm and kernel/trap.asm know");
 
 void user_return(void)
 {

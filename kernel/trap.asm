@@ -9,6 +9,8 @@ extern trap_dispatch, irq_dispatch, user_return, apic_page
 %define VECTOR_KICK 243
 %define VECTOR_MC   18
 %define KERNEL_RSP  8               ; struct percpu
+%define IST_HANDLED 132             ; tss.ist[PERCPU_IST_HANDLED]
+%define HANDLED_SIZE (4 * 4096)     ; what is for sure of that stack
 %define EOI         0xb0            ; kernel/apic.c
 %define X2APIC_EOI  0x80b
 %define NO_ERROR_CODE -1            ; kernel/trap.h
@@ -102,7 +104,20 @@ __?SECT?__
 %endmacro
 
 %define FRAME_CS    (18 * 8)
+%define FRAME_RSP   (20 * 8)
 %define FRAME_WORDS 22              ; struct trap_frame
+
+; GS is root's if its base lies in the upper half; else it becomes so, and EBX is 1.
+%macro FIND_GS 0
+    xor ebx, ebx
+    mov ecx, 0xc0000101         ; IA32_GS_BASE
+    rdmsr
+    test edx, edx
+    js %%roots
+    swapgs
+    inc ebx
+%%roots:
+%endmacro
 
 enter:
     SAVE
@@ -141,10 +156,12 @@ enter_irq:
     RESTORE_IRQ
     iretq
 
-; From ring 3 it goes on where other exceptions of ring 3 do, on the stack of the thread, which may end then.
+; The next one may come as soon as this one's MCIP is cleared, and the CPU would push its frame over this one's: so the frame
+; moves to another stack first. From ring 3 that is the stack of the thread, which may end then, as by other exceptions of
+; ring 3. From root it is one for this only; if one is being handled there, below that.
 enter_machine_check:
     test byte [rsp + 3 * 8], 3  ; CS
-    jz enter_paranoid
+    jz .root
     SAVE
     swapgs
     CLEAR_AC
@@ -156,19 +173,29 @@ enter_machine_check:
     mov ecx, FRAME_WORDS
     rep movsq
     jmp enter.dispatch
+.root:
+    SAVE
+    CLEAR_AC
+    FIND_GS
+    mov rdi, [gs:IST_HANDLED]
+    mov rax, [rsp + FRAME_RSP]
+    mov rcx, rdi
+    sub rcx, rax
+    cmp rcx, HANDLED_SIZE
+    cmovb rdi, rax
+    and rdi, -16
+    sub rdi, FRAME_WORDS * 8
+    mov rsi, rsp
+    mov rsp, rdi
+    mov ecx, FRAME_WORDS
+    rep movsq
+    jmp enter_paranoid.dispatch
 
-; GS is root's if its base lies in the upper half.
 enter_paranoid:
     SAVE
     CLEAR_AC
-    xor ebx, ebx
-    mov ecx, 0xc0000101
-    rdmsr
-    test edx, edx
-    js .have_gs
-    swapgs
-    inc ebx
-.have_gs:
+    FIND_GS
+.dispatch:
     mov rdi, rsp
     call trap_dispatch
     test ebx, ebx

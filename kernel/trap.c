@@ -73,13 +73,19 @@ void irq_register(uint8_t vector, void (*handler)(void))
     irq_handlers[vector] = handler;
 }
 
+/* NMI and #MC come between STI and HLT, too, and end STI's shadow: what the CPU was to wait for may then be served
+ * before HLT, and nothing ends that. */
+static void step_over_hlt(struct trap_frame *f)
+{
+    if (!trap_from_user(f) && *(const uint8_t *)f->rip == HLT)
+        f->rip++;
+}
+
 void trap_dispatch(struct trap_frame *f)
 {
     if (f->vector == VECTOR_NMI) {
-        smp_stop_check();
-        /* Nobody else sends one: it means nothing. But between STI and HLT it has ended STI's shadow, and what the CPU
-         * was to wait for may be served before HLT. */
-        f->rip += !trap_from_user(f) && *(const uint8_t *)f->rip == HLT;
+        smp_stop_check(); /* nobody else sends one: it means nothing */
+        step_over_hlt(f);
         return;
     }
     if (stray_is_interrupt((uint8_t)f->vector, f->error_code == NO_ERROR_CODE)) {
@@ -89,6 +95,7 @@ void trap_dispatch(struct trap_frame *f)
     if (f->vector == VECTOR_MC) {
         if (machine_check_trap(f))
             trap_user_fault(f);
+        step_over_hlt(f);
         return;
     }
     if (trap_from_user(f) && f->vector != VECTOR_DF) {

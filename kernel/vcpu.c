@@ -1,6 +1,8 @@
 #include "kernel/vcpu.h"
 
 #include "kernel/apic.h"
+#include "kernel/control_registers.h"
+#include "kernel/cpuid.h"
 #include "kernel/fpu.h"
 #include "kernel/log.h"
 #include "kernel/msr.h"
@@ -174,15 +176,28 @@ void vcpu_main(void *arg)
     timer_cancel(&v->timer);
 }
 
-int vm_boot(struct vm *vm, const struct abi_regs *regs)
+/* What a MOV to CR4 or a WRMSR of the guest's would refuse, its device world may not give it either. */
+static bool boot_registers_valid(const struct abi_regs *regs)
+{
+    const struct control_registers reset = {0};
+
+    return cr4_write_valid(&reset, regs->cr4, guest_cr4_bits()) &&
+           efer_write_valid(&reset, regs->efer, guest_efer_bits());
+}
+
+int vm_boot(struct vm *vm, const struct abi_regs *shared)
 {
     uint32_t loading = ABI_VM_LOADING;
+    const struct abi_regs regs = *shared; /* the world may change it meanwhile */
+
+    if (!boot_registers_valid(&regs))
+        return E_INVAL;
     if (!atomic_compare_exchange_strong(&vm->state, &loading, ABI_VM_RUNNING))
         return E_BUSY;
     struct vcpu *v = vm->vcpus[0];
     /* The thread has not run yet, and nobody but teardown can wake it: its state is ours to write. */
     vcpu_reset(v, false);
-    backend->set_regs(v, regs);
+    backend->set_regs(v, &regs);
     if (vcpu_has_lapic(v))
         lapic_virtual_wire(v->lapic);
     backend->release(v);

@@ -54,9 +54,10 @@ void vm_resume(struct vm *vm);
 
 /* Any thread, any CPU: the guest has ended; the first call counts. */
 void vm_end(struct vm *vm, enum abi_end reason, uint32_t status);
-/* Its worker: the BSP starts with these registers, its LAPIC in virtual wire mode: OK, E_BUSY. What the CPU does not
- * take of them ends the guest at its first entry. */
-int vm_boot(struct vm *vm, const struct abi_regs *regs) MUST_CHECK;
+/* Its worker: the BSP starts with these registers, its LAPIC in virtual wire mode: OK, E_BUSY, E_INVAL: a
+ * bit of CR4 or EFER that the guest is not offered. What the CPU does not take of the rest ends the guest at its first
+ * entry. */
+int vm_boot(struct vm *vm, const struct abi_regs *shared) MUST_CHECK;
 
 /* The holder of vm->broadcast: asks all vCPUs for r, one that may be waited for (kernel/requests.h); returns when each
  * has been outside of the guest since. */

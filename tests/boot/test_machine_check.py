@@ -1,9 +1,13 @@
 """Machine checks of the CPUs, which QEMU's monitor makes. (QEMU delivers one that comes in a guest to the guest, whatever is
 intercepted: what an exit for one leads to is shown on the host only, tests/unit/test_machine_check*.c.)"""
 
+import re
 import socket
+import subprocess
 
+import elf
 from harness import HYPERVISOR_LINES, Failure, boot_test
+from root import IMAGE, Root
 from test_own import own
 from test_security import SPIN_AC, patched
 
@@ -36,23 +40,23 @@ class Machine:
     """A session with a monitor."""
 
     def __init__(self, session, config, **how):
-        self._session, self._path = session, session.path("monitor")
-        session.boot(config, extra=("-monitor", f"unix:{self._path},server=on,wait=off"), **how)
+        self._session, self.path = session, session.path("monitor")
+        session.boot(config, extra=("-monitor", f"unix:{self.path},server=on,wait=off"), **how)
 
     def inject(self, cpu, bank, status, mcg_status, address):
-        monitor(self._path, f"mce {cpu} {bank} {status:#x} {mcg_status:#x} {address:#x} {PAGE_OF_MEMORY:#x}")
+        monitor(self.path, f"mce {cpu} {bank} {status:#x} {mcg_status:#x} {address:#x} {PAGE_OF_MEMORY:#x}")
 
     def inject_in_ring_3(self, cpu, *error):
         """In root, where an interrupt may have led that CPU just now, the same error would end all."""
         registers = ""
         for _ in range(100):
-            monitor(self._path, "stop")
-            monitor(self._path, f"cpu {cpu}")
-            registers = monitor(self._path, "info registers")
+            monitor(self.path, "stop")
+            monitor(self.path, f"cpu {cpu}")
+            registers = monitor(self.path, "info registers")
             in_ring_3 = " CPL=3 " in registers
             if in_ring_3:
                 self.inject(cpu, *error)
-            monitor(self._path, "cont")
+            monitor(self.path, "cont")
             if in_ring_3:
                 return
             self._session.sleep(0.05)
@@ -61,6 +65,23 @@ class Machine:
     def expect_bank(self, cpu, number, mcg_status, bank, status, address):
         self._session.expect(HYPERVISOR_LINES, rf"CPU {cpu}: machine check number {number}: MCG_STATUS {mcg_status}, bank {bank}: "
                                                rf"status {status:x}, address {address:x}, misc 8c")
+
+
+def idle(session):
+    """A machine of one CPU with nothing to do, standing still; what it is, and its debugger."""
+    machine = Machine(session, "[lapwing]\non-end = stay\n" + own("hello"), cpus=1, debugger=True)
+    session.expect(HYPERVISOR_LINES, r"hello: exit device")
+    session.sleep(1)
+    return machine, session.debugger()
+
+
+def hlt_of(function):
+    """The address of the HLT of a function of root's, and the code there."""
+    listing = subprocess.run(["objdump", "-d", f"--disassemble={function}", IMAGE], check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = re.findall(r"sti\s*\n\s*([0-9a-f]+):\s+f4\s+hlt\s*\n\s*[0-9a-f]+:\s+((?:[0-9a-f]{2} )+)", listing)
+    if len(found) != 1:
+        raise Failure(f"{function} has STI and HLT {len(found)} times")
+    return int(found[0][0], 16), b"\xf4" + bytes.fromhex(found[0][1])
 
 
 def spin(name, cpu):
@@ -112,3 +133,37 @@ def machine_check_in_a_world(session):
     machine.expect_bank(1, 1, 7, 3, REQUIRED_ERROR, 0x1234000)
     session.command("guests", r"g +running")
     session.command("guests", r"bad +.*crash")
+
+
+@boot_test(limit=60)
+def machine_check_in_another(session):
+    """A second one comes while the first is still being handled: both are told of, and the CPU goes on."""
+    machine, debugger = idle(session)
+    machine.inject(0, 3, OPTIONAL_ERROR, RIPV | MCIP, 0x1234000)
+    # It sends itself an interrupt when it has cleared MCIP.
+    Root(debugger).stop_at("apic_ipi_self")
+    machine.inject(0, 4, OPTIONAL_ERROR, RIPV | MCIP, 0x5678000)
+    debugger.close()
+    machine.expect_bank(0, 1, 5, 3, OPTIONAL_ERROR, 0x1234000)
+    machine.expect_bank(0, 2, 5, 4, OPTIONAL_ERROR, 0x5678000)
+    session.command("guests", r"hello +exit")
+
+
+@boot_test(limit=60)
+def machine_check_before_hlt(session):
+    """One that comes between STI and HLT ends STI's shadow; what it asks for is not slept through."""
+    machine, debugger = idle(session)
+    session.send("\r")  # else it is behind its HLT already
+    session.flush()
+    debugger.stop_at(*hlt_of("schedule_start"))
+    machine.inject(0, 3, OPTIONAL_ERROR, RIPV | MCIP, 0x1234000)
+    debugger.close()
+    for _ in range(100):
+        session.sleep(0.02)
+        sleeps = "HLT=1" in monitor(machine.path, "info registers")
+        session.sleep(0.3 if sleeps else 0)
+        if "machine check number 1" in session.transcript.text(HYPERVISOR_LINES):
+            return
+        if sleeps:
+            raise Failure("the CPU halts, and has not said anything of the error")
+    raise Failure("the CPU neither halts nor says anything of the error")

@@ -15,6 +15,13 @@ void device_world(struct vm *vm)
     struct abi_regs regs = {.rflags = 2};
     if (one_in(8)) /* slow: it is paused, or stopped, before it has booted */
         (void)thread_park_until(tsc_now() + core_random() % 4000);
+    if (one_in(4)) { /* a taken-over one tries what its guest may not */
+        struct abi_regs bad = regs;
+
+        *(one_in(2) ? &bad.cr4 : &bad.efer) = CORE_HIDDEN;
+        if (vm_boot(vm, &bad) != E_INVAL)
+            core_fail("a device world gives its guest bits of CR4 or EFER that are not offered");
+    }
     (void)!vm_boot(vm, &regs);
     bool aps = !one_in(4);
     while (!atomic_load(&vm->ending)) {

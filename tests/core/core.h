@@ -14,9 +14,10 @@
 #include "kernel/thread.h"
 #include "kernel/vcpu.h"
 
-#define CORE_CPUS  4
-#define CORE_VMS   2
-#define CORE_VCPUS 4
+#define CORE_HIDDEN BIT(23) /* of CR4 and EFER: no guest may set it */
+#define CORE_CPUS   4
+#define CORE_VMS    2
+#define CORE_VCPUS  4
 
 enum { IRQ_TIMER, IRQ_RESCHEDULE, IRQ_KICK, IRQ_WAKE, IRQS };
 

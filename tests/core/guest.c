@@ -357,7 +357,9 @@ const struct backend *backend = &made_up;
 
 /* ---- What an exit needs beside it */
 
-uint64_t guest_cr4_bits(void) { return UINT64_MAX; }
+/* As on a CPU with features that guests are not offered. */
+uint64_t guest_cr4_bits(void) { return ~CORE_HIDDEN; }
+uint64_t guest_efer_bits(void) { return ~CORE_HIDDEN; }
 const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
     (void)leaf, (void)subleaf;

@@ -52,10 +52,13 @@ static void say_failure(struct control *control, const struct guest *guest, int 
 static void run_stop(struct control *control, char *name)
 {
     struct guest *guest = find_guest(control, name);
+    bool waits = guest && guest->state == GUEST_WAITING;
     int result = guest ? guest_stop(guest) : OK;
 
     if (result < 0)
         say_failure(control, guest, result, "is not running");
+    else if (waits) /* else its end says so */
+        mux_say(&control->mux, "%s: is not restarted any more", name);
 }
 
 static void run_start(struct control *control, char *name)
