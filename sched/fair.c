@@ -6,15 +6,14 @@
 
 static_assert((uint64_t)RATE_ONE * (ABI_MAX_VCPUS + 1) <= UINT32_MAX, "a rate fits 32 bits");
 
-/*
- * At most 2^54, which is far from where keys seem to be in the past. That is good enough: more can only be the charge
- * of one who was alone for minutes, and then no other's share is measured by it.
- */
+/* Nobody is charged for more at once, so that no key comes to where it seems to be in the past: only who was alone for
+ * minutes can have run for longer, and then no other's share is measured by it. */
+#define LONGEST BIT(38)
+
+/* ticks: at most LONGEST, as each latency is. Below 2^60. */
 static uint64_t virtual_time(uint64_t ticks, uint32_t rate)
 {
-    unsigned __int128 product = (unsigned __int128)ticks * rate >> RATE_SHIFT;
-
-    return product < BIT(54) ? (uint64_t)product : BIT(54);
+    return (uint64_t)((unsigned __int128)ticks * rate >> RATE_SHIFT);
 }
 
 static struct sched_entity *first_queued(const struct sched_rq *rq)
@@ -46,7 +45,7 @@ static void set_shares(struct sched_entity *se, uint32_t shares)
 
     se->shares = shares;
     se->weight = MAX(weight * SCHED_UNIT / shares, 1u);
-    se->rate = RATE_ONE / weight * shares + RATE_ONE % weight * shares / weight;
+    se->rate = RATE_ONE * shares / weight;
 }
 
 /* For one that is in the queue's load. */
@@ -66,15 +65,10 @@ static uint64_t take_bill(struct sched_group *g)
     return atomic_exchange_explicit(&g->bill, 0, memory_order_relaxed);
 }
 
-static struct sched_clock *clock_of(struct sched_rq *rq, const struct sched_entity *se)
-{
-    return &rq->clock[se->group->id];
-}
-
 /* The entity's virtual time, and the mean of its group's. */
-static void advance(struct sched_rq *rq, struct sched_entity *se, uint64_t time)
+static void advance(struct sched_entity *se, uint64_t time)
 {
-    struct sched_clock *clock = clock_of(rq, se);
+    struct sched_clock *clock = se->clock;
 
     se->node.key += time;
     clock->key += clock->here > 1 ? time / clock->here : time;
@@ -83,7 +77,7 @@ static void advance(struct sched_rq *rq, struct sched_entity *se, uint64_t time)
 /* For one that is about to be queued: it is no farther behind its group than that. */
 static void follow_group(struct sched_rq *rq, struct sched_entity *se)
 {
-    uint64_t mean = clock_of(rq, se)->key, least;
+    uint64_t mean = se->clock->key, least;
 
     if (!rb_key_before(se->node.key, mean) || group_ending(se->group))
         return;
@@ -92,32 +86,42 @@ static void follow_group(struct sched_rq *rq, struct sched_entity *se)
         se->node.key = least;
 }
 
-void sched_charge(struct sched_rq *rq, uint64_t now)
+static void charge_current(struct sched_rq *rq, uint64_t now)
 {
     struct sched_entity *se = rq->current;
+    struct sched_group *group = se->group;
     uint32_t shares;
     uint64_t ticks;
 
     now = rq->stopped ? rq->stopped : now;
-    if (!se || now <= rq->charged)
+    if (now <= rq->charged)
         return;
     ticks = now - rq->charged;
     rq->charged = now;
     se->run_ticks += ticks;
-    ticks += take_bill(se->group);
+    ticks += take_bill(group);
 
     /* Of the numbers at both ends of that time, by the greater: so nobody gains who sleeps while others are charged. */
-    shares = group_shares(se->group);
+    shares = group_shares(group);
     if (shares > se->shares)
         follow_shares(rq, se, shares);
-    advance(rq, se, virtual_time(ticks, se->rate));
+    advance(se, virtual_time(MIN(ticks, LONGEST), se->rate));
     if (shares < se->shares)
         follow_shares(rq, se, shares);
 
-    if (se->group->limit != SCHED_NO_LIMIT)
-        group_spend(se->group, now, ticks, burst(rq));
+    if (group->limit != SCHED_NO_LIMIT)
+        group_spend(group, now, ticks, burst(rq));
     raise_floor(rq);
 }
+
+/* Most who ask come at a tick up to which all is charged. */
+static inline void charge(struct sched_rq *rq, uint64_t now)
+{
+    if (rq->current && now > rq->charged)
+        charge_current(rq, now);
+}
+
+void sched_charge(struct sched_rq *rq, uint64_t now) { charge(rq, now); }
 
 static void insert(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
 {
@@ -135,11 +139,9 @@ static void erase(struct sched_rq *rq, struct sched_entity *se)
 /* The entity is on this queue no more: keep what it needs to be placed on another one. */
 static void leave(struct sched_rq *rq, struct sched_entity *se)
 {
-    struct sched_clock *clock = clock_of(rq, se);
-
     rq->load -= se->weight;
-    clock->here--;
-    clock->floor = rq->floor;
+    se->clock->here--;
+    se->clock->floor = rq->floor;
     se->home = rq;
     se->floor = rq->floor;
     se->ahead = (int64_t)(se->node.key - rq->floor);
@@ -207,8 +209,9 @@ void sched_entity_init(struct sched_entity *se, struct sched_group *group, const
  * group is away. */
 static void join_group(struct sched_rq *rq, struct sched_entity *se, int64_t credit)
 {
-    struct sched_clock *clock = clock_of(rq, se);
+    struct sched_clock *clock = &rq->clock[se->group->id];
 
+    se->clock = clock;
     if (clock->number != se->group->number)
         *clock = (struct sched_clock){.number = se->group->number, .key = se->node.key};
     else if (!clock->here && has_passed(rq, clock->floor, (int64_t)(clock->key - clock->floor) + credit))
@@ -218,27 +221,31 @@ static void join_group(struct sched_rq *rq, struct sched_entity *se, int64_t cre
 
 void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, enum sched_why why)
 {
+    struct sched_group *group = se->group;
     int64_t ahead = 0, credit;
+    uint32_t shares;
 
-    sched_charge(rq, now); /* the floor is where current is now: it may have run for hours */
-    if (why != SCHED_MIGRATE)
-        atomic_fetch_add_explicit(&se->group->runnable, 1, memory_order_relaxed);
-    if (group_shares(se->group) != se->shares || group_ending(se->group))
-        set_shares(se, group_shares(se->group));
+    charge(rq, now); /* the floor is where current is now: it may have run for hours */
+    if (why == SCHED_MIGRATE)
+        shares = group_shares(group);
+    else
+        shares = atomic_fetch_add_explicit(&group->runnable, 1, memory_order_relaxed) + 1;
+    if (shares != se->shares || group_ending(group))
+        set_shares(se, shares);
     rq->load += se->weight;
     credit = most_credit(rq, se);
     if (why == SCHED_WAKE)
         ahead = ahead_after_sleep(rq, se, credit);
     else if (why == SCHED_MIGRATE)
         ahead = se->ahead;
-    if (group_ending(se->group))
+    if (group_ending(group))
         ahead = 0;
     se->node.key = rq->floor + (uint64_t)ahead;
     join_group(rq, se, credit);
     follow_group(rq, se);
     se->arrived = rq->arrivals++;
     se->woken = why == SCHED_WAKE;
-    if (group_held(se->group, now))
+    if (group_held(group, now))
         hold(rq, se);
     else
         insert(rq, now, se);
@@ -290,7 +297,7 @@ void sched_expedite(struct sched_rq *rq, uint64_t now)
 {
     struct rb_node *node, *next;
 
-    sched_charge(rq, now);
+    charge(rq, now);
     for (node = rb_first(&rq->tree); node; node = next) {
         struct sched_entity *se = CONTAINER_OF(node, struct sched_entity, node);
 
@@ -307,7 +314,7 @@ void sched_expedite(struct sched_rq *rq, uint64_t now)
 
 void sched_dequeue(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
 {
-    sched_charge(rq, now);
+    charge(rq, now);
     erase(rq, se);
     leave(rq, se);
 }
@@ -323,9 +330,11 @@ struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now)
         hold(rq, se);
     }
     if (se) {
+        uint32_t shares = group_shares(se->group);
+
         se->woken = false;
-        if (group_shares(se->group) != se->shares)
-            follow_shares(rq, se, group_shares(se->group));
+        if (shares != se->shares)
+            follow_shares(rq, se, shares);
     }
     rq->current = se;
     rq->charged = now;
@@ -336,7 +345,7 @@ void sched_put(struct sched_rq *rq, uint64_t now, bool runnable)
 {
     struct sched_entity *se = rq->current;
 
-    sched_charge(rq, now);
+    charge(rq, now);
     rq->current = NULL;
     if (!runnable)
         sleep(rq, se);
@@ -352,27 +361,22 @@ void sched_yield_current(struct sched_rq *rq, uint64_t now)
 {
     const struct sched_entity *first = first_queued(rq);
 
-    sched_charge(rq, now);
+    charge(rq, now);
     if (first && rb_key_before(rq->current->node.key, first->node.key))
         rq->current->node.key = first->node.key;
     raise_floor(rq);
 }
 
-/* When the limits of groups want to be looked at. */
-static uint64_t limit_end(struct sched_rq *rq, uint64_t now)
+/* Virtual time that current, whom somebody waits behind, may still run; 0 or less: its turn is over. */
+static int64_t turn_left(const struct sched_rq *rq, const struct sched_entity *first)
 {
-    const struct rb_node *held = rb_first(&rq->held);
-    uint64_t end = held ? MAX(held->key, now) : NEVER, allowance;
+    const struct sched_entity *se = rq->current;
 
-    if (!rq->current || rq->stopped || rq->current->group->limit == SCHED_NO_LIMIT)
-        return end;
-    sched_charge(rq, now);
-    allowance = group_allowance(rq->current->group, now, burst(rq));
-    return MIN(end, now + allowance);
+    return (int64_t)(first->node.key + virtual_time(slice(rq, se), se->rate) - se->node.key);
 }
 
 /* Because others wait. */
-static uint64_t turn_end(struct sched_rq *rq, uint64_t now)
+static inline uint64_t turn_end(struct sched_rq *rq, uint64_t now)
 {
     const struct sched_entity *se = rq->current, *first = first_queued(rq);
     int64_t left;
@@ -381,8 +385,8 @@ static uint64_t turn_end(struct sched_rq *rq, uint64_t now)
         return NEVER;
     if (!se)
         return now;
-    sched_charge(rq, now);
-    left = (int64_t)(first->node.key + virtual_time(slice(rq, se), se->rate) - se->node.key);
+    charge(rq, now);
+    left = turn_left(rq, first);
     if (left <= 0)
         return now;
     if ((uint64_t)left >= virtual_time(rq->latency, se->rate))
@@ -390,9 +394,23 @@ static uint64_t turn_end(struct sched_rq *rq, uint64_t now)
     return now + ((uint64_t)left << RATE_SHIFT) / se->rate + 1;
 }
 
+/* Because current's group has a limit. */
+static __attribute__((noinline)) uint64_t limit_end(struct sched_rq *rq, uint64_t now)
+{
+    charge(rq, now);
+    return now + group_allowance(rq->current->group, now, burst(rq));
+}
+
 uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
 {
-    uint64_t limit = limit_end(rq, now), turn = turn_end(rq, now), end = MIN(limit, turn);
+    const struct rb_node *held = rb_first(&rq->held);
+    const struct sched_entity *se = rq->current;
+    uint64_t end = turn_end(rq, now);
+
+    if (held)
+        end = MIN(end, MAX(held->key, now));
+    if (se && se->group->limit != SCHED_NO_LIMIT && !rq->stopped)
+        end = MIN(end, limit_end(rq, now));
 
     if (rq->again >= end)
         return end;
@@ -404,16 +422,19 @@ uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
 
 bool sched_should_preempt(struct sched_rq *rq, uint64_t now)
 {
-    const struct sched_entity *first = first_queued(rq);
+    const struct sched_entity *se = rq->current, *first = first_queued(rq);
     uint64_t least;
 
     /* Who waits does not use the CPU, and gives way by itself when somebody may. */
-    if (rq->current && !rq->stopped && group_held(rq->current->group, now))
+    if (se && group_held(se->group, now) && !rq->stopped)
         return true;
-    if (!first || !rq->current)
+    if (!first || !se)
         return first != NULL;
-    if (turn_end(rq, now) <= now)
-        return true;
-    least = first->node.key + virtual_time(rq->latency / SCHED_MIN_SLICE_PART, first->rate);
-    return first->woken && rb_key_before(least, rq->current->node.key);
+    charge(rq, now);
+    if (first->woken) {
+        least = first->node.key + virtual_time(rq->latency / SCHED_MIN_SLICE_PART, first->rate);
+        if (rb_key_before(least, se->node.key))
+            return true;
+    }
+    return turn_left(rq, first) <= 0;
 }

@@ -38,18 +38,20 @@
 #define SCHED_UNIT           256u /* an entity's weight and all loads are in this part of a group's weight */
 
 struct sched_rq;
+struct sched_clock;
 
 /* What can be on a run queue; embedded in a thread. The fields are the scheduler's own; others may read run_ticks. */
 struct sched_entity {
     struct rb_node node; /* key: virtual time, valid while on a run queue or current */
     struct sched_group *group;
-    uint32_t shares;    /* the group's runnable entities, when these two were computed: */
-    uint32_t weight;    /* in SCHED_UNITs */
-    uint32_t rate;      /* virtual time per 1024 ticks */
-    uint64_t run_ticks; /* it has run in all, as of the last charge */
-    bool woken;         /* since it was last picked */
-    uint64_t arrived;   /* the queue's count of arrivals when it came to it */
-    uint64_t since;     /* tick from which it waits in the tree */
+    uint32_t shares;           /* the group's runnable entities, when these two were computed: */
+    uint32_t weight;           /* in SCHED_UNITs */
+    uint32_t rate;             /* virtual time per 1024 ticks */
+    uint64_t run_ticks;        /* it has run in all, as of the last charge */
+    bool woken;                /* since it was last picked */
+    uint64_t arrived;          /* the queue's count of arrivals when it came to it */
+    uint64_t since;            /* tick from which it waits in the tree */
+    struct sched_clock *clock; /* its group's on that queue */
     /* While on no run queue: */
     const struct sched_rq *home;      /* where it was last; NULL: nowhere yet */
     uint64_t floor;                   /* home's when it left */
