@@ -5,25 +5,25 @@
 #include "lib/string.h"
 
 /* x87, SSE, AVX, AVX-512, PKRU: what the CPU has of these. */
-#define XCR0_KNOWN 0x2e7ull
+#define XCR0_KNOWN 0x2e7u
 enum { CR0_TS = 8 };
 
 static bool have_xsave;
-static uint64_t xcr0_mask = 3;
+static uint32_t xcr0_mask = 3; /* of XCR0, whose upper half has none of these */
 static unsigned area_order;
 
 /* What the registers hold while they are nobody's, as XRSTOR and FXRSTOR take it: XSTATE_BV is 0, which means the
  * initial state of every component, but MXCSR is loaded all the same (SDM Vol. 1, 13.8.1). FCW at 0, MXCSR at 24. */
 static const uint8_t nobodys[576] __attribute__((aligned(64))) = {[0] = 0x7f, [1] = 3, [24] = 0x80, [25] = 0x1f};
 
-static uint64_t xgetbv0(void)
+static uint32_t xgetbv0(void)
 {
     uint32_t lo, hi;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    return lo | (uint64_t)hi << 32;
+    return lo;
 }
 
-static void xsetbv0(uint64_t v) { __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32))); }
+static void xsetbv0(uint32_t v) { __asm__ volatile("xsetbv" ::"c"(0), "a"(v), "d"(0)); }
 
 /* CR0.TS is set wherever the registers must not be used: in root, and in ring 3, where a use ends the world. */
 static void allow(void) { __asm__ volatile("clts" ::: "memory"); }
@@ -32,8 +32,7 @@ static void forbid(void) { write_cr0(read_cr0() | CR0_TS); }
 static void restore(const uint8_t *area)
 {
     if (have_xsave)
-        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((uint32_t)xcr0_mask), "d"((uint32_t)(xcr0_mask >> 32))
-                         : "memory");
+        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(xcr0_mask), "d"(0) : "memory");
     else
         __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
@@ -51,7 +50,7 @@ void fpu_init(void)
     have_xsave = cpuid(1, 0).ecx >> 26 & 1;
     if (have_xsave) {
         struct cpuid d = cpuid(13, 0);
-        xcr0_mask = (d.eax | (uint64_t)d.edx << 32) & XCR0_KNOWN;
+        xcr0_mask = d.eax & XCR0_KNOWN;
         xsetbv0(xcr0_mask);
         uint32_t size = cpuid(13, 0).ebx;
         while ((PAGE_SIZE << area_order) < size)
@@ -86,8 +85,7 @@ static void save(struct vcpu *v)
     /* Read, not remembered: what the register holds now is what the guest made of it. */
     v->xcr0 = xgetbv0();
     xsetbv0(xcr0_mask);
-    __asm__ volatile("xsave64 (%0)" ::"r"(v->fpu), "a"((uint32_t)xcr0_mask), "d"((uint32_t)(xcr0_mask >> 32))
-                     : "memory");
+    __asm__ volatile("xsave64 (%0)" ::"r"(v->fpu), "a"(xcr0_mask), "d"(0) : "memory");
 }
 
 void fpu_switch_out(void)
@@ -104,11 +102,12 @@ void fpu_switch_out(void)
 
 void fpu_load_anew(struct vcpu *v)
 {
-    fpu_switch_out();
+    if (this_cpu()->fpu_owner)
+        fpu_switch_out();
     allow();
     restore(v->fpu);
     forbid();
     if (have_xsave)
-        xsetbv0(v->xcr0);
+        xsetbv0((uint32_t)v->xcr0); /* of fpu_xcr0_mask() */
     this_cpu()->fpu_owner = v;
 }

@@ -110,12 +110,13 @@ static void take_woken(struct schedule *s, uint64_t now)
 void schedule_wake(struct thread *t)
 {
     t->why = SCHED_WAKE;
-    t->ready_since = tsc_now();
+    uint64_t now = tsc_now();
+    t->ready_since = now;
     uint32_t self = this_cpu()->index;
     /* Still on its stack: only the CPU that is about to leave it may queue it. */
     uint32_t cpu = atomic_load(&t->on_cpu) ? t->cpu : sched_wake_cpu(&t->se, t->cpu, loads, online);
     if (cpu == self)
-        enqueue(mine(), t, tsc_now());
+        enqueue(mine(), t, now);
     else
         hand_over(t, cpu);
 }
@@ -292,17 +293,16 @@ void schedule(bool runnable)
     struct schedule *s = cpu->schedule;
     struct thread *before = cpu->current;
     uint64_t now = tsc_now();
-    this_cpu()->resched = false;
+    uint64_t paid = runnable ? now : now + s->price; /* who sleeps pays for the switch, not the next one */
     if (before != &s->idle)
-        sched_put(&s->rq, now + (runnable ? 0 : s->price),
-                  runnable); /* who sleeps pays for the switch, not the next one */
+        sched_put(&s->rq, paid, runnable);
     if (control_world && before == control_world->worker)
         bill_control(s, before, runnable);
     take_woken(s, now);
     sched_release(&s->rq, now);
-    if (s->rq.queued > 1)
+    if (s->rq.queued > 1 && online > 1)
         push_surplus(s, now);
-    struct sched_entity *se = sched_pick(&s->rq, runnable ? now : now + s->price);
+    struct sched_entity *se = sched_pick(&s->rq, paid);
     publish(s);
     this_cpu()->resched = false;
     set_slice(s, now);

@@ -27,7 +27,7 @@ static uint64_t set_where(uint64_t w, enum where where)
 
 static uint64_t set_mp(uint64_t w, enum mp_state mp) { return (w & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT; }
 
-/* Requests of which asking makes no more than their bit. */
+/* Requests of which asking, and taking, makes no more than their bit. */
 #define PLAIN (WORD_REQUESTS & ~(BIT(REQ_PAUSE) | BIT(REQ_RESUME) | BIT(REQ_INIT) | BIT(REQ_SIPI) | BIT(REQ_NMI)))
 
 /* What asking makes of the word; the word itself if there is nothing to ask. PAUSE is pending only while mp_state is
@@ -54,6 +54,8 @@ static __attribute__((noinline)) uint64_t with_request(uint64_t w, enum request 
 static uint64_t without_request(uint64_t w, enum request r)
 {
     w &= ~BIT(r);
+    if (BIT(r) & PLAIN)
+        return w;
     if (r == REQ_PAUSE)
         return set_mp(w | (uint64_t)word_mp(w) << WORD_BEHIND_SHIFT, MP_PAUSED);
     if (r == REQ_RESUME)
