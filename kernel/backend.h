@@ -63,6 +63,8 @@ struct backend {
     void (*run)(struct vcpu *v);
     void (*get_regs)(struct vcpu *v, struct abi_regs *out);        /* all of them */
     void (*set_regs)(struct vcpu *v, const struct abi_regs *regs); /* all of them */
+    /* Of a vCPU that has not run since its reset: CS and RIP, for real-mode code at that page of 4 KiB. */
+    void (*set_start)(struct vcpu *v, uint8_t page);
     /* The registers of ABI_REPLY_TASK. Of a back end that gives TASK_SWITCH exits. */
     void (*switch_task)(struct vcpu *v, const struct abi_regs *regs, const uint64_t pdpte[4]);
     void (*set_system)(struct vcpu *v, const struct abi_regs *regs); /* the registers of ABI_REPLY_SYSTEM */

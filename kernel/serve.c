@@ -29,12 +29,7 @@ static bool serve_SIPI(struct vcpu *v, uint8_t vector)
 {
     if (word_mp(atomic_load(&v->word)) != MP_WAIT_FOR_SIPI)
         return true;
-    struct abi_regs r;
-    backend->get_regs(v, &r);
-    r.seg[ABI_CS].selector = (uint16_t)(vector << 8);
-    r.seg[ABI_CS].base = (uint64_t)vector << 12;
-    r.rip = 0;
-    backend->set_regs(v, &r);
+    backend->set_start(v, vector);
     word_set_mp(&v->word, MP_RUNNABLE);
     return true;
 }

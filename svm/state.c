@@ -76,6 +76,14 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     svm_of(v)->asid.generation = 0; /* nothing of the paging before stays */
 }
 
+void svm_set_start(struct vcpu *v, uint8_t page)
+{
+    struct vmcb *c = svm_of(v)->vmcb;
+    c->cs.selector = (uint16_t)(page << 8);
+    c->cs.base = (uint64_t)page << 12;
+    c->rip = 0;
+}
+
 /* Whatever is in them, VMRUN checks. */
 void svm_set_system(struct vcpu *v, const struct abi_regs *r)
 {

@@ -88,6 +88,7 @@ void svm_get_regs(struct vcpu *v, struct abi_regs *out);
 /* DR0 to DR3, wherever they are. */
 void svm_get_breakpoints(const struct vcpu *v, uint64_t dr[4]);
 void svm_set_regs(struct vcpu *v, const struct abi_regs *regs);
+void svm_set_start(struct vcpu *v, uint8_t page);
 void svm_set_system(struct vcpu *v, const struct abi_regs *regs);
 int svm_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);
 int svm_set_msr(struct vcpu *v, uint32_t msr, uint64_t value);

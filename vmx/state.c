@@ -150,6 +150,14 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
     s->vpid.generation = 0; /* nothing of the paging before stays */
 }
 
+void vmx_set_start(struct vcpu *v, uint8_t page)
+{
+    vmx_load(v);
+    write16((enum vmcs16)SEGMENT(GUEST_ES, ABI_CS), (uint16_t)(page << 8));
+    writen((enum vmcsn)SEGMENT(GUEST_ES_BASE, ABI_CS), (uint64_t)page << 12);
+    vmx_put_rip(vmx_of(v), 0);
+}
+
 /* Whatever is in them, VM entry checks. */
 void vmx_set_system(struct vcpu *v, const struct abi_regs *r)
 {

@@ -112,6 +112,7 @@ void vmx_cr_access(struct vcpu *v);
 /* vmx/state.c */
 void vmx_get_regs(struct vcpu *v, struct abi_regs *out);
 void vmx_set_regs(struct vcpu *v, const struct abi_regs *regs);
+void vmx_set_start(struct vcpu *v, uint8_t page);
 void vmx_set_system(struct vcpu *v, const struct abi_regs *regs);
 void vmx_switch_task(struct vcpu *v, const struct abi_regs *regs, const uint64_t pdpte[4]);
 int vmx_get_msr(struct vcpu *v, uint32_t msr, uint64_t *value);

@@ -306,6 +306,11 @@ void guest_upcall(struct vcpu *v)
 
 static void get_regs(struct vcpu *v, struct abi_regs *out) { *out = of(v)->regs; }
 static void set_regs(struct vcpu *v, const struct abi_regs *regs) { of(v)->regs = *regs; }
+static void set_start(struct vcpu *v, uint8_t page)
+{
+    of(v)->regs.seg[ABI_CS].base = (uint64_t)page << 12;
+    of(v)->regs.rip = 0;
+}
 static uint64_t get_rip(struct vcpu *v) { return of(v)->regs.rip; }
 static void set_rip(struct vcpu *v, uint64_t rip) { of(v)->regs.rip = rip; }
 static uint64_t get_rflags(struct vcpu *v) { return of(v)->regs.rflags; }
@@ -344,6 +349,7 @@ static const struct backend made_up = {
     .run = run,
     .get_regs = get_regs,
     .set_regs = set_regs,
+    .set_start = set_start,
     .get_rip = get_rip,
     .set_rip = set_rip,
     .get_rflags = get_rflags,

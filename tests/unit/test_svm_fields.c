@@ -27,6 +27,7 @@ void svm_step_begin(UNUSED struct vcpu *v, UNUSED struct svm_step *before) {}
 void svm_step_end(UNUSED struct vcpu *v, UNUSED const struct svm_step *before) {}
 void svm_get_regs(UNUSED struct vcpu *v, UNUSED struct abi_regs *out) {}
 void svm_set_regs(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs) {}
+void svm_set_start(UNUSED struct vcpu *v, UNUSED uint8_t page) {}
 void svm_set_system(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs) {}
 
 static unsigned machine_checks;

@@ -308,6 +308,7 @@ static void live(void)
             values[EXIT_QUALIFICATION] = reasons[i] == 28 ? kind & 1 ? 8 : 0 : kind << 12;
             (void)vmx_exited(&vcpu);
         }
+    vmx->set_start(&vcpu, 1);
     vmx->get_regs(&vcpu, &regs);
     regs.cr3 = 0x5000;
     vmx->switch_task(&vcpu, &regs, pdpte);
@@ -496,6 +497,26 @@ static void check_cr4_write(uint64_t value, enum abi_exit kind, uint64_t mce)
     vmx_cr_access(&vcpu);
     CHECK_EQ(vcpu.exit.kind, kind);
     CHECK_EQ(vmx_get_cr4(&vcpu) & BIT(6), mce);
+}
+
+/* What a SIPI makes of CS and RIP; all else is as INIT left it. */
+TEST(start_of_an_ap)
+{
+    enum { CS = 2 * ABI_CS };
+    struct abi_regs regs = {.rip = 0xfff0, .rflags = 2, .cr0 = 0x60000010};
+
+    skylake();
+    begin(vmx_host_backend);
+    CHECK_EQ(vmx->vcpu_create(&vcpu), OK);
+    regs.seg[ABI_CS] = (struct abi_segment){.selector = 0xf000, .attr = 0x9b, .limit = 0xffff, .base = 0xffff0000};
+    vmx->set_regs(&vcpu, &regs);
+    vmx->set_start(&vcpu, 0x9a);
+    CHECK_EQ(values[GUEST_ES + CS], 0x9a00);
+    CHECK_EQ(values[GUEST_ES_BASE + CS], 0x9a000);
+    CHECK_EQ(values[GUEST_ES_LIMIT + CS], 0xffff);
+    CHECK_EQ(vmx->get_rip(&vcpu), 0);
+    CHECK_EQ(values[GUEST_CR0] & 0x60000000, 0x60000000);
+    free_all();
 }
 
 /* Its own CR4.MCE is in the shadow. A write that is refused, in part or as a whole, leaves it. */
