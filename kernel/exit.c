@@ -53,24 +53,30 @@ static void do_MMIO(struct vcpu *v)
         finish_eoi(v);
 }
 
-static void do_msr(struct vcpu *v, bool write)
+static void do_RDMSR(struct vcpu *v)
 {
-    uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
-    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
-    int err = write ? msr_write(v, msr, value) : msr_read(v, msr, &value);
-    if (err) {
+    uint64_t value;
+    if (msr_read(v, (uint32_t)v->gpr[ABI_RCX], &value)) {
         vcpu_inject_exception(v, VECTOR_GP, true, 0);
         return;
     }
-    if (write && vcpu_has_lapic(v))
-        inhibit_follow_mode(v);
     if (!vcpu_skip(v))
         return;
-    if (!write) {
-        v->gpr[ABI_RAX] = (uint32_t)value;
-        v->gpr[ABI_RDX] = value >> 32;
+    v->gpr[ABI_RAX] = (uint32_t)value;
+    v->gpr[ABI_RDX] = value >> 32;
+}
+
+static void do_WRMSR(struct vcpu *v)
+{
+    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
+    if (msr_write(v, (uint32_t)v->gpr[ABI_RCX], value)) {
+        vcpu_inject_exception(v, VECTOR_GP, true, 0);
+        return;
     }
-    finish_eoi(v);
+    if (vcpu_has_lapic(v))
+        inhibit_follow_mode(v);
+    if (vcpu_skip(v))
+        finish_eoi(v);
 }
 
 static void do_RDPMC(struct vcpu *v)
@@ -225,14 +231,13 @@ static enum quick rdmsr_quickly(struct vcpu *v)
     return QUICK_AGAIN;
 }
 
-/* Registers of the LAPIC in x2APIC mode, and its deadline: what does not change its mode. What is refused comes again
- * the long way, for the exception. */
-static __attribute__((noinline)) enum quick write_lapic(struct vcpu *v)
+/* Registers of the LAPIC in x2APIC mode, and its deadline: what does not change its mode; and MSRs that only keep a
+ * value. What is refused comes again the long way, for the exception, as what does more. */
+static __attribute__((noinline)) enum quick write_other(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
-    uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
-    if ((msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE) ||
-        lapic_msr_write(v->lapic, msr, value, tsc_now() + v->tsc_offset))
+    if (msr >> 8 != MSR_X2APIC >> 8 && msr != MSR_IA32_TSC_DEADLINE)
+        return msr_keep(v, msr, value) ? QUICK_NOT : QUICK_AGAIN;
+    if (lapic_msr_write(v->lapic, msr, value, tsc_now() + v->tsc_offset))
         return QUICK_NOT;
     return serve_quickly(v);
 }
@@ -242,8 +247,9 @@ static enum quick wrmsr_quickly(struct vcpu *v)
     if (!vcpu_has_lapic(v))
         return QUICK_NOT;
     follow_cr8(v);
+    uint32_t msr = (uint32_t)v->gpr[ABI_RCX];
     uint64_t value = (uint32_t)v->gpr[ABI_RAX] | v->gpr[ABI_RDX] << 32;
-    return lapic_write_usual(v->lapic, (uint32_t)v->gpr[ABI_RCX], value) ? serve_quickly(v) : write_lapic(v);
+    return lapic_write_usual(v->lapic, msr, value) ? serve_quickly(v) : write_other(v, msr, value);
 }
 
 /* With interrupts on, and while no other thread wants the CPU, the vCPU sleeps where it is. If what wakes it is nothing
@@ -302,8 +308,6 @@ static void do_NMI(UNUSED struct vcpu *v) { irq_window(); }
 static void do_WINDOW(UNUSED struct vcpu *v) {} /* the back end has seen to it, as the next */
 static void do_CR(UNUSED struct vcpu *v) {}
 static void do_IO(struct vcpu *v) { vcpu_do_io(v); }
-static void do_RDMSR(struct vcpu *v) { do_msr(v, false); }
-static void do_WRMSR(struct vcpu *v) { do_msr(v, true); }
 static void do_CACHE(struct vcpu *v) { (void)!vcpu_skip(v); } /* memory is coherent: nothing is to be written back */
 static void do_SHUTDOWN(struct vcpu *v) { end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault"); }
 

@@ -40,7 +40,7 @@ static bool is_lapic(uint32_t msr)
     return msr == IA32_APIC_BASE || msr == IA32_TSC_DEADLINE || (msr >= X2APIC_FIRST && msr <= X2APIC_LAST);
 }
 
-static int write_efer(struct vcpu *v, uint64_t value)
+static __attribute__((noinline)) int write_efer(struct vcpu *v, uint64_t value)
 {
     uint64_t old = backend->get_efer(v);
     const struct control_registers before = {.cr0 = backend->get_cr0(v), .efer = old};
@@ -52,7 +52,7 @@ static int write_efer(struct vcpu *v, uint64_t value)
 
 /* By so many ticks, for good, which TSC_ADJUST follows (SDM Vol. 3, 18.17.3). Whether all vCPUs still have the same TSC
  * stands in each one's page of the clock. */
-static void move_tsc(struct vcpu *v, uint64_t ticks)
+static __attribute__((noinline)) void move_tsc(struct vcpu *v, uint64_t ticks)
 {
     uint64_t host = tsc_now();
     if (vcpu_has_lapic(v))
@@ -118,6 +118,8 @@ static bool is_address(uint32_t msr)
            msr == MSR_KERNEL_GS_BASE || msr == MSR_SYSENTER_ESP || msr == MSR_SYSENTER_EIP;
 }
 
+int msr_keep(struct vcpu *v, uint32_t msr, uint64_t value) { return msr_store_write(v->msrs, &cpu, msr, value); }
+
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     if (is_lapic(msr))
@@ -142,7 +144,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     default:
         break;
     }
-    int err = msr_store_write(v->msrs, &cpu, msr, value);
+    int err = msr_keep(v, msr, value);
     if (err != E_NOENT)
         return err;
     if ((msr == MSR_PAT && !pat_valid(value)) || (is_address(msr) && !canonical(value)))

@@ -27,6 +27,9 @@ void msr_setup(void);
 /* Own thread: OK, or negative: #GP(0). */
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+/* The same of an MSR that only keeps what is written: short, and it touches nothing else. Negative: it is refused, or
+ * the MSR is another one. */
+int msr_keep(struct vcpu *v, uint32_t msr, uint64_t value);
 /* RDPMC, whose privilege has been checked: the same. */
 int msr_read_counter(const struct vcpu *v, uint32_t counter, uint64_t *value);
 

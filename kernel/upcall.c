@@ -56,10 +56,8 @@ static inline __attribute__((always_inline)) int enter_world(struct vcpu *v, enu
 
 int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind) { return enter_world(v, kind); }
 
-bool vcpu_find_length(struct vcpu *v)
+bool vcpu_ask_length(struct vcpu *v)
 {
-    if (v->exit.instruction_length)
-        return true;
     if (vcpu_upcall(v, ABI_UPCALL_LENGTH) || (v->page->reply.flags & ABI_REPLY_EXCEPTION))
         return false;
     uint32_t told = v->page->reply.length;

@@ -90,7 +90,7 @@ void vcpu_deliver(struct vcpu *v, struct told told)
 void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector) { vcpu_deliver(v, word_ask(&v->word, r, vector)); }
 
 /* No vCPU can run again by itself. Who has run between the two looks was woken by one who still ran at the first. */
-static bool all_halted(const struct vm *vm)
+static __attribute__((noinline)) bool all_halted(const struct vm *vm)
 {
     uint64_t entries[2] = {0, 0};
     for (unsigned look = 0; look < 2; look++)

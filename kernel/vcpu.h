@@ -145,7 +145,11 @@ static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind ki
 void vcpu_do_io(struct vcpu *v);
 /* Sees to it that exit.instruction_length is known, by the device world if need be, which has v->page->regs then;
  * false: an exception took its place, or the VM is ending. */
-bool vcpu_find_length(struct vcpu *v) MUST_CHECK;
+bool vcpu_ask_length(struct vcpu *v) MUST_CHECK;
+static inline MUST_CHECK bool vcpu_find_length(struct vcpu *v)
+{
+    return v->exit.instruction_length || vcpu_ask_length(v);
+}
 /* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
 bool vcpu_skip_slowly(struct vcpu *v) MUST_CHECK;
 static inline MUST_CHECK bool vcpu_skip(struct vcpu *v) { return v->quick == QUICK_SKIP || vcpu_skip_slowly(v); }

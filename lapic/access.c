@@ -185,8 +185,6 @@ static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uin
     }
 }
 
-uint64_t lapic_mmio_base(const struct lapic *l) { return lapic_mode(l) == LAPIC_XAPIC ? l->base & ~0xfffull : ~0ull; }
-
 int lapic_mmio_read(struct lapic *l, uint32_t offset, uint64_t now, uint32_t *value)
 {
     if (lapic_mode(l) != LAPIC_XAPIC || offset >= PAGE_SIZE)
@@ -267,6 +265,10 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
 {
     uint32_t reg = msr - MSR_X2APIC;
+    if (msr == MSR_IA32_TSC_DEADLINE) { /* the one that is written most often */
+        timer_write_deadline(l, value, now);
+        return OK;
+    }
     if (in_x2apic(l, reg, XW)) {
         uint64_t wrong = value & ~(uint64_t)registers[reg].writable;
         if (msr == MSR_X2APIC_ICR && !(uint32_t)wrong)
@@ -277,10 +279,5 @@ int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
             write_register(l, reg << 4, (uint32_t)value, now);
         return OK;
     }
-    if (msr == MSR_IA32_APIC_BASE)
-        return write_base(l, value);
-    if (msr != MSR_IA32_TSC_DEADLINE)
-        return E_INVAL;
-    timer_write_deadline(l, value, now);
-    return OK;
+    return msr == MSR_IA32_APIC_BASE ? write_base(l, value) : E_INVAL;
 }

@@ -136,7 +136,10 @@ int lapic_mmio_read(struct lapic *l, uint32_t offset, uint64_t now, uint32_t *va
 int lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now);
 
 /* Guest-physical address of the xAPIC page; ~0 unless in xAPIC mode. */
-uint64_t lapic_mmio_base(const struct lapic *l);
+static inline uint64_t lapic_mmio_base(const struct lapic *l)
+{
+    return lapic_mode(l) == LAPIC_XAPIC ? l->base & ~0xfffull : ~0ull;
+}
 
 /* Is it in x2APIC mode, or in xAPIC mode at its default address? */
 bool lapic_in_place(const struct lapic *l);

@@ -30,12 +30,14 @@ static bool has_wrapped(const struct lapic *l, uint64_t now)
     return now < l->timer_from && (int64_t)(now - l->timer_from) > 0;
 }
 
-/* The interrupt comes when the TSC reaches the deadline or is beyond it (11.5.4.1). A count ends so many ticks from
- * where it began, 2^39 at most, even if the TSC begins again meanwhile. */
+/* The interrupt comes when the TSC reaches the deadline or is beyond it (11.5.4.1). */
+static bool deadline_due(const struct lapic *l, uint64_t now) { return l->timer_next <= now || has_wrapped(l, now); }
+
+/* A count ends so many ticks from where it began, 2^39 at most, even if the TSC begins again meanwhile. */
 static bool due(const struct lapic *l, uint64_t now)
 {
     if (mode(l) == LVT_TIMER_TSC_DEADLINE)
-        return l->timer_next <= now || has_wrapped(l, now);
+        return deadline_due(l, now);
     return (int64_t)(l->timer_next - now) <= 0;
 }
 
@@ -73,7 +75,7 @@ static void expire_and_raise(struct lapic *l, uint64_t now, bool own)
     lapic_lvt_raise(l, LAPIC_LVT_TIMER, own);
 }
 
-static void expire(struct lapic *l, uint64_t now) { expire_and_raise(l, now, true); }
+static __attribute__((noinline)) void expire(struct lapic *l, uint64_t now) { expire_and_raise(l, now, true); }
 
 /* Who reads that the time is over finds the interrupt pending, though the host's timer may be late. It is posted, for
  * nobody looks at the IRR behind a read. */
@@ -155,7 +157,7 @@ void timer_write_deadline(struct lapic *l, uint64_t value, uint64_t now)
     if (mode(l) != LVT_TIMER_TSC_DEADLINE)
         return;
     uint64_t before = lapic_timer_deadline(l);
-    if (l->timer_armed)
+    if (l->timer_armed && deadline_due(l, now))
         expire(l, now);
     l->timer_next = value;
     l->timer_from = now;

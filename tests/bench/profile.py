@@ -52,11 +52,11 @@ FILES = {
 }
 FUNCTIONS = {
     "svm_step_end": EXIT, "get_rip": HANDLER, "set_rip": HANDLER, "get_rflags": HANDLER, "unblocked": CHECKS,
-    "set_cr8": CHECKS, "vcpu_interrupted": CHECKS, "set_windows": CHECKS, "svm_get_regs": CROSSING, "do_msr": HANDLER,
+    "set_cr8": CHECKS, "vcpu_interrupted": CHECKS, "set_windows": CHECKS, "svm_get_regs": CROSSING, "do_WRMSR": HANDLER,
     "lapic_waiting_class": CHECKS, "lapic_pending": CHECKS, "lapic_lint0_sample": CHECKS, "lapic_take": CHECKS,
     "word_ask": HANDLER, "vcpu_ask": HANDLER, "vcpu_deliver": HANDLER, "word_park": SCHEDULING, "word_set_mp": SCHEDULING,
     "vcpu_has_wakeup": SCHEDULING, "vcpu_park": SCHEDULING, "apic_timer_set": SCHEDULING, "svm_exited": DISPATCH,
-    "cpuid_quickly": HANDLER, "rdmsr_quickly": HANDLER, "wrmsr_quickly": HANDLER, "write_lapic": HANDLER,
+    "cpuid_quickly": HANDLER, "rdmsr_quickly": HANDLER, "wrmsr_quickly": HANDLER, "write_other": HANDLER,
     "io_quickly": HANDLER, "hypercall_quickly": HANDLER, "hlt_quickly": SCHEDULING, "serve_quickly": CHECKS, "make_ready": SCHEDULING,
     "leave": DISPATCH,
     # kernel/user.asm, kernel/trap.asm, kernel/thread.c's switch

@@ -377,6 +377,8 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     return v->lapic ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset) : E_INVAL;
 }
 
+int msr_keep(UNUSED struct vcpu *v, UNUSED uint32_t msr, UNUSED uint64_t value) { return E_NOENT; }
+
 void guest_features(uint32_t words[ABI_FEATURE_WORDS]) { memset(words, 0, ABI_FEATURE_WORDS * sizeof *words); }
 
 int msr_read_counter(UNUSED const struct vcpu *v, UNUSED uint32_t counter, UNUSED uint64_t *value) { return E_INVAL; }
