@@ -104,10 +104,7 @@ void svm_put_cr4(struct vcpu *v, uint64_t cr4)
     svm_of(v)->vmcb->cr4 = cr4 | (read_cr4() & CR4_MCE);
 }
 
-uint64_t svm_get_cr4(struct vcpu *v)
-{
-    return (svm_of(v)->vmcb->cr4 & ~(uint64_t)CR4_MCE) | (svm_of(v)->mce ? CR4_MCE : 0);
-}
+uint64_t svm_get_cr4(struct vcpu *v) { return (svm_of(v)->vmcb->cr4 & ~(uint64_t)CR4_MCE) | svm_of(v)->mce; }
 
 uint64_t svm_get_efer(struct vcpu *v) { return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME; }
 

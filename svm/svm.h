@@ -14,7 +14,7 @@ struct svm_vcpu {
     uint64_t vmcb_pa;
     struct asid asid;
     uint64_t dr[4]; /* the guest's DR0-3 while they are not in the registers */
-    bool mce;       /* the guest's CR4.MCE; the CPU's is root's */
+    uint64_t mce;   /* the guest's CR4.MCE, in its place; the CPU's is root's */
     bool step;      /* leave behind the next instruction: NMIs may come then */
     bool stepping;  /* doing so */
 };

@@ -208,7 +208,7 @@ static void entry_failed(struct vcpu *v, enum reason reason)
     }
 }
 
-static void decode_fully(struct vcpu *v)
+static __attribute__((noinline)) void decode_fully(struct vcpu *v)
 {
     enum { TRAP = 1 << 12 | 1 << 14 }; /* a breakpoint's that is enabled; a single step's */
     struct exit *e = &v->exit;
