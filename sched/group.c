@@ -18,8 +18,9 @@ void group_spend(struct sched_group *g, uint64_t now, uint64_t ticks, uint64_t b
     uint64_t old, paid;
 
     old = atomic_load_explicit(&g->paid_until, memory_order_relaxed);
+    /* What was not used before is not kept, but for a latency: so long others may have run and not been charged yet. */
     do
-        paid = MAX(old, now - MIN(now, ticks)) + at_limit(g, ticks); /* what was not used before is not kept */
+        paid = MAX(old, now - MIN(now, MAX(ticks, burst / SCHED_LIMIT_BURST))) + at_limit(g, ticks);
     while (
         !atomic_compare_exchange_weak_explicit(&g->paid_until, &old, paid, memory_order_relaxed, memory_order_relaxed));
     if (paid >= now + burst)

@@ -10,7 +10,8 @@
  * no more together than one that runs all the time.
  *
  * A group may have a limit, in percent of one CPU. Its entities together then run no longer than that in the long run;
- * at most SCHED_LIMIT_BURST latencies more than that at a time, for which all of them are held afterwards.
+ * at most SCHED_LIMIT_BURST latencies more than that at a time, for which all of them are held afterwards. What it has
+ * not used it may use within a latency, and not later.
  *
  * The fields with _Atomic are written by all CPUs on which the group's entities are.
  */

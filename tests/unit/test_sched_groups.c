@@ -135,8 +135,8 @@ TEST(limits)
                 struct plan alone = {cpus[c], {{vcpus, 100, limits[l]}}};
                 struct plan beside = {cpus[c], {{vcpus, 100, limits[l]}, {cpus[c], 100, SCHED_NO_LIMIT}}};
 
-                CHECK(error_of(&alone, 10 * S) < 0.03);
-                CHECK(error_of(&beside, 10 * S) < 0.04);
+                CHECK(error_of(&alone, 10 * S) < 0.005);
+                CHECK(error_of(&beside, 10 * S) < 0.03);
                 CHECK(sim.max_waste <= LATENCY / SCHED_MOVE_PART + sim.lateness + SIM_CPUS * SIM_KICK);
                 CHECK(ran(0) <= (uint64_t)(11.3 * S * limits[l] / 100)); /* of 11 s */
             }
