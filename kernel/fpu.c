@@ -100,7 +100,7 @@ void fpu_switch_out(void)
     forbid();
 }
 
-void fpu_load_anew(struct vcpu *v)
+void fpu_load(struct vcpu *v)
 {
     if (this_cpu()->fpu_owner)
         fpu_switch_out();

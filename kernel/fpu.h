@@ -14,13 +14,9 @@ unsigned fpu_area_order(void);
 uint64_t fpu_xcr0_mask(void);
 /* The power-up state in a zeroed area. */
 void fpu_reset(uint8_t *area);
-/* Interrupts off: the registers become this vCPU's; whoever's they were, is saved. */
-void fpu_load_anew(struct vcpu *v);
-static inline void fpu_load(struct vcpu *v)
-{
-    if (this_cpu()->fpu_owner != v)
-        fpu_load_anew(v);
-}
+static inline bool fpu_is_loaded(const struct vcpu *v) { return this_cpu()->fpu_owner == v; }
+/* Interrupts off: the registers become this vCPU's, whose they are not; whoever's they were, is saved. */
+void fpu_load(struct vcpu *v);
 /* Saves and clears the registers if they are some vCPU's: before its thread may run elsewhere, or another one here. */
 void fpu_switch_out(void);
 

@@ -14,14 +14,16 @@
 /* A thread that runs alone needs no tick; a device world does get one now and then, to see whether it hangs. */
 #define WATCH_US 1000000
 
-/* What one interrupt or one switch of threads costs, about; whoever causes it pays so much. */
+/* What an interrupt or a switch of threads costs whoever causes it: so much, until it was measured. */
 #define PRICE_US 1
 
 struct schedule {
     struct sched_rq rq;
     struct thread idle;
-    uint64_t watch; /* WATCH_US in ticks */
-    uint64_t price; /* PRICE_US in ticks */
+    uint64_t watch;    /* WATCH_US in ticks */
+    uint64_t price;    /* in ticks */
+    uint64_t switched; /* TSC when the current thread was switched to */
+    uint64_t least;    /* from there to the guest's next instruction, ever */
     /* By other CPUs, latest first; WAITING: nobody, and any interrupt makes this one look. */
     struct thread *_Atomic woken;
     _Atomic bool expedite; /* asked for by another CPU: schedule_end() */
@@ -254,6 +256,18 @@ bool schedule_wait(void)
     return true;
 }
 
+/* The least time is the work itself: no thread can make others' prices rise, by whatever it does between. */
+void schedule_entered(void)
+{
+    struct schedule *s = mine();
+    uint64_t ticks = tsc_now() - s->switched;
+
+    if (ticks >= s->least)
+        return;
+    s->least = ticks;
+    s->price = MAX(ticks, tsc_from_us(PRICE_US));
+}
+
 void schedule_watch(void) { set_slice(mine(), tsc_now()); }
 
 static _Atomic uint64_t causers; /* VMs, by id */
@@ -293,7 +307,8 @@ void schedule(bool runnable)
     struct schedule *s = cpu->schedule;
     struct thread *before = cpu->current;
     uint64_t now = tsc_now();
-    uint64_t paid = runnable ? now : now + s->price; /* who sleeps pays for the switch, not the next one */
+    /* Who sleeps pays for the switch, not the next one, if there is one. */
+    uint64_t paid = runnable || !s->rq.queued ? now : now + s->price;
     if (before != &s->idle)
         sched_put(&s->rq, paid, runnable);
     if (control_world && before == control_world->worker)
@@ -325,6 +340,7 @@ void schedule(bool runnable)
     cpu->current = next;
     cpu->kernel_rsp = cpu->tss.rsp[0] = next->user_rsp0;
     switched_from[cpu->index] = before;
+    s->switched = now;
     thread_switch(&before->rsp, next->rsp);
     schedule_begin();
 }
@@ -375,6 +391,24 @@ static __attribute__((noinline)) void expedite(struct schedule *s, uint64_t now)
         set_slice(s, now);
 }
 
+/* For what is its own, the current thread is charged anyway; on an idle CPU nobody is. */
+static void pay(struct schedule *s, struct sched_group *payer, uint64_t ticks)
+{
+    const struct sched_entity *current = s->rq.current;
+
+    if (!current || sched_stopped(&s->rq) || current->group == payer)
+        return;
+    atomic_fetch_add_explicit(&payer->bill, ticks, memory_order_relaxed);
+    sched_forgive(&s->rq, ticks);
+}
+
+void schedule_served(struct sched_group *payer, uint64_t ticks)
+{
+    struct schedule *s = mine();
+
+    pay(s, payer, ticks + s->price);
+}
+
 /* Threads that another CPU has woken interrupt the current one: it is not charged for that, they are. */
 static void reschedule(void)
 {
@@ -385,12 +419,13 @@ static void reschedule(void)
         asked(s, tsc_now());
     if (!s->rq.current) /* the CPU waits for an interrupt, and looks by itself */
         return;
-    const struct thread *first = atomic_load(&s->woken);
-    if (first && first != WAITING) {
-        atomic_fetch_add_explicit(&first->se.group->bill, s->price, memory_order_relaxed);
-        sched_forgive(&s->rq, s->price);
+    struct thread *t = atomic_exchange(&s->woken, NULL);
+    while (t && t != WAITING) {
+        struct thread *next = atomic_load_explicit(&t->wake_next, memory_order_relaxed);
+        pay(s, t->se.group, s->price);
+        enqueue(s, t, tsc_now());
+        t = next;
     }
-    take_woken(s, tsc_now());
 }
 
 void schedule_set_online(uint32_t cpus) { online = cpus; }
@@ -406,6 +441,7 @@ bool schedule_init_cpu(void)
     sched_rq_init(&s->rq, tsc_from_us(LATENCY_US));
     s->watch = tsc_from_us(WATCH_US);
     s->price = tsc_from_us(PRICE_US);
+    s->least = UINT64_MAX;
     s->idle.cr3 = paging_root().v;
     s->idle.cpu = this_cpu()->index;
     s->idle.on_cpu = true;

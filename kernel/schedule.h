@@ -20,6 +20,12 @@ void schedule_cause(uint32_t vm);
 /* The group's threads only have to end, and others wait for that: they run soon, whatever their weight and limit. Any
  * CPU. */
 void schedule_end(struct sched_group *group);
+/* The current thread is about to enter its guest, for the first time since it was switched to: so long has that taken,
+ * with its extended state and all. */
+void schedule_entered(void);
+/* From an interrupt: so many ticks were spent on this CPU for that group, and an interrupt that it has caused. It pays
+ * for them, and not whoever runs here. */
+void schedule_served(struct sched_group *payer, uint64_t ticks);
 /* From the timer's interrupt, at the end of a slice. */
 void schedule_tick(uint64_t now);
 void schedule_init(void);

@@ -18,7 +18,14 @@
 extern const char thread_start_stub[];
 _Noreturn void thread_begin(struct thread *t);
 
-static void deadline_fired(struct timer *timer) { thread_wake(CONTAINER_OF(timer, struct thread, deadline)); }
+static struct sched_group *deadline_fired(struct timer *timer)
+{
+    struct thread *t = CONTAINER_OF(timer, struct thread, deadline);
+    struct sched_group *group = t->se.group;
+
+    thread_wake(t);
+    return group;
+}
 
 struct thread *thread_create(void (*main)(void *), void *arg, struct sched_group *group, const uint64_t *cpus)
 {

@@ -42,7 +42,7 @@ static void interrupt(void)
 {
     struct cpu_timers *t = timers[this_cpu()->index];
     t->armed = 0; /* nobody sets the hardware timer before all is served */
-    uint64_t now = tsc_now();
+    uint64_t now = tsc_now(), begin = now;
     /* schedule_tick() sets the next one or sees to it that schedule() does. In the past it would interrupt at once,
      * again and again. */
     if (t->slice <= now) {
@@ -53,7 +53,10 @@ static void interrupt(void)
     spin_lock(&t->lock);
     for (struct timer *timer; (timer = expired(t, now));) {
         spin_unlock(&t->lock);
-        timer->fired(timer);
+        struct sched_group *payer = timer->fired(timer);
+        uint64_t end = tsc_now();
+        schedule_served(payer, end - begin);
+        begin = end;
         atomic_fetch_sub_explicit(&timer->busy, 1, memory_order_release);
         spin_lock(&t->lock);
     }

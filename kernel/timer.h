@@ -6,10 +6,13 @@
 
 #include "lib/timerq.h"
 
-/* fired() runs on the CPU where the timer was set, interrupts off, short. Zeroed but for fired, it is not set. */
+struct sched_group;
+
+/* fired() runs on the CPU where the timer was set, interrupts off, short. It says who pays for it: not who is
+ * interrupted. Zeroed but for fired, it is not set. */
 struct timer {
     struct timer_node node;
-    void (*fired)(struct timer *);
+    struct sched_group *(*fired)(struct timer *);
     uint32_t cpu;          /* in whose queue it is or was */
     _Atomic uint32_t busy; /* fired() is running so many times: set anew meanwhile, it may fire on another CPU too */
 };

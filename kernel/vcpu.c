@@ -8,12 +8,19 @@
 #include "kernel/msr.h"
 #include "kernel/percpu.h"
 #include "kernel/pvclock.h"
+#include "kernel/schedule.h"
 #include "kernel/time.h"
 #include "kernel/trap.h"
 
 struct key lapic_absent = {.name = "lapic_absent"};
 
-static void timer_fired(struct timer *t) { vcpu_ask(CONTAINER_OF(t, struct vcpu, timer), REQ_TIMER, 0); }
+static struct sched_group *timer_fired(struct timer *t)
+{
+    struct vcpu *v = CONTAINER_OF(t, struct vcpu, timer);
+
+    vcpu_ask(v, REQ_TIMER, 0);
+    return &v->vm->group;
+}
 
 static void free_parts(struct vcpu *v)
 {
@@ -129,7 +136,10 @@ static void enter_guest(struct vcpu *v)
 {
     if (!vcpu_events_stand(v))
         (void)vcpu_prepare_events(v, WHERE_ROOT);
-    fpu_load(v);
+    if (!fpu_is_loaded(v)) {
+        fpu_load(v);
+        schedule_entered();
+    }
     if (v->msr_steal_time && v->thread->waited_ticks != v->stolen)
         pvclock_write_steal(v);
     if (!word_enter(&v->word, this_cpu()->index))

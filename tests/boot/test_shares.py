@@ -6,6 +6,7 @@ import time
 import rogue
 from harness import BOTH, Failure, boot_test
 from test_own import own
+from test_parked import COUNTING
 
 
 def busy(name, vcpus, keys, cmdline="busy=1"):
@@ -157,3 +158,56 @@ def _calls(name):
 
 for _name in CALLS:
     _calls(_name)
+
+
+# ---- By the neighbour's own count: what is done in interrupts of its time slices is no figure of root's ----
+
+# A machine whose time is its instructions, 500 a microsecond: what a busy host takes does not count.
+COUNTED = [word.replace("shift=0", "shift=1") for word in COUNTING]
+
+
+def done(session, windows):
+    """What the neighbour gets done in a window, on average; the first one is not looked at."""
+    session.transcript.skip("neighbour")
+    session.expect("neighbour", r"tally: did (\d+)\r?\n")
+    return sum(int(session.expect("neighbour", r"tally: did (\d+)\r?\n")[1]) for _ in range(windows)) / windows
+
+
+def progress(session, pause, resume, least):
+    """The neighbour gets so much done beside the attacker, of what it gets done alone."""
+    pause()
+    alone = done(session, 1)
+    resume()
+    done(session, 1)
+    part = done(session, 3) / alone
+    print(f"  the neighbour gets {part:.1%} done of what it does alone")
+    if part < least:
+        raise Failure(f"the neighbour gets {part:.1%} done of what it does alone, and not half of it")
+    session.command("poweroff")
+    session.wait_results()
+
+
+@boot_test(limit=120)
+def price_of_naps(session):
+    """vCPUs that sleep by their timers interrupt their neighbour, and pay for that."""
+    session.boot("[lapwing]\non-end = stay\n" + own("tally", section="neighbour") + own("naps", 16, section="attacker"), cpus=1,
+                 extra=COUNTED)
+    session.expect("attacker", r"naps: 16 CPUs")
+    progress(session, lambda: session.command("pause attacker", r"attacker: paused"),
+             lambda: session.command("resume attacker", r"attacker: resumed"), 0.46)
+
+
+@boot_test(limit=120)
+def price_of_call_park(session):
+    """A device world whose own thread sleeps until a time that is past, without end, does so too."""
+    session.boot("[lapwing]\non-end = stay\n" + own("tally", section="neighbour") + busy("attacker", 1, ""), cpus=1, extra=COUNTED,
+                 debugger=True)
+    session.expect("attacker", r"spin: 1 CPUs spin")
+    session.expect("neighbour", r"tally: did")
+
+    def take_over():
+        session.command("pause neighbour", r"neighbour: paused")
+        rogue.take_over(session, "attacker", "machine_work", rogue.call_for_ever(1, 0))
+        session.command("resume neighbour", r"neighbour: resumed")
+
+    progress(session, lambda: session.command("pause attacker", r"attacker: paused"), take_over, 0.46)

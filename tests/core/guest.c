@@ -393,7 +393,7 @@ void msr_init(struct vcpu *v) { (void)v; }
 unsigned fpu_area_order(void) { return 0; }
 uint64_t fpu_xcr0_mask(void) { return 1; }
 void fpu_reset(uint8_t *area) { (void)area; }
-void fpu_load_anew(struct vcpu *v) { (void)v; }
+void fpu_load(struct vcpu *v) { (void)v; }
 void fpu_switch_out(void) {}
 void pvclock_write(struct vcpu *v) { (void)v; }
 void pvclock_write_steal(struct vcpu *v) { (void)v; }
