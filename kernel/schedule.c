@@ -2,6 +2,7 @@
 
 #include "kernel/apic.h"
 #include "kernel/backend.h"
+#include "kernel/bill.h"
 #include "kernel/fpu.h"
 #include "kernel/log.h"
 #include "kernel/paging.h"
@@ -270,33 +271,6 @@ void schedule_entered(void)
 
 void schedule_watch(void) { set_slice(mine(), tsc_now()); }
 
-static _Atomic uint64_t causers; /* VMs, by id */
-static_assert(ABI_MAX_VMS <= 64, "a bit for each");
-
-void schedule_cause(uint32_t vm)
-{
-    if (!(atomic_load_explicit(&causers, memory_order_relaxed) >> vm & 1))
-        atomic_fetch_or(&causers, BIT(vm));
-}
-
-/* Control has run for a while: that is divided among those who caused it. If there are none yet, for one is being
- * created or gone, it stays to be paid. */
-static __attribute__((noinline)) void bill_control(struct schedule *s, struct thread *t, bool runnable)
-{
-    uint64_t mask = runnable ? atomic_load(&causers) : atomic_exchange(&causers, 0), n = 0;
-    for (uint64_t m = mask; m; m &= m - 1)
-        n += vm_find((uint64_t)__builtin_ctzll(m)) != NULL;
-    if (mask && !n)
-        return;
-    uint64_t ticks = t->se.run_ticks - t->billed_ticks + 2 * s->price;
-    t->billed_ticks = t->se.run_ticks;
-    for (uint64_t m = mask; m; m &= m - 1) {
-        struct vm *vm = vm_find((uint64_t)__builtin_ctzll(m));
-        if (vm)
-            atomic_fetch_add_explicit(&vm->group.bill, ticks / n, memory_order_relaxed);
-    }
-}
-
 static struct thread *switched_from[ABI_MAX_CPUS];
 
 void schedule_begin(void) { finish_switch(switched_from[this_cpu()->index]); }
@@ -312,7 +286,7 @@ void schedule(bool runnable)
     if (before != &s->idle)
         sched_put(&s->rq, paid, runnable);
     if (control_world && before == control_world->worker)
-        bill_control(s, before, runnable);
+        bill_control(before, runnable);
     take_woken(s, now);
     sched_release(&s->rq, now);
     if (s->rq.queued > 1 && online > 1)
@@ -429,6 +403,8 @@ static void reschedule(void)
 }
 
 void schedule_set_online(uint32_t cpus) { online = cpus; }
+
+uint64_t schedule_price(void) { return mine()->price; }
 
 void schedule_init(void) { irq_register(VECTOR_RESCHEDULE, reschedule); }
 

@@ -15,8 +15,8 @@ bool schedule_wait(void);
 void schedule_watch(void);
 /* A thread that was blocked or is new becomes runnable somewhere. */
 void schedule_wake(struct thread *t);
-/* What control does next, it does for that VM too: who makes work for it pays for it, by its group's bill. */
-void schedule_cause(uint32_t vm);
+/* What an interrupt of another CPU, or a switch of threads, costs whoever causes it on this CPU, in TSC ticks. */
+uint64_t schedule_price(void);
 /* The group's threads only have to end, and others wait for that: they run soon, whatever their weight and limit. Any
  * CPU. */
 void schedule_end(struct sched_group *group);

@@ -1,6 +1,7 @@
 #include "kernel/syscall.h"
 
 #include "kernel/asm.h"
+#include "kernel/bill.h"
 #include "kernel/log.h"
 #include "kernel/percpu.h"
 #include "kernel/schedule.h"
@@ -78,7 +79,7 @@ static int64_t sys_log(const struct thread *t, const struct abi_page *page, uint
     if (!vm)
         log_line(level, "control: %.*s", (int)length, text);
     else if (log_world_line(vm->id, vm->config.name, &vm->log, level, text, (uint32_t)length)) {
-        schedule_cause(vm->id);
+        bill_cause(vm->id);
         thread_wake(control_world->worker);
     }
     return OK;
@@ -126,7 +127,7 @@ static int64_t device(struct thread *t, struct abi_page *page, uint64_t a, uint6
     struct vm *vm = t->world->vm;
     switch (number) {
     case SYS_NOTIFY:
-        schedule_cause(vm->id);
+        bill_cause(vm->id);
         thread_wake(control_world->worker);
         return OK;
     case SYS_APIC_MSG:

@@ -1,4 +1,5 @@
 #include "kernel/asm.h"
+#include "kernel/bill.h"
 #include "kernel/cpuid.h"
 #include "kernel/log.h"
 #include "kernel/nested.h"
@@ -201,7 +202,7 @@ int vm_create(const struct abi_vm_config *config)
         return E_NOTSUP;
     if (id == ABI_MAX_VMS)
         return E_BUSY;
-    schedule_cause(id);
+    bill_cause(id);
     uint64_t free = mem_counts().pool_free;
     struct vm *vm = page_alloc(VM_ORDER);
     if (!vm)
@@ -263,7 +264,7 @@ void vm_end(struct vm *vm, enum abi_end reason, uint32_t status)
     }
     thread_poke(vm->world->worker);
     atomic_store(&vm->state, ABI_VM_ENDED);
-    schedule_cause(vm->id);
+    bill_cause(vm->id);
     thread_wake(control_world->worker);
 }
 

@@ -1,7 +1,8 @@
 # The vCPU core on the host (tests/core/core.h says what that is): root's own files, compiled for the host.
 
 core_root  := kernel/word.c kernel/inhibit.c kernel/mutex.c kernel/vcpu.c kernel/vm.c kernel/serve.c kernel/inject.c \
-	kernel/exit.c kernel/control_registers.c kernel/upcall.c kernel/thread.c kernel/schedule.c kernel/timer.c lapic/lapic.c lapic/access.c \
+	kernel/exit.c kernel/control_registers.c kernel/upcall.c kernel/thread.c kernel/schedule.c kernel/timer.c kernel/bill.c \
+	lapic/lapic.c lapic/access.c \
 	lapic/ipi.c lapic/timer.c sched/fair.c sched/group.c sched/balance.c lib/rbtree.c lib/timerq.c
 core_made  := tests/core/machine.c tests/core/memory.c tests/core/guest.c tests/core/actors.c tests/core/ghost.c \
 	tests/core/idle.c

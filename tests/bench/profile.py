@@ -46,7 +46,7 @@ FILES = {
     "kernel/word.c": CHECKS, "kernel/fpu.c": CHECKS,
     "kernel/upcall.c": CROSSING, "kernel/syscall.c": CROSSING, "kernel/world.c": CROSSING, "lib/string.c": CROSSING,
     "kernel/trap.c": INTERRUPT, "kernel/apic.c": INTERRUPT,
-    "kernel/schedule.c": SCHEDULING, "kernel/thread.c": SCHEDULING, "kernel/kstack.c": SCHEDULING, "kernel/timer.c": SCHEDULING,
+    "kernel/schedule.c": SCHEDULING, "kernel/bill.c": SCHEDULING, "kernel/thread.c": SCHEDULING, "kernel/kstack.c": SCHEDULING, "kernel/timer.c": SCHEDULING,
     "kernel/time.c": SCHEDULING, "kernel/percpu.c": SCHEDULING, "kernel/spinlock.h": SCHEDULING,
     "sched/fair.c": SCHEDULING, "sched/balance.c": SCHEDULING, "sched/group.c": SCHEDULING, "lib/timerq.c": SCHEDULING, "lib/rbtree.c": SCHEDULING,
 }
