@@ -29,7 +29,8 @@ def nested_linux(session):
 
 @boot_test(limit=900, machines=BOTH, slow=BOTH)
 def nested_lapic(session):
-    """The guest that tries its LAPICs finds no fault in them in Lapwing in KVM."""
-    nested.boot(session, own("lapic", 4))
+    """The guest that tries its LAPICs finds no fault in them in Lapwing in KVM. On Bochs without the timer's cases: the first one did
+    not end in half an hour."""
+    nested.boot(session, own("lapic", 4, "timers=0" if session.machine == "vmx" else ""))
     session.expect("lapic", r"^lapic: (ok|FAILED.*)$")
     ended(session, lapic=("EXIT", 0))

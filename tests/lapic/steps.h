@@ -153,8 +153,8 @@ void machine_progress(unsigned checks, const char *name);
 
 /* ---- run.c ------------------------------------------------------------------------------------------------------ */
 
-/* Run all cases of one mode, MODE_X or MODE_X2: how many checks there were; *failed: how many of them failed. CPUs are
- * left as after such a case. */
-unsigned lapic_run(unsigned mode, unsigned *failed);
+/* Run all cases of one mode, MODE_X or MODE_X2, those of the timer only with timers: how many checks there were;
+ * *failed: how many of them failed. CPUs are left as after such a case. */
+unsigned lapic_run(unsigned mode, bool timers, unsigned *failed);
 
 #endif
