@@ -365,22 +365,27 @@ static __attribute__((noinline)) void expedite(struct schedule *s, uint64_t now)
         set_slice(s, now);
 }
 
-/* For what is its own, the current thread is charged anyway; on an idle CPU nobody is. */
-static void pay(struct schedule *s, struct sched_group *payer, uint64_t ticks)
+/* Somebody else than that group runs here, who is not to pay for what is done for it. For what is its own, the current
+ * thread is charged anyway; while it waits, or on an idle CPU, nobody is. */
+static bool has_victim(const struct schedule *s, const struct sched_group *payer)
 {
     const struct sched_entity *current = s->rq.current;
 
-    if (!current || sched_stopped(&s->rq) || current->group == payer)
-        return;
+    return current && current->group != payer && !sched_stopped(&s->rq);
+}
+
+static void pay(struct schedule *s, struct sched_group *payer, uint64_t ticks)
+{
     atomic_fetch_add_explicit(&payer->bill, ticks, memory_order_relaxed);
     sched_forgive(&s->rq, ticks);
 }
 
-void schedule_served(struct sched_group *payer, uint64_t ticks)
+void schedule_served(struct sched_group *payer, uint64_t begin)
 {
     struct schedule *s = mine();
 
-    pay(s, payer, ticks + s->price);
+    if (has_victim(s, payer))
+        pay(s, payer, tsc_now() - begin + s->price);
 }
 
 /* Threads that another CPU has woken interrupt the current one: it is not charged for that, they are. */
@@ -396,7 +401,8 @@ static void reschedule(void)
     struct thread *t = atomic_exchange(&s->woken, NULL);
     while (t && t != WAITING) {
         struct thread *next = atomic_load_explicit(&t->wake_next, memory_order_relaxed);
-        pay(s, t->se.group, s->price);
+        if (has_victim(s, t->se.group))
+            pay(s, t->se.group, s->price);
         enqueue(s, t, tsc_now());
         t = next;
     }

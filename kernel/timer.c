@@ -51,12 +51,9 @@ static void interrupt(void)
     }
     thread_watch(current_thread());
     spin_lock(&t->lock);
-    for (struct timer *timer; (timer = expired(t, now));) {
+    for (struct timer *timer; (timer = expired(t, now)); begin = tsc_now()) {
         spin_unlock(&t->lock);
-        struct sched_group *payer = timer->fired(timer);
-        uint64_t end = tsc_now();
-        schedule_served(payer, end - begin);
-        begin = end;
+        schedule_served(timer->fired(timer), begin);
         atomic_fetch_sub_explicit(&timer->busy, 1, memory_order_release);
         spin_lock(&t->lock);
     }
