@@ -23,8 +23,8 @@ void schedule_end(struct sched_group *group);
 /* The current thread is about to enter its guest, for the first time since it was switched to: so long has that taken,
  * with its extended state and all. */
 void schedule_entered(void);
-/* From an interrupt: what this CPU did since begin (TSC), it did for that group. It pays for that, and for an interrupt,
- * and not whoever runs here. */
+/* From an interrupt: what this CPU did since begin (TSC), it did for that group. It pays for that, and for an
+ * interrupt, and not whoever runs here. */
 void schedule_served(struct sched_group *payer, uint64_t begin);
 /* From the timer's interrupt, at the end of a slice. */
 void schedule_tick(uint64_t now);
