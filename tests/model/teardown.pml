@@ -95,10 +95,21 @@ inline take_woken(c, t) {
     }
 }
 
-/* Interrupts are on for a moment. */
+/* Interrupts are on for a moment. By one that an idle CPU has sent, or the timer's, it is given a thread: give(). */
 inline irq_window(c, t) {
     atomic { kick[c] = 0; reschedule[c] = 0 };
-    take_woken(c, t)
+    take_woken(c, t);
+    if
+    :: nempty(rq[c]) ->
+        atomic {
+            rq[c]?t;
+            assert(!ON_CPU(t));
+            reschedule[1 - c] = reschedule[1 - c] || empty(woken[1 - c]);
+            woken[1 - c]!t;
+            t = 0
+        }
+    :: true
+    fi
 }
 
 /* schedule() and the idle loop of one CPU. A thread's own call ends when its thread is current again. */
