@@ -15,7 +15,7 @@ import elf  # noqa: E402 (the path has to be set first)
 IMAGE = os.path.join(BUILD, "lapwing.elf")
 LIFE = ("vcpu_create", "vcpu_destroy")
 DATA = ("name", "nested")
-# kernel/backend.h: "Of a back end that gives TASK_SWITCH exits"; SVM does not intercept task switches.
+# kernel/vm/backend.h: "Of a back end that gives TASK_SWITCH exits"; SVM does not intercept task switches.
 MAY_LACK = {"svm": {"switch_task"}, "vmx": {"set_cr4"}}  # whose exits the other back end alone gives to root
 
 

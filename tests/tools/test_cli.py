@@ -7,8 +7,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-from lapwing import cli, config, machine, terminal
-from lapwing.base import CHECKER, LapwingError, TOP
+from lapwing import cli, config, iso, machine, terminal
+from lapwing.base import CHECKER, LapwingError, TOP, version
 
 
 class ReadOnly(unittest.TestCase):
@@ -104,6 +104,15 @@ class Grub(unittest.TestCase):
 
     def test_silence_otherwise(self):
         self.assertEqual(terminal.boot_loader_errors(b"Booting `Lapwing'\r\n"), b"")
+
+
+class Version(unittest.TestCase):
+    def test_all_say_the_same(self):
+        said = subprocess.run([os.path.join(TOP, "lapwing"), "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        self.assertEqual(said, f"Lapwing {version()}\n")
+        self.assertRegex(iso.volume_name(), r"^LAPWING_[A-Z0-9_]{1,24}$")
+        with open(os.path.join(TOP, "build", "lapwing.elf"), "rb") as file:
+            self.assertIn(f"Lapwing {version()} starts".encode(), file.read())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, "build")
 HYPERVISOR = os.path.join(BUILD, "lapwing.elf")
+VERSION = os.path.join(TOP, "VERSION")
 CHECKER = os.path.join(BUILD, "host", "lapwing-check")
 
 # Exit statuses of ./lapwing
@@ -21,6 +22,12 @@ class LapwingError(Exception):
     def __init__(self, message, status=EXIT_MACHINE):
         super().__init__(message)
         self.status = status
+
+
+def version():
+    """Such as "0.1.0"."""
+    with open(VERSION, encoding="ascii") as file:
+        return file.read().strip()
 
 
 def count(number, thing):

@@ -10,7 +10,7 @@ import time
 
 from . import config, iso, machine, terminal
 from .base import (BUILD, CHECKER, EXIT_GUEST, EXIT_MACHINE, EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE, HYPERVISOR, TOP,
-                   LapwingError, count, parse_size)
+                   LapwingError, count, parse_size, version)
 from .emulator import Emulator
 from .output import OutputGone, open_closed, reason, say, show, tell
 from .results import Results
@@ -66,6 +66,7 @@ class _Parser(argparse.ArgumentParser):
 def parser():
     top = _Parser(prog="./lapwing", description=DESCRIPTION, allow_abbrev=False,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"Lapwing {version()}")
     commands = top.add_subparsers(dest="command", metavar="check|run|iso", required=True)
     check = commands.add_parser("check", help="what is wrong with a config file", allow_abbrev=False)
     run = commands.add_parser("run", help="boot a config in an emulator", allow_abbrev=False, epilog=RUN_HELP,

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from .base import EXIT_USAGE, HYPERVISOR, LapwingError
+from .base import EXIT_USAGE, HYPERVISOR, LapwingError, version
 from .output import reason
 
 # What grub.cfg and the firmware's disks need; GRUB's other modules, fonts and translations would only add size.
@@ -46,9 +46,14 @@ def make(out, commands, files, grub_modules=""):
         shutil.rmtree(tree, ignore_errors=True)
 
 
+def volume_name():
+    """What a file manager shows, in the letters that ISO 9660 knows: such as LAPWING_0_1_0."""
+    return "LAPWING_" + re.sub(r"[^A-Z0-9]", "_", version().upper())
+
+
 def _mkrescue(out, tree, grub_modules):
     command = ["grub-mkrescue", "--output", out, f"--install-modules={GRUB_MODULES} {grub_modules}", "--locales=", "--fonts=",
-               "--themes=", tree, "--", "-volid", "LAPWING"]
+               "--themes=", tree, "--", "-volid", volume_name()]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     except FileNotFoundError as error:
