@@ -1,5 +1,5 @@
 ; Where an application processor starts (SDM Vol. 3, 9.4.4): copied to a page below 640 KiB, entered in real mode at
-; CS = page << 8, IP = 0. The last part of the page is the mailbox that kernel/smp.c fills.
+; CS = page << 8, IP = 0. The last part of the page is the mailbox that kernel/cpu/smp.c fills.
 %define MAILBOX 0xfc0           ; dq CR3, dq stack, dq entry, dq argument
 
 section .rodata

@@ -159,7 +159,10 @@ static inline __attribute__((always_inline)) int offered(struct lapic *l)
     return vector >> 4 > lapic_ppr(l) >> 4 && lapic_mode(l) != LAPIC_DISABLED ? vector : LAPIC_NONE;
 }
 
-int lapic_pending(struct lapic *l) { return offered(l); }
+int lapic_pending(struct lapic *l)
+{
+    return offered(l);
+}
 
 bool lapic_lint0_wakes(const struct lapic *l)
 {
@@ -229,4 +232,7 @@ void lapic_lint0_sample(struct lapic *l)
         lapic_lvt_raise(l, LAPIC_LVT_LINT0, true);
 }
 
-void lapic_set_cr8(struct lapic *l, uint8_t v) { lapic_set_tpr(l, (v & 0xfu) << 4); }
+void lapic_set_cr8(struct lapic *l, uint8_t v)
+{
+    lapic_set_tpr(l, (v & 0xfu) << 4);
+}

@@ -232,8 +232,8 @@ uint8_t lapic_waiting_class(struct lapic *l);
 /* The same, and the CPU takes it if it is a vector: IRR to ISR. */
 int lapic_take(struct lapic *l);
 
-/* The 8259 cycle that LAPIC_EXTINT asked for begins: call it before the cycle. Ends the request of an ExtINT message.
- */
+/* The 8259 cycle that LAPIC_EXTINT asked for begins: call it before the cycle. Ends the request of an ExtINT
+ * message. */
 static inline void lapic_accept_extint(struct lapic *l) { l->extint = false; }
 
 static inline uint8_t lapic_ppr(const struct lapic *l)

@@ -5,7 +5,10 @@
  */
 #include "lapic/internal.h"
 
-static uint32_t mode(const struct lapic *l) { return l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE; }
+static uint32_t mode(const struct lapic *l)
+{
+    return l->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE;
+}
 
 /* Divide configuration: bits 3, 1, 0 are 0 for 2 ... 6 for 128, 7 for 1 (figure 11-10). */
 static unsigned int divide_shift(const struct lapic *l)
@@ -13,7 +16,10 @@ static unsigned int divide_shift(const struct lapic *l)
     return (((l->timer_dcr >> 1 & 4) | (l->timer_dcr & 3)) + 1) & 7;
 }
 
-static uint64_t period(const struct lapic *l) { return (uint64_t)l->timer_initial << divide_shift(l); }
+static uint64_t period(const struct lapic *l)
+{
+    return (uint64_t)l->timer_initial << divide_shift(l);
+}
 
 /* A deadline that is the TSC's last value comes a tick later: NEVER says something else. */
 uint64_t lapic_timer_deadline(const struct lapic *l)
@@ -31,7 +37,10 @@ static bool has_wrapped(const struct lapic *l, uint64_t now)
 }
 
 /* The interrupt comes when the TSC reaches the deadline or is beyond it (11.5.4.1). */
-static bool deadline_due(const struct lapic *l, uint64_t now) { return l->timer_next <= now || has_wrapped(l, now); }
+static bool deadline_due(const struct lapic *l, uint64_t now)
+{
+    return l->timer_next <= now || has_wrapped(l, now);
+}
 
 /* A count ends so many ticks from where it began, 2^39 at most, even if the TSC begins again meanwhile. */
 static bool due(const struct lapic *l, uint64_t now)
@@ -75,7 +84,10 @@ static void expire_and_raise(struct lapic *l, uint64_t now, bool own)
     lapic_lvt_raise(l, LAPIC_LVT_TIMER, own);
 }
 
-static __attribute__((noinline)) void expire(struct lapic *l, uint64_t now) { expire_and_raise(l, now, true); }
+static __attribute__((noinline)) void expire(struct lapic *l, uint64_t now)
+{
+    expire_and_raise(l, now, true);
+}
 
 /* Who reads that the time is over finds the interrupt pending, though the host's timer may be late. It is posted, for
  * nobody looks at the IRR behind a read. */

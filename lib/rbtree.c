@@ -1,7 +1,10 @@
 /* Cases that mirror each other are one: `side` is 0 or 1 and `!side` the other. */
 #include "lib/rbtree.h"
 
-static bool is_red(const struct rb_node *node) { return node && node->red; }
+static bool is_red(const struct rb_node *node)
+{
+    return node && node->red;
+}
 
 static void set_child(struct rb_node *parent, int side, struct rb_node *child)
 {

@@ -86,7 +86,10 @@ size_t strnlen(const char *s, size_t max)
     return n;
 }
 
-size_t strlen(const char *s) { return strnlen(s, SIZE_MAX); }
+size_t strlen(const char *s)
+{
+    return strnlen(s, SIZE_MAX);
+}
 
 int strncmp(const char *a, const char *b, size_t n)
 {
@@ -99,4 +102,7 @@ int strncmp(const char *a, const char *b, size_t n)
     return 0;
 }
 
-int strcmp(const char *a, const char *b) { return strncmp(a, b, SIZE_MAX); }
+int strcmp(const char *a, const char *b)
+{
+    return strncmp(a, b, SIZE_MAX);
+}

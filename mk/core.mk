@@ -1,8 +1,8 @@
 # The vCPU core on the host (tests/core/core.h says what that is): root's own files, compiled for the host.
 
-core_root  := kernel/word.c kernel/inhibit.c kernel/mutex.c kernel/vcpu.c kernel/vm.c kernel/serve.c kernel/inject.c \
-	kernel/exit.c kernel/control_registers.c kernel/upcall.c kernel/thread.c kernel/schedule.c kernel/timer.c kernel/bill.c \
-	lapic/lapic.c lapic/access.c \
+core_root  := kernel/vm/word.c kernel/vm/inhibit.c kernel/threads/mutex.c kernel/vm/vcpu.c kernel/vm/vm.c kernel/vm/serve.c kernel/vm/inject.c \
+	kernel/vm/exit.c kernel/vm/control_registers.c kernel/vm/upcall.c kernel/threads/thread.c kernel/threads/schedule.c kernel/threads/timer.c \
+	kernel/vm/bill.c kernel/vm/vm_fail.c lapic/lapic.c lapic/access.c \
 	lapic/ipi.c lapic/timer.c sched/fair.c sched/group.c sched/balance.c lib/rbtree.c lib/timerq.c
 core_made  := tests/core/machine.c tests/core/memory.c tests/core/guest.c tests/core/actors.c tests/core/ghost.c \
 	tests/core/idle.c

@@ -174,7 +174,8 @@ check-rules:
 # Another release of clang-format formats differently; 14 is the one that decides.
 check-format:
 	@case $$($(CLANG_FORMAT) --version) in \
-	*" 14."*) $(CLANG_FORMAT) --dry-run -Werror $(checked_sources) $(checked_headers) ;; \
+	*" 14."*) $(CLANG_FORMAT) --dry-run -Werror $(checked_sources) && \
+		$(CLANG_FORMAT) --style=file:.clang-format-headers --dry-run -Werror $(checked_headers) ;; \
 	*) echo "check-format: this needs clang-format 14, as Debian 12 has it" >&2; exit 1 ;; \
 	esac
 

@@ -7,8 +7,8 @@ freestanding := -std=gnu11 -O2 -g -I. -ffreestanding -nostdlib -mno-red-zone -mg
 ROOT_CFLAGS := $(freestanding) -mcmodel=kernel -fno-omit-frame-pointer -momit-leaf-frame-pointer -fstack-protector-strong \
 	-mstack-protector-guard=global
 
-root_sources := $(sort $(wildcard boot/*.c kernel/*.c svm/*.c vmx/*.c lapic/*.c sched/*.c lib/*.c))
-root_asm     := $(sort $(wildcard boot/*.asm kernel/*.asm svm/*.asm vmx/*.asm))
+root_sources := $(sort $(wildcard boot/*.c kernel/*.c kernel/*/*.c svm/*.c vmx/*.c lapic/*.c sched/*.c lib/*.c))
+root_asm     := $(sort $(wildcard boot/*.asm kernel/*/*.asm svm/*.asm vmx/*.asm))
 root_objects := $(root_sources:%.c=build/root/%.o) $(root_asm:%.asm=build/root/%.asm.o)
 
 build/root/%.o: %.c mk/root.mk
@@ -16,12 +16,16 @@ build/root/%.o: %.c mk/root.mk
 	@echo "  CC    $<"
 	@$(ROOT_CC) $(ROOT_CFLAGS) -c $< -o $@
 
+# The boot log's first line says it.
+build/root/kernel/main.o: ROOT_CFLAGS += -DLAPWING_VERSION='"$(shell cat VERSION)"'
+build/root/kernel/main.o: VERSION
+
 build/root/%.asm.o: %.asm mk/root.mk
 	@mkdir -p $(@D)
 	@echo "  NASM  $<"
 	@nasm -f elf64 -Werror -MD $(@:.o=.d) -MP -o $@ $<
 
-build/root/kernel/worlds.asm.o: build/user/device.bin build/user/control.bin
+build/root/kernel/worlds/worlds.asm.o: build/user/device.bin build/user/control.bin
 
 # Linked twice: the backtrace's symbol table is made from the first link, and is as large as in the second.
 build/lapwing.elf: $(root_objects) linker.ld tools/symbols

@@ -3,8 +3,8 @@
 # -fbuiltin: small copies of constant size need no call.
 WORLD_CFLAGS := $(freestanding) -fbuiltin -fno-stack-protector
 
-control_sources := $(sort $(wildcard user/control/*.c user/lib/*.c)) lib/string.c lib/format.c
-device_sources  := $(sort $(wildcard user/devices/*.c user/emul/*.c user/vmx/*.c user/loader/*.c user/lib/*.c)) lib/string.c \
+control_sources := $(sort $(wildcard user/control/*.c user/control/*/*.c user/lib/*.c)) lib/string.c lib/format.c
+device_sources  := $(sort $(wildcard user/devices/*.c user/devices/*/*.c user/emul/*.c user/refused/*.c user/loader/*.c user/lib/*.c)) lib/string.c \
 	lib/format.c lib/timerq.c lib/rbtree.c
 world_asm       := user/lib/start.asm
 

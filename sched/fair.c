@@ -56,7 +56,10 @@ static void follow_shares(struct sched_rq *rq, struct sched_entity *se, uint32_t
     rq->load += se->weight;
 }
 
-static uint64_t burst(const struct sched_rq *rq) { return SCHED_LIMIT_BURST * rq->latency; }
+static uint64_t burst(const struct sched_rq *rq)
+{
+    return SCHED_LIMIT_BURST * rq->latency;
+}
 
 static uint64_t take_bill(struct sched_group *g)
 {
@@ -121,7 +124,10 @@ static inline void charge(struct sched_rq *rq, uint64_t now)
         charge_current(rq, now);
 }
 
-void sched_charge(struct sched_rq *rq, uint64_t now) { charge(rq, now); }
+void sched_charge(struct sched_rq *rq, uint64_t now)
+{
+    charge(rq, now);
+}
 
 static void insert(struct sched_rq *rq, uint64_t now, struct sched_entity *se)
 {

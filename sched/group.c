@@ -10,8 +10,14 @@ void sched_group_init(struct sched_group *g, uint32_t id, uint32_t weight, uint3
 }
 
 /* Ticks of a CPU as time at the limit's pace, and back. No product wraps: who ran that long is held long enough. */
-static uint64_t at_limit(const struct sched_group *g, uint64_t ticks) { return MIN(ticks, BIT(50)) * 100 / g->limit; }
-static uint64_t at_full_pace(const struct sched_group *g, uint64_t time) { return MIN(time, BIT(48)) * g->limit / 100; }
+static uint64_t at_limit(const struct sched_group *g, uint64_t ticks)
+{
+    return MIN(ticks, BIT(50)) * 100 / g->limit;
+}
+static uint64_t at_full_pace(const struct sched_group *g, uint64_t time)
+{
+    return MIN(time, BIT(48)) * g->limit / 100;
+}
 
 void group_spend(struct sched_group *g, uint64_t now, uint64_t ticks, uint64_t burst)
 {

@@ -29,8 +29,8 @@ struct sched_group {
     _Atomic bool ending;       /* its entities only have to end: below */
     uint32_t limit;            /* percent of one CPU; SCHED_NO_LIMIT */
     _Atomic uint32_t runnable; /* entities, those that wait for an interrupt on their CPU not counted */
-    /* With a limit: run so far is in order if this is not later than now. Grows by ticks * 100 / limit, and not back.
-     */
+    /* With a limit: run so far is in order if this is not later than now. Grows by ticks * 100 / limit, and not
+     * back. */
     _Atomic uint64_t paid_until;
     _Atomic uint64_t held_until; /* nobody of the group runs before that tick */
     _Atomic uint64_t bill;       /* ticks that others have worked for the group: charged with its next own ones */
@@ -64,8 +64,8 @@ static inline bool group_ending(const struct sched_group *g)
     return atomic_load_explicit(&g->ending, memory_order_relaxed);
 }
 
-/* An entity of the group, which has a limit, has run for so many ticks, until now. burst: ticks that it may be ahead.
- */
+/* An entity of the group, which has a limit, has run for so many ticks, until now. burst: ticks that it may be
+ * ahead. */
 void group_spend(struct sched_group *g, uint64_t now, uint64_t ticks, uint64_t burst);
 
 /* For so many ticks one entity of the group may run on, as things stand, of a group with a limit. */

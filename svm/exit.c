@@ -1,7 +1,7 @@
 /* From an exit code (APM Vol. 2, appendix C) to root's neutral words. */
 #include "svm/svm.h"
 
-#include "kernel/machine_check_cpu.h"
+#include "kernel/vm/machine_check_cpu.h"
 #include "lib/string.h"
 
 /* EXITINFO1 of a nested page fault (15.25.6). */

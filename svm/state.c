@@ -1,9 +1,9 @@
 #include "svm/svm.h"
 
-#include "kernel/asm.h"
-#include "kernel/control_registers.h"
-#include "kernel/msr.h"
-#include "kernel/percpu.h"
+#include "kernel/base/asm.h"
+#include "kernel/base/percpu.h"
+#include "kernel/vm/control_registers.h"
+#include "kernel/vm/msr.h"
 #include "lib/string.h"
 
 enum { CR0_STATUS = 0xf, EFER_SVME = 1 << 12 };
@@ -104,9 +104,15 @@ void svm_put_cr4(struct vcpu *v, uint64_t cr4)
     svm_of(v)->vmcb->cr4 = cr4 | (read_cr4() & CR4_MCE);
 }
 
-uint64_t svm_get_cr4(struct vcpu *v) { return (svm_of(v)->vmcb->cr4 & ~(uint64_t)CR4_MCE) | svm_of(v)->mce; }
+uint64_t svm_get_cr4(struct vcpu *v)
+{
+    return (svm_of(v)->vmcb->cr4 & ~(uint64_t)CR4_MCE) | svm_of(v)->mce;
+}
 
-uint64_t svm_get_efer(struct vcpu *v) { return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME; }
+uint64_t svm_get_efer(struct vcpu *v)
+{
+    return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME;
+}
 
 /* LMA follows LME and paging (APM Vol. 2, 3.1.7); the CPU changes it with CR0.PG by itself. */
 void svm_set_efer(struct vcpu *v, uint64_t efer)

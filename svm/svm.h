@@ -2,8 +2,8 @@
 #ifndef SVM_SVM_H
 #define SVM_SVM_H
 
-#include "kernel/asid.h"
-#include "kernel/vcpu.h"
+#include "kernel/vm/asid.h"
+#include "kernel/vm/vcpu.h"
 #include "lib/breakpoints.h"
 #include "svm/vmcb.h"
 

@@ -25,7 +25,10 @@ static void message_to(const char *fmt, ...)
 }
 
 /* guest_load() is not called here. */
-void world_log(const char *fmt, ...) { (void)fmt; }
+void world_log(const char *fmt, ...)
+{
+    (void)fmt;
+}
 
 static struct loader_module map_module(const char *path, const char *name, const char *arguments)
 {

@@ -1,7 +1,7 @@
 /* Writes of control registers that exit: those that change a bit of the guest/host mask (SDM Vol. 3, 26.1.3), and CR8
  * where the CPU may not keep it. */
-#include "kernel/control_registers.h"
-#include "kernel/cpuid.h"
+#include "kernel/vm/control_registers.h"
+#include "kernel/vm/cpuid.h"
 #include "vmx/vmx.h"
 
 static void refuse(struct vcpu *v)

@@ -1,7 +1,7 @@
 /* From an exit reason (SDM Vol. 3, appendix C) to root's neutral words. */
 #include "vmx/vmx.h"
 
-#include "kernel/machine_check_cpu.h"
+#include "kernel/vm/machine_check_cpu.h"
 
 enum reason {
     EXCEPTION_OR_NMI = 0,

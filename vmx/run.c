@@ -1,7 +1,7 @@
 /* One entry into the guest and the exit from it, with what VMX does not switch by itself. */
-#include "kernel/asm.h"
-#include "kernel/percpu.h"
-#include "kernel/time.h"
+#include "kernel/base/asm.h"
+#include "kernel/base/percpu.h"
+#include "kernel/base/time.h"
 #include "vmx/vmx.h"
 
 enum { CR0_PE = 1, DEBUG_BS = 1 << 14, DEBUGCTL_BTF = 2 };
@@ -135,7 +135,10 @@ void vmx_run(struct vcpu *v)
     __asm__ volatile("lgdt %0" ::"m"(c->gdtr));
 }
 
-uint64_t vmx_get_rip(struct vcpu *v) { return vmx_of(v)->rip; }
+uint64_t vmx_get_rip(struct vcpu *v)
+{
+    return vmx_of(v)->rip;
+}
 
 /* Only 64-bit code has an RIP beyond 4 GiB (SDM Vol. 3, 27.3.1.4), and what had one is that. CS.L means nothing in
  * another mode. */
@@ -153,9 +156,15 @@ void vmx_set_rip(struct vcpu *v, uint64_t rip)
         vmx_put_interruptibility(s, s->interruptibility & ~(uint32_t)IN_SHADOW);
 }
 
-uint64_t vmx_get_rflags(struct vcpu *v) { return vmx_of(v)->rflags; }
+uint64_t vmx_get_rflags(struct vcpu *v)
+{
+    return vmx_of(v)->rflags;
+}
 
-void vmx_set_rflags(struct vcpu *v, uint64_t rflags) { vmx_put_rflags(vmx_of(v), rflags); }
+void vmx_set_rflags(struct vcpu *v, uint64_t rflags)
+{
+    vmx_put_rflags(vmx_of(v), rflags);
+}
 
 void vmx_set_shadow(struct vcpu *v)
 {
@@ -195,7 +204,10 @@ void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi)
     vmx_of(v)->nmi_window = nmi;
 }
 
-void vmx_set_cr8(struct vcpu *v, uint8_t cr8) { vmx_of(v)->virtual_apic[VIRTUAL_TPR] = (uint8_t)(cr8 << 4); }
+void vmx_set_cr8(struct vcpu *v, uint8_t cr8)
+{
+    vmx_of(v)->virtual_apic[VIRTUAL_TPR] = (uint8_t)(cr8 << 4);
+}
 
 void vmx_set_tsc_offset(struct vcpu *v)
 {

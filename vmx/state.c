@@ -1,6 +1,6 @@
 /* The guest's registers in the VMCS (SDM Vol. 3, 25.4). */
-#include "kernel/asm.h"
-#include "kernel/msr.h"
+#include "kernel/base/asm.h"
+#include "kernel/vm/msr.h"
 #include "lib/string.h"
 #include "vmx/fields.h"
 #include "vmx/vmx.h"

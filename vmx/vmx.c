@@ -1,12 +1,13 @@
 #include "vmx/vmx.h"
 
-#include "kernel/asm.h"
-#include "kernel/control_registers.h"
-#include "kernel/cpuid.h"
-#include "kernel/log.h"
-#include "kernel/msr.h"
-#include "kernel/nested.h"
-#include "kernel/percpu.h"
+#include "kernel/base/asm.h"
+#include "kernel/base/log.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/percpu.h"
+#include "kernel/memory/nested.h"
+#include "kernel/vm/control_registers.h"
+#include "kernel/vm/cpuid.h"
+#include "kernel/vm/msr.h"
 #include "lib/string.h"
 
 enum { IA32_FEATURE_CONTROL = 0x3a, FEATURE_LOCKED = 1, FEATURE_VMX = 4, EFER = 0xc0000080 };
@@ -44,7 +45,10 @@ void vmcs_refused(const char *what, uint64_t field)
     c->creation.error = instruction_error();
 }
 
-static bool present(void) { return cpuid(1, 0).ecx >> 5 & 1; }
+static bool present(void)
+{
+    return cpuid(1, 0).ecx >> 5 & 1;
+}
 
 /* The VMCS switches these, or the area of struct vmx_vcpu whole, and no value of theirs harms root (SDM Vol. 3, 25.6.9:
  * a bit an MSR, for reads in the first half and writes in the second). */

@@ -2,9 +2,9 @@
 #ifndef VMX_VMX_H
 #define VMX_VMX_H
 
-#include "kernel/asid.h"
-#include "kernel/percpu.h"
-#include "kernel/vcpu.h"
+#include "kernel/base/percpu.h"
+#include "kernel/vm/asid.h"
+#include "kernel/vm/vcpu.h"
 #include "lib/breakpoints.h"
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"

@@ -91,7 +91,10 @@ static _Noreturn void refuse(const char *why)
         __asm__ volatile("cli; hlt");
 }
 
-static void *at(uint64_t address) { return (void *)(uint32_t)address; }
+static void *at(uint64_t address)
+{
+    return (void *)(uint32_t)address;
+}
 
 static void copy(uint8_t *to, const uint8_t *from, uint32_t size)
 {

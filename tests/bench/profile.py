@@ -39,15 +39,15 @@ PHASES = (EXIT, DISPATCH, HANDLER, CROSSING, WORLD, INTERRUPT, SCHEDULING, CHECK
 # so that this stays true. Functions in assembly are named each.
 FILES = {
     "svm/svm.c": ENTRY, "svm/state.c": HANDLER, "svm/exit.c": DISPATCH, "svm/step.c": ENTRY,
-    "kernel/vcpu.c": DISPATCH, "kernel/exit.c": DISPATCH, "kernel/cpuid.c": HANDLER, "kernel/msr.c": HANDLER,
-    "kernel/topology.c": HANDLER, "kernel/msr_table.c": HANDLER, "kernel/control_registers.c": HANDLER, "kernel/vector.c": CROSSING,
-    "kernel/vm.c": HANDLER, "lapic/lapic.c": HANDLER, "lapic/access.c": HANDLER, "lapic/ipi.c": HANDLER, "lapic/timer.c": HANDLER,
-    "kernel/inject.c": CHECKS, "kernel/serve.c": CHECKS, "kernel/inhibit.c": CHECKS, "kernel/pvclock.c": CHECKS,
-    "kernel/word.c": CHECKS, "kernel/fpu.c": CHECKS,
-    "kernel/upcall.c": CROSSING, "kernel/syscall.c": CROSSING, "kernel/world.c": CROSSING, "lib/string.c": CROSSING,
-    "kernel/trap.c": INTERRUPT, "kernel/apic.c": INTERRUPT,
-    "kernel/schedule.c": SCHEDULING, "kernel/bill.c": SCHEDULING, "kernel/thread.c": SCHEDULING, "kernel/kstack.c": SCHEDULING, "kernel/timer.c": SCHEDULING,
-    "kernel/time.c": SCHEDULING, "kernel/percpu.c": SCHEDULING, "kernel/spinlock.h": SCHEDULING,
+    "kernel/vm/vcpu.c": DISPATCH, "kernel/vm/exit.c": DISPATCH, "kernel/vm/cpuid.c": HANDLER, "kernel/vm/msr.c": HANDLER,
+    "kernel/vm/topology.c": HANDLER, "kernel/vm/msr_table.c": HANDLER, "kernel/vm/control_registers.c": HANDLER, "kernel/vm/vector.c": CROSSING,
+    "kernel/vm/vm.c": HANDLER, "lapic/lapic.c": HANDLER, "lapic/access.c": HANDLER, "lapic/ipi.c": HANDLER, "lapic/timer.c": HANDLER,
+    "kernel/vm/inject.c": CHECKS, "kernel/vm/serve.c": CHECKS, "kernel/vm/inhibit.c": CHECKS, "kernel/vm/pvclock.c": CHECKS,
+    "kernel/vm/word.c": CHECKS, "kernel/vm/fpu.c": CHECKS,
+    "kernel/vm/upcall.c": CROSSING, "kernel/syscalls/syscall.c": CROSSING, "kernel/worlds/world.c": CROSSING, "lib/string.c": CROSSING,
+    "kernel/cpu/trap.c": INTERRUPT, "kernel/cpu/apic.c": INTERRUPT,
+    "kernel/threads/schedule.c": SCHEDULING, "kernel/vm/bill.c": SCHEDULING, "kernel/threads/thread.c": SCHEDULING, "kernel/memory/kstack.c": SCHEDULING, "kernel/threads/timer.c": SCHEDULING,
+    "kernel/base/time.c": SCHEDULING, "kernel/base/percpu.c": SCHEDULING, "kernel/base/spinlock.h": SCHEDULING,
     "sched/fair.c": SCHEDULING, "sched/balance.c": SCHEDULING, "sched/group.c": SCHEDULING, "lib/timerq.c": SCHEDULING, "lib/rbtree.c": SCHEDULING,
 }
 FUNCTIONS = {
@@ -59,11 +59,11 @@ FUNCTIONS = {
     "cpuid_quickly": HANDLER, "rdmsr_quickly": HANDLER, "wrmsr_quickly": HANDLER, "write_other": HANDLER,
     "io_quickly": HANDLER, "hypercall_quickly": HANDLER, "hlt_quickly": SCHEDULING, "serve_quickly": CHECKS, "make_ready": SCHEDULING,
     "leave": DISPATCH,
-    # kernel/user.asm, kernel/trap.asm, kernel/thread.c's switch
+    # kernel/worlds/user.asm, kernel/cpu/trap.asm, kernel/threads/thread.c's switch
     "user_enter": CROSSING, "user_leave": CROSSING, "syscall_entry": CROSSING, "enter": INTERRUPT, "enter_irq": INTERRUPT,
     "kick_in_root": INTERRUPT, "thread_switch": SCHEDULING,
 }
-PATTERNS = [(re.compile(r"stub_\d+"), INTERRUPT)]  # kernel/trap.asm
+PATTERNS = [(re.compile(r"stub_\d+"), INTERRUPT)]  # kernel/cpu/trap.asm
 
 # Who enters the guest and comes back, the symbol and the instruction that does: what lies up to it is the entry, what lies behind
 # the exit.

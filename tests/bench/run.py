@@ -26,14 +26,14 @@ RESULT = os.path.join(harness.BUILD, "bench", "costs.json")
 
 
 def root_size():
-    """{what: number} of root: lines of its source, bytes of its sections."""
+    """{what: number} of root: statements of its source, bytes of its sections."""
     image = os.path.join(harness.BUILD, "lapwing.elf")
     listing = subprocess.run(["size", "-A", "-d", image], capture_output=True, text=True, check=True).stdout
     sections = {name: int(size) for name, size in re.findall(r"^\.(\w+) +(\d+)", listing, re.MULTILINE)}
     worlds = sum(os.path.getsize(os.path.join(harness.BUILD, "user", name)) for name in ("device.bin", "control.bin"))
-    lines = subprocess.run([os.path.join(TOP, "tools", "root-lines")], capture_output=True, text=True, check=True)
-    code, raw = lines.stdout.split()
-    return {"lines of code": int(code), "lines with comments and blanks": int(raw), "bytes of text": sections["text"],
+    counted = subprocess.run([os.path.join(TOP, "tools", "root-size"), "--total"], capture_output=True, text=True, check=True)
+    statements, lines = counted.stdout.split()
+    return {"statements": int(statements), "lines with code": int(lines), "bytes of text": sections["text"],
             "bytes of constants, without the worlds it carries": sections["rodata"] - worlds,
             "bytes of data, zero at the start or not": sections["data"] + sections["bss"]}
 

@@ -37,7 +37,7 @@ def extent(elf, name):
 
 
 def key_sites(elf):
-    """[(address, target)] of the branches that root's static keys patch: .keys of kernel/key.h."""
+    """[(address, target)] of the branches that root's static keys patch: .keys of kernel/cpu/key.h."""
     start, end = symbol(elf, "keys_start"), symbol(elf, "keys_end")
     dump = _output("objdump", "-s", f"--start-address={start}", f"--stop-address={end}", elf)
     table = bytes.fromhex("".join(re.findall(r"^ [0-9a-f]+ ((?:[0-9a-f]+ ){1,4})", dump, re.MULTILINE)))

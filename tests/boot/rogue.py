@@ -1,6 +1,6 @@
 """Device worlds that have been taken over: code of ours that they execute.
 
-All device worlds share the pages of their program's text (kernel/world.c). What is written there is in all of them, and only
+All device worlds share the pages of their program's text (kernel/worlds/world.c). What is written there is in all of them, and only
 the one that is sent there executes it.
 """
 

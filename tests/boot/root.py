@@ -7,7 +7,7 @@ from harness import BUILD, Failure
 
 IMAGE = os.path.join(BUILD, "lapwing.elf")
 
-# kernel/layout.h, abi/abi.h
+# kernel/base/layout.h, abi/abi.h
 KERNEL_BASE = 0xffffffff80000000
 DIRECT_MAP_BASE = 0xffff800000000000
 WORLD_CONSOLE_BASE = 0x200000000

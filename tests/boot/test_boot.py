@@ -106,7 +106,7 @@ def prompt_help(session):
     session.command("guests", r"g +paused")
     session.command("resume g", r"g: resumed")
     session.command("memory", r"hypervisor +\d+ KiB")
-    session.command("log", r"^Lapwing starts\n(.*\n)*W\^X: ")
+    session.command("log", r"^Lapwing \S+ starts\n(.*\n)*W\^X: ")
     session.refuse("lapwing", r"lines of the log are gone")
     session.command("nonsense", r"no command \"nonsense\"")
     session.focus(1)

@@ -1,4 +1,4 @@
-"""The static key of guests without LAPICs (kernel/key.h)."""
+"""The static key of guests without LAPICs (kernel/cpu/key.h)."""
 
 import elf
 from harness import BOTH, Failure, boot_test

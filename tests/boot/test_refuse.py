@@ -9,7 +9,7 @@ from lapwing import iso, machine
 GUEST = "[lapwing]\non-end = poweroff\n[guest g]\nimage = hello-mb.elf\nmemory = 16M\n"
 
 # What Lapwing prints in any case.
-ORDINARY = (r"Lapwing starts|time: .*|W\^X: .* 0 violations|\d+ CPUs, .*|keyboard: .*|NAME .*|g .*|result .*|g: not started: .*|"
+ORDINARY = (r"Lapwing \S+ starts|time: .*|W\^X: .* 0 violations|\d+ CPUs, .*|keyboard: .*|NAME .*|g .*|result .*|g: not started: .*|"
             r"all guests ended: .*|stopped|>.*|p(o.*)?|")  # "power off", or what of it came before the end
 
 NESTED_HINT = "use one that does, or, if this is a virtual machine, switch nested virtualization on"

@@ -1,4 +1,4 @@
-"""Interrupts that nobody can have sent reach root, which says so and goes on (kernel/stray.c)."""
+"""Interrupts that nobody can have sent reach root, which says so and goes on (kernel/cpu/stray.c)."""
 
 from harness import BOTH, boot_test
 from root import Root

@@ -1,6 +1,6 @@
 /* Control, and the device worlds' own threads. */
-#include "kernel/asm.h"
-#include "kernel/time.h"
+#include "kernel/base/asm.h"
+#include "kernel/base/time.h"
 #include "tests/core/core.h"
 
 _Atomic bool control_done;
@@ -61,9 +61,15 @@ int64_t user_enter(uint64_t rip, uint64_t rsp, uint64_t slot)
     return atomic_load(&t->world->vm->ending) ? E_INTR : OK;
 }
 
-void user_leave(int64_t result) { core_fail("user_leave(%ld) outside of ring 3", (long)result); }
+void user_leave(int64_t result)
+{
+    core_fail("user_leave(%ld) outside of ring 3", (long)result);
+}
 
-void user_zero(uint64_t address, uint64_t size) { (void)address, (void)size; }
+void user_zero(uint64_t address, uint64_t size)
+{
+    (void)address, (void)size;
+}
 
 /* ---- Control */
 

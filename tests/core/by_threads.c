@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/schedule.h"
+#include "kernel/threads/schedule.h"
 #include "tests/core/core.h"
 
 /* sanitizer/tsan_interface.h */
@@ -27,9 +27,15 @@ static _Thread_local struct core_cpu *self;
 static void *idle_fibers[CORE_CPUS];
 
 /* Never inlined: the thread that calls may be another host thread's at the next call. */
-struct core_cpu *me(void) { return self; }
+struct core_cpu *me(void)
+{
+    return self;
+}
 
-void core_be(struct core_cpu *c) { self = c; }
+void core_be(struct core_cpu *c)
+{
+    self = c;
+}
 
 uint64_t core_steps(void)
 {
@@ -39,7 +45,10 @@ uint64_t core_steps(void)
     return sum;
 }
 
-bool core_exact(void) { return false; }
+bool core_exact(void)
+{
+    return false;
+}
 
 uint64_t rdtsc(void)
 {
@@ -48,14 +57,20 @@ uint64_t rdtsc(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-uint64_t tsc_from_us(uint64_t us) { return us * 5; }
+uint64_t tsc_from_us(uint64_t us)
+{
+    return us * 5;
+}
 
 void core_stack_made(void *stack)
 {
     *(struct core_stack *)stack = (struct core_stack){.saved = true, .fiber = __tsan_create_fiber(0)};
 }
 
-void core_stack_gone(void *stack) { __tsan_destroy_fiber(((struct core_stack *)stack)->fiber); }
+void core_stack_gone(void *stack)
+{
+    __tsan_destroy_fiber(((struct core_stack *)stack)->fiber);
+}
 
 void core_switch_fiber(struct thread *from, struct thread *to)
 {
@@ -76,7 +91,10 @@ void core_point(void)
             ;
 }
 
-void cpu_pause(void) { sched_yield(); }
+void cpu_pause(void)
+{
+    sched_yield();
+}
 
 void core_wait_irq(void)
 {

@@ -35,22 +35,46 @@ static struct kept {
 } kept[KEPT];
 static uint64_t kept_count;
 
-struct core_cpu *me(void) { return current; }
+struct core_cpu *me(void)
+{
+    return current;
+}
 
-void core_be(struct core_cpu *c) { current = c; }
+void core_be(struct core_cpu *c)
+{
+    current = c;
+}
 
-uint64_t core_steps(void) { return steps; }
+uint64_t core_steps(void)
+{
+    return steps;
+}
 
-bool core_exact(void) { return true; }
+bool core_exact(void)
+{
+    return true;
+}
 
-uint64_t rdtsc(void) { return 1000000 + steps * STEP_TICKS + jumped; }
+uint64_t rdtsc(void)
+{
+    return 1000000 + steps * STEP_TICKS + jumped;
+}
 
 /* Even the second after which a thread that runs alone is looked at comes within a run. */
-uint64_t tsc_from_us(uint64_t us) { return MIN(us * 2, 20000ull); }
+uint64_t tsc_from_us(uint64_t us)
+{
+    return MIN(us * 2, 20000ull);
+}
 
-void core_switch_fiber(struct thread *from, struct thread *to) { (void)from, (void)to; }
+void core_switch_fiber(struct thread *from, struct thread *to)
+{
+    (void)from, (void)to;
+}
 
-void core_stack_made(void *stack) { *(struct core_stack *)stack = (struct core_stack){.saved = true}; }
+void core_stack_made(void *stack)
+{
+    *(struct core_stack *)stack = (struct core_stack){.saved = true};
+}
 
 void core_stack_gone(void *stack)
 {
@@ -275,7 +299,10 @@ static void plain(const volatile void *address)
 
 #define PLAIN(name)                                                                                                    \
     void __tsan_##name(void *a);                                                                                       \
-    void __tsan_##name(void *a) { plain(a); }
+    void __tsan_##name(void *a)                                                                                        \
+    {                                                                                                                  \
+        plain(a);                                                                                                      \
+    }
 #define PLAIN_WRITE(name)                                                                                              \
     void __tsan_##name(void *a);                                                                                       \
     void __tsan_##name(void *a)                                                                                        \
@@ -304,11 +331,18 @@ PLAIN(unaligned_write8)
 PLAIN(unaligned_write16)
 
 void __tsan_init(void);
-void __tsan_init(void) {}
+void __tsan_init(void)
+{
+}
 void __tsan_func_entry(void *a);
-void __tsan_func_entry(void *a) { (void)a; }
+void __tsan_func_entry(void *a)
+{
+    (void)a;
+}
 void __tsan_func_exit(void);
-void __tsan_func_exit(void) {}
+void __tsan_func_exit(void)
+{
+}
 void __tsan_read_range(void *a, uint64_t size);
 void __tsan_read_range(void *a, uint64_t size)
 {
@@ -397,7 +431,10 @@ void core_fail(const char *fmt, ...)
 }
 
 /* A bad pointer, or what the undefined-behaviour sanitizer traps. */
-static void on_signal(int number) { core_fail("signal %d: %s", number, strsignal(number)); }
+static void on_signal(int number)
+{
+    core_fail("signal %d: %s", number, strsignal(number));
+}
 
 static void catch_signals(void)
 {
@@ -408,7 +445,10 @@ static void catch_signals(void)
         sigaction(numbers[i], &(struct sigaction){.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_NODEFER}, NULL);
 }
 
-static void cpu_main(void) { schedule_start(); }
+static void cpu_main(void)
+{
+    schedule_start();
+}
 
 static void one_run(void)
 {

@@ -10,9 +10,9 @@
 #ifndef TESTS_CORE_CORE_H
 #define TESTS_CORE_CORE_H
 
-#include "kernel/percpu.h"
-#include "kernel/thread.h"
-#include "kernel/vcpu.h"
+#include "kernel/base/percpu.h"
+#include "kernel/threads/thread.h"
+#include "kernel/vm/vcpu.h"
 
 #define CORE_HIDDEN BIT(23) /* of CR4 and EFER: no guest may set it */
 #define CORE_CPUS   4

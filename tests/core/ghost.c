@@ -1,10 +1,10 @@
 /*
  * What must hold. The state word is checked at each of its changes, whoever makes it, against the rules of
- * kernel/word.h written down here a second time; kicks and wakes against what the change of the word calls for.
+ * kernel/vm/word.h written down here a second time; kicks and wakes against what the change of the word calls for.
  */
 #include <string.h>
 
-#include "kernel/spinlock.h"
+#include "kernel/base/spinlock.h"
 #include "lapic/internal.h"
 #include "tests/core/core.h"
 
@@ -52,12 +52,21 @@ static struct ghost *ghost_at(const volatile void *address)
 }
 
 /* GUEST or WAITING: only there the word names a CPU, and its thread does not leave it. */
-static bool on_its_cpu(uint64_t w) { return word_where(w) == WHERE_GUEST || word_where(w) == WHERE_WAITING; }
+static bool on_its_cpu(uint64_t w)
+{
+    return word_where(w) == WHERE_GUEST || word_where(w) == WHERE_WAITING;
+}
 
 /* PARKED or WAITING */
-static bool sleeps(uint64_t w) { return word_where(w) == WHERE_PARKED || word_where(w) == WHERE_WAITING; }
+static bool sleeps(uint64_t w)
+{
+    return word_where(w) == WHERE_PARKED || word_where(w) == WHERE_WAITING;
+}
 
-bool ghost_is_word(const volatile void *address) { return ghost_at(address); }
+bool ghost_is_word(const volatile void *address)
+{
+    return ghost_at(address);
+}
 
 void ghost_each(void (*look)(struct vcpu *v, uint32_t asked))
 {
@@ -94,7 +103,10 @@ void ghost_vcpu_gone(struct vcpu *v)
 
 /* ---- Each change of a word */
 
-static bool only(uint64_t bits) { return bits && !(bits & (bits - 1)); }
+static bool only(uint64_t bits)
+{
+    return bits && !(bits & (bits - 1));
+}
 
 /* What is wrong with a state, whoever made it; NULL: nothing. */
 static const char *bad_state(uint64_t w)

@@ -1,12 +1,12 @@
 /* The back end, and guests whose every vCPU does at random what is hard for root. */
 #include <string.h>
 
-#include "kernel/cpuid.h"
-#include "kernel/fpu.h"
-#include "kernel/msr.h"
-#include "kernel/nested.h"
-#include "kernel/pvclock.h"
-#include "kernel/time.h"
+#include "kernel/base/time.h"
+#include "kernel/memory/nested.h"
+#include "kernel/vm/cpuid.h"
+#include "kernel/vm/fpu.h"
+#include "kernel/vm/msr.h"
+#include "kernel/vm/pvclock.h"
 #include "lapic/internal.h"
 #include "tests/core/core.h"
 
@@ -23,11 +23,20 @@ struct guest {
 
 static _Atomic uint64_t interrupts;
 
-uint64_t guest_interrupts(void) { return atomic_load(&interrupts); }
+uint64_t guest_interrupts(void)
+{
+    return atomic_load(&interrupts);
+}
 
-static struct guest *of(struct vcpu *v) { return v->backend; }
+static struct guest *of(struct vcpu *v)
+{
+    return v->backend;
+}
 
-bool guest_interruptible(struct vcpu *v) { return v->exit.kind == ABI_EXIT_HLT && (of(v)->regs.rflags & RFLAGS_IF); }
+bool guest_interruptible(struct vcpu *v)
+{
+    return v->exit.kind == ABI_EXIT_HLT && (of(v)->regs.rflags & RFLAGS_IF);
+}
 
 static int create(struct vcpu *v)
 {
@@ -304,19 +313,40 @@ void guest_upcall(struct vcpu *v)
 
 /* ---- The table */
 
-static void get_regs(struct vcpu *v, struct abi_regs *out) { *out = of(v)->regs; }
-static void set_regs(struct vcpu *v, const struct abi_regs *regs) { of(v)->regs = *regs; }
+static void get_regs(struct vcpu *v, struct abi_regs *out)
+{
+    *out = of(v)->regs;
+}
+static void set_regs(struct vcpu *v, const struct abi_regs *regs)
+{
+    of(v)->regs = *regs;
+}
 static void set_start(struct vcpu *v, uint8_t page)
 {
     of(v)->regs.seg[ABI_CS].base = (uint64_t)page << 12;
     of(v)->regs.rip = 0;
 }
-static uint64_t get_rip(struct vcpu *v) { return of(v)->regs.rip; }
-static void set_rip(struct vcpu *v, uint64_t rip) { of(v)->regs.rip = rip; }
-static uint64_t get_rflags(struct vcpu *v) { return of(v)->regs.rflags; }
-static void set_rflags(struct vcpu *v, uint64_t rflags) { of(v)->regs.rflags = rflags; }
+static uint64_t get_rip(struct vcpu *v)
+{
+    return of(v)->regs.rip;
+}
+static void set_rip(struct vcpu *v, uint64_t rip)
+{
+    of(v)->regs.rip = rip;
+}
+static uint64_t get_rflags(struct vcpu *v)
+{
+    return of(v)->regs.rflags;
+}
+static void set_rflags(struct vcpu *v, uint64_t rflags)
+{
+    of(v)->regs.rflags = rflags;
+}
 /* Bit 1 of RFLAGS is always set. */
-static uint64_t unblocked(struct vcpu *v) { return of(v)->regs.rflags | 2; }
+static uint64_t unblocked(struct vcpu *v)
+{
+    return of(v)->regs.rflags | 2;
+}
 static uint64_t get_zero(struct vcpu *v)
 {
     (void)v;
@@ -328,8 +358,14 @@ static void set_windows(struct vcpu *v, uint8_t interrupt_class, bool nmi)
     g->window = interrupt_class > g->cr8 ? interrupt_class : 0;
     g->nmi_window = nmi;
 }
-static void set_cr8(struct vcpu *v, uint8_t cr8) { of(v)->cr8 = cr8; }
-static void release(struct vcpu *v) { ghost_released(v); }
+static void set_cr8(struct vcpu *v, uint8_t cr8)
+{
+    of(v)->cr8 = cr8;
+}
+static void release(struct vcpu *v)
+{
+    ghost_released(v);
+}
 
 /* Guest memory is not looked at. */
 static const struct nested_format no_tables;
@@ -338,7 +374,10 @@ int nested_map(uint64_t *top, const struct nested_format *f, gpaddr_t guest, pad
     (void)top, (void)f, (void)guest, (void)to, (void)size;
     return OK;
 }
-void nested_destroy(uint64_t *top) { page_free(top, 0); }
+void nested_destroy(uint64_t *top)
+{
+    page_free(top, 0);
+}
 
 static const struct backend made_up = {
     .name = "made up",
@@ -364,8 +403,14 @@ const struct backend *backend = &made_up;
 /* ---- What an exit needs beside it */
 
 /* As on a CPU with features that guests are not offered. */
-uint64_t guest_cr4_bits(void) { return ~CORE_HIDDEN; }
-uint64_t guest_efer_bits(void) { return ~CORE_HIDDEN; }
+uint64_t guest_cr4_bits(void)
+{
+    return ~CORE_HIDDEN;
+}
+uint64_t guest_efer_bits(void)
+{
+    return ~CORE_HIDDEN;
+}
 const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
     (void)leaf, (void)subleaf;
@@ -377,23 +422,58 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     return v->lapic ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->vm->tsc_offset) : E_INVAL;
 }
 
-int msr_keep(UNUSED struct vcpu *v, UNUSED uint32_t msr, UNUSED uint64_t value) { return E_NOENT; }
+int msr_keep(UNUSED struct vcpu *v, UNUSED uint32_t msr, UNUSED uint64_t value)
+{
+    return E_NOENT;
+}
 
-void guest_features(uint32_t words[ABI_FEATURE_WORDS]) { memset(words, 0, ABI_FEATURE_WORDS * sizeof *words); }
+void guest_features(uint32_t words[ABI_FEATURE_WORDS])
+{
+    memset(words, 0, ABI_FEATURE_WORDS * sizeof *words);
+}
 
-int msr_read_counter(UNUSED const struct vcpu *v, UNUSED uint32_t counter, UNUSED uint64_t *value) { return E_INVAL; }
+int msr_read_counter(UNUSED const struct vcpu *v, UNUSED uint32_t counter, UNUSED uint64_t *value)
+{
+    return E_INVAL;
+}
 
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     return v->lapic ? lapic_msr_read(v->lapic, msr, tsc_now() + v->vm->tsc_offset, value) : E_INVAL;
 }
 
-void msr_reset(struct vcpu *v) { (void)v; }
-void msr_init(struct vcpu *v) { (void)v; }
-unsigned fpu_area_order(void) { return 0; }
-uint64_t fpu_xcr0_mask(void) { return 1; }
-void fpu_reset(uint8_t *area) { (void)area; }
-void fpu_load(struct vcpu *v) { (void)v; }
-void fpu_switch_out(void) {}
-void pvclock_write(struct vcpu *v) { (void)v; }
-void pvclock_write_steal(struct vcpu *v) { (void)v; }
+void msr_reset(struct vcpu *v)
+{
+    (void)v;
+}
+void msr_init(struct vcpu *v)
+{
+    (void)v;
+}
+unsigned fpu_area_order(void)
+{
+    return 0;
+}
+uint64_t fpu_xcr0_mask(void)
+{
+    return 1;
+}
+void fpu_reset(uint8_t *area)
+{
+    (void)area;
+}
+void fpu_load(struct vcpu *v)
+{
+    (void)v;
+}
+void fpu_switch_out(void)
+{
+}
+void pvclock_write(struct vcpu *v)
+{
+    (void)v;
+}
+void pvclock_write_steal(struct vcpu *v)
+{
+    (void)v;
+}

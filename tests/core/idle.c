@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel/schedule.h"
-#include "kernel/spinlock.h"
-#include "kernel/time.h"
+#include "kernel/base/spinlock.h"
+#include "kernel/base/time.h"
+#include "kernel/threads/schedule.h"
 #include "lapic/internal.h"
 #include "tests/core/core.h"
 

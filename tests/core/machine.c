@@ -3,12 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel/apic.h"
-#include "kernel/asm.h"
-#include "kernel/log.h"
-#include "kernel/schedule.h"
-#include "kernel/time.h"
-#include "kernel/trap.h"
+#include "kernel/base/asm.h"
+#include "kernel/base/log.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/time.h"
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/trap.h"
+#include "kernel/threads/schedule.h"
+#include "kernel/vm/bill.h"
+#include "kernel/worlds/control.h"
 #include "tests/core/core.h"
 
 struct core_cpu cpus[CORE_CPUS];
@@ -20,7 +23,7 @@ void thread_begin(struct thread *t);
 void core_thread_begin(struct thread *t);
 void thread_switch(uint64_t *save_rsp, uint64_t rsp);
 
-/* As kernel/user.asm has them. */
+/* As kernel/worlds/user.asm has them. */
 __asm__(".text\n"
         ".globl context_switch\n"
         "context_switch:\n"
@@ -47,9 +50,15 @@ uint64_t core_random(void)
 
 struct percpu *percpu_areas[ABI_MAX_CPUS];
 
-struct percpu *this_cpu(void) { return &me()->percpu; }
+struct percpu *this_cpu(void)
+{
+    return &me()->percpu;
+}
 
-uint32_t cpu_count(void) { return plan.cpus; }
+uint32_t cpu_count(void)
+{
+    return plan.cpus;
+}
 
 /* ---- Interrupts */
 
@@ -65,7 +74,10 @@ static unsigned irq_of(uint8_t vector)
     }
 }
 
-void irq_register(uint8_t vector, void (*handler)(void)) { handlers[irq_of(vector)] = handler; }
+void irq_register(uint8_t vector, void (*handler)(void))
+{
+    handlers[irq_of(vector)] = handler;
+}
 
 void apic_ipi(uint32_t cpu, uint8_t vector)
 {
@@ -77,7 +89,10 @@ void apic_ipi(uint32_t cpu, uint8_t vector)
     atomic_fetch_or(&cpus[cpu].irqs, 1u << irq_of(vector));
 }
 
-void apic_timer_set(uint64_t deadline) { atomic_store(&me()->timer, deadline); }
+void apic_timer_set(uint64_t deadline)
+{
+    atomic_store(&me()->timer, deadline);
+}
 
 bool irq_pending(struct core_cpu *c)
 {
@@ -142,11 +157,13 @@ void core_thread_begin(struct thread *t)
     thread_begin(t);
 }
 
+static const struct thread_owner control_owner = {.left = bill_control};
+
 void machine_init(void)
 {
     memset(cpus, 0, sizeof cpus);
     schedule_init();
-    timer_init();
+    timer_init(schedule_tick, schedule_look, schedule_served);
     schedule_set_online(plan.cpus);
     for (uint32_t i = 0; i < plan.cpus; i++) {
         core_be(&cpus[i]);
@@ -163,17 +180,33 @@ void machine_init(void)
     control_thread = thread_create(control_main, NULL, &control_group, NULL);
     control_world = world_create(NULL, 0);
     control_world->worker = control_thread;
+    control_thread->owner = &control_owner;
     control_done = false;
     thread_wake(control_thread);
 }
 
 /* ---- What root finds below it */
 
-uint64_t tsc_hz(void) { return 1ull << 56; /* no device world is ever taken for one that hangs */ }
+void control_wake(void)
+{
+    if (control_world)
+        thread_wake(control_world->worker);
+}
 
-void log_line(enum log_level level, const char *fmt, ...) { (void)level, (void)fmt; }
+uint64_t tsc_hz(void)
+{
+    return 1ull << 56; /* no device world is ever taken for one that hangs */
+}
 
-void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...) { (void)vm, (void)level, (void)fmt; }
+void log_line(enum log_level level, const char *fmt, ...)
+{
+    (void)level, (void)fmt;
+}
+
+void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...)
+{
+    (void)vm, (void)level, (void)fmt;
+}
 
 void log_world_end(uint32_t vm, const char *name, const struct log_budget *budget)
 {

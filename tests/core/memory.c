@@ -36,7 +36,10 @@ void memory_init(void)
         free_stacks[i] = (uint16_t)i;
 }
 
-uint64_t memory_pages(void) { return used_pages; }
+uint64_t memory_pages(void)
+{
+    return used_pages;
+}
 
 bool memory_is_freed(const void *address)
 {
@@ -127,7 +130,10 @@ void frames_free(const struct frame_extent *extents, uint32_t count)
     (void)count;
 }
 
-paddr_t paging_root(void) { return pa(0); }
+paddr_t paging_root(void)
+{
+    return pa(0);
+}
 
 int pt_map(uint64_t *pt, uint64_t va, paddr_t to, uint64_t size, uint32_t flags)
 {
@@ -135,9 +141,14 @@ int pt_map(uint64_t *pt, uint64_t va, paddr_t to, uint64_t size, uint32_t flags)
     return OK;
 }
 
-void pt_check_wx(const uint64_t *pt, const char *whose) { (void)pt, (void)whose; }
+void pt_check_wx(const uint64_t *pt, const char *whose)
+{
+    (void)pt, (void)whose;
+}
 
-void kstack_sync(void) {}
+void kstack_sync(void)
+{
+}
 
 /* ---- Worlds */
 
@@ -168,13 +179,16 @@ void world_destroy(struct world *w)
     page_free(w, 2);
 }
 
-int world_map_console(struct world *control, const struct vm *vm)
+int world_map_console(struct world *control, uint32_t vm, const struct abi_console *console)
 {
-    (void)control, (void)vm;
+    (void)control, (void)vm, (void)console;
     return OK;
 }
 
-void world_unmap_console(struct world *control, const struct vm *vm) { (void)control, (void)vm; }
+void world_unmap_console(struct world *control, uint32_t vm)
+{
+    (void)control, (void)vm;
+}
 
 int world_map_module(struct world *w, uint32_t module)
 {

@@ -1,6 +1,6 @@
 // links: user/lib/config.c user/lib/config_keys.c user/lib/config_value.c user/lib/config_resolve.c lib/format.c
-/* libFuzzer: no text makes the parser read or write outside its own, and what it accepts keeps what config.h promises.
- */
+/* libFuzzer: no text makes the parser read or write outside its own, and what it accepts keeps what config.h
+ * promises. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -39,7 +39,10 @@ extern uint64_t gdt[];
 
 /* One instruction, its argument in RAX. */
 #define INSTRUCTION(name, text)                                                                                        \
-    static void name(void *argument) { __asm__ volatile(text : "+a"(argument) : : "rcx", "rdx", "memory", "cc"); }
+    static void name(void *argument)                                                                                   \
+    {                                                                                                                  \
+        __asm__ volatile(text : "+a"(argument) : : "rcx", "rdx", "memory", "cc");                                      \
+    }
 
 INSTRUCTION(to_cr0, "mov %%rax, %%cr0")
 INSTRUCTION(to_cr3, "mov %%rax, %%cr3")
@@ -292,8 +295,7 @@ static void gates(void)
     trap_load_idt();
 }
 
-/* ---- Single step --------------------------------------------------------------------------------------------------
- */
+/* ---- Single step ------------------------------------------------------------------------------------------------- */
 
 #define STEPS 5 /* the instruction, NOP, PUSHF, AND, POPF */
 
@@ -308,7 +310,10 @@ static uint64_t read_dr6(void)
     return value;
 }
 
-static void write_dr6(uint64_t value) { __asm__ volatile("mov %0, %%dr6" : : "r"(value)); }
+static void write_dr6(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%dr6" : : "r"(value));
+}
 
 static void on_db(struct trap *t)
 {
@@ -387,12 +392,14 @@ static void debug_registers(void)
     to_dr7((void *)DR7_FIXED);
 }
 
-/* ---- NMIs ---------------------------------------------------------------------------------------------------------
- */
+/* ---- NMIs -------------------------------------------------------------------------------------------------------- */
 
 static volatile uint32_t nmis, depth;
 
-static void send_nmi(void) { lapic_ipi(cpu_apic_id(0), ICR_ASSERT | ICR_NMI); }
+static void send_nmi(void)
+{
+    lapic_ipi(cpu_apic_id(0), ICR_ASSERT | ICR_NMI);
+}
 
 /* The second one waits for the IRET of the first (SDM Vol. 3, 6.7.1), whatever exits meanwhile. */
 static void on_nmi(struct trap *t)

@@ -17,7 +17,10 @@
 
 const char guest_name[] = "bench";
 
-static unsigned bcd(uint8_t value) { return 10u * (value >> 4) + (value & 0xf); }
+static unsigned bcd(uint8_t value)
+{
+    return 10u * (value >> 4) + (value & 0xf);
+}
 
 /* Asleep for so long that nothing is left to do of its beginning, and its end is not delayed. */
 void life(void)

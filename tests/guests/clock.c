@@ -50,7 +50,10 @@ static uint64_t now(unsigned cpu)
     return ns;
 }
 
-static void enable(unsigned cpu) { wrmsr(MSR_SYSTEM_TIME, (uint64_t)&pages[cpu] | ENABLED); }
+static void enable(unsigned cpu)
+{
+    wrmsr(MSR_SYSTEM_TIME, (uint64_t)&pages[cpu] | ENABLED);
+}
 
 /* CPUs read by turns: each reading is later than the one before, which the other CPU has made. */
 static void read_by_turns(unsigned cpu)

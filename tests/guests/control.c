@@ -16,7 +16,10 @@ const char guest_name[] = "control";
 #define OWN            (BIT(20) | BIT(21)) /* SMEP, SMAP: this code is on a user page */
 #define ROUNDS         100
 
-static void to_cr4(void *value) { write_cr4(*(const uint64_t *)value); }
+static void to_cr4(void *value)
+{
+    write_cr4(*(const uint64_t *)value);
+}
 
 static void read_pkru(void *unused)
 {
@@ -54,7 +57,10 @@ static uint64_t offered_cr4(void)
 }
 
 /* MCE a guest may find set though it has cleared it, where the CPU does not tell of MOV from CR4 (docs/backends.md). */
-static void check_cr4(const char *what, uint64_t wanted) { check(what, wanted & ~CR4_MCE, read_cr4() & ~CR4_MCE); }
+static void check_cr4(const char *what, uint64_t wanted)
+{
+    check(what, wanted & ~CR4_MCE, read_cr4() & ~CR4_MCE);
+}
 
 /* Where MOV from CR4 shows the guest's own MCE, as on every CPU of Intel's, it reads what it wrote. */
 static void mce(void)

@@ -48,7 +48,10 @@ static unsigned leaves(uint32_t base)
 }
 
 /* This CPU's way of life: what all ones would end on any machine is only read and written back. */
-static bool vital(uint32_t msr) { return msr == MSR_EFER || msr == MSR_APICBASE; }
+static bool vital(uint32_t msr)
+{
+    return msr == MSR_EFER || msr == MSR_APICBASE;
+}
 
 static void one(uint32_t msr)
 {

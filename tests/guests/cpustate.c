@@ -44,7 +44,10 @@ static void do_xsetbv(void *argument)
     __asm__ volatile("xsetbv" : : "c"((uint32_t)(uintptr_t)argument), "a"(1), "d"(0));
 }
 
-static int try_xsetbv(uintptr_t number) { return catch_trap(do_xsetbv, (void *)number); }
+static int try_xsetbv(uintptr_t number)
+{
+    return catch_trap(do_xsetbv, (void *)number);
+}
 
 /* Without CR4.OSXSAVE it is #UD, whatever else is wrong; with it, a register that is none is #GP. */
 static void xsetbv(void)
@@ -261,7 +264,10 @@ static void do_rdpmc(void *argument)
     check("counter by RDPMC", 0x123456789abc, low | (uint64_t)high << 32);
 }
 
-static int try_rdpmc(uintptr_t counter) { return catch_trap(do_rdpmc, (void *)counter); }
+static int try_rdpmc(uintptr_t counter)
+{
+    return catch_trap(do_rdpmc, (void *)counter);
+}
 
 static void amd_msrs(void)
 {

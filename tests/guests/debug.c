@@ -44,10 +44,22 @@ static inline uint64_t read_dr7(void)
     __asm__ volatile("mov %%dr7, %0" : "=r"(value));
     return value;
 }
-static inline void write_dr6(uint64_t value) { __asm__ volatile("mov %0, %%dr6" : : "r"(value)); }
-static inline void write_dr7(uint64_t value) { __asm__ volatile("mov %0, %%dr7" : : "r"(value) : "memory"); }
-static inline void write_dr0(uint64_t value) { __asm__ volatile("mov %0, %%dr0" : : "r"(value)); }
-static inline void write_dr1(uint64_t value) { __asm__ volatile("mov %0, %%dr1" : : "r"(value)); }
+static inline void write_dr6(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%dr6" : : "r"(value));
+}
+static inline void write_dr7(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%dr7" : : "r"(value) : "memory");
+}
+static inline void write_dr0(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%dr0" : : "r"(value));
+}
+static inline void write_dr1(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%dr1" : : "r"(value));
+}
 
 /* Goes on behind it: single steps end, breakpoints on instructions are passed by RF. */
 static void on_db(struct trap *t)

@@ -196,7 +196,10 @@ static void sizes(void)
     xcr0_write(xcr0_all);
 }
 
-static void bad_xcr0(void *value) { xcr0_write(*(const uint64_t *)value); }
+static void bad_xcr0(void *value)
+{
+    xcr0_write(*(const uint64_t *)value);
+}
 
 /* SDM Vol. 2, XSETBV: without x87, AVX without SSE, a bit that is not offered. */
 static void refused(void)

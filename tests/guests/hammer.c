@@ -147,17 +147,28 @@ static void string_ports(void)
     check("ECX behind REP INSD", 0, rcx);
 }
 
-static void do_ins(void *to) { ins(4, PCI_ADDRESS, to, 4); }
+static void do_ins(void *to)
+{
+    ins(4, PCI_ADDRESS, to, 4);
+}
 
-static void do_outs(void *from) { outs(4, PORT_NOBODY, from, 4); }
+static void do_outs(void *from)
+{
+    outs(4, PORT_NOBODY, from, 4);
+}
 
-/* ---- MMIO: wherever, whatever size --------------------------------------------------------------------------------
- */
+/* ---- MMIO: wherever, whatever size ------------------------------------------------------------------------------- */
 
-static uint8_t *at(uint64_t gpa) { return window(gpa, gpa + PAGE) + gpa % PAGE; }
+static uint8_t *at(uint64_t gpa)
+{
+    return window(gpa, gpa + PAGE) + gpa % PAGE;
+}
 
 /* It may be RAM that the compiler knows by another address. */
-static void barrier(void) { __asm__ volatile("" : : : "memory"); }
+static void barrier(void)
+{
+    __asm__ volatile("" : : : "memory");
+}
 
 static uint64_t mmio_read(const volatile uint8_t *p, unsigned size)
 {
@@ -386,7 +397,10 @@ static void strings(void)
 
 static volatile uint32_t calls;
 
-static void called(void) { calls++; }
+static void called(void)
+{
+    calls++;
+}
 
 /* 64-bit pointers whose lower half is the cell, whose upper half reads as 0. */
 static void branches(void)
@@ -425,8 +439,7 @@ static void crossings(void)
     check("a read of RAM, then MMIO", 0x332211, mmio_read(p - 3, 4) & 0xffffff);
 }
 
-/* ---- Faults on the way --------------------------------------------------------------------------------------------
- */
+/* ---- Faults on the way ------------------------------------------------------------------------------------------- */
 
 static void move_to(void *to)
 {

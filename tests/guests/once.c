@@ -23,9 +23,15 @@ static void taken(const struct trap *t, volatile uint32_t *count)
     lapic_eoi();
 }
 
-static void on_ipi(struct trap *t) { taken(t, &ipis); }
+static void on_ipi(struct trap *t)
+{
+    taken(t, &ipis);
+}
 
-static void on_timer(struct trap *t) { taken(t, &ticks); }
+static void on_timer(struct trap *t)
+{
+    taken(t, &ticks);
+}
 
 void guest_main(void)
 {

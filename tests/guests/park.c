@@ -88,7 +88,10 @@ static void pin_to(uint32_t destination, uint32_t low)
     ioapic_entry(PIN_COM1, LVT_MASKED);
 }
 
-static unsigned next_ap(unsigned id) { return guest_option("few", 0) && id == 1 && cpus > 2 ? cpus - 1 : id + 1; }
+static unsigned next_ap(unsigned id)
+{
+    return guest_option("few", 0) && id == 1 && cpus > 2 ? cpus - 1 : id + 1;
+}
 
 /* To each AP, by itself, and to all of them at once. */
 static void send(uint32_t low)
@@ -230,8 +233,8 @@ static void await(const char *what, const volatile uint32_t *value, uint32_t wan
         fail(what, wanted, *value);
 }
 
-/* The 8259s have an interrupt that no LINT0 lets through: an ExtINT message that an INIT did not clear would fetch it.
- */
+/* The 8259s have an interrupt that no LINT0 lets through: an ExtINT message that an INIT did not clear would fetch
+ * it. */
 static void offer_extint(bool on)
 {
     static const uint8_t init[] = {VECTOR_PIC, 4, 1};

@@ -155,14 +155,35 @@ struct cross {
     bool smap;              /* CR4.SMAP is set, where there is one, and RFLAGS.AC clear */
 };
 
-static void load_4(void *p) { (void)*(volatile uint32_t *)p; }
-static void store_4(void *p) { *(volatile uint32_t *)p = 0xa1a2a3a4; }
-static void store_8(void *p) { *(volatile uint64_t *)p = 0xa1a2a3a4a5a6a7a8; }
-static void exchange_4(void *p) { __asm__ volatile("xchgl %0, (%1)" : : "r"(0xa1a2a3a4), "r"(p) : "memory"); }
-static void far_jump(void *p) { __asm__ volatile("ljmpl *(%0)" : : "r"(p) : "memory"); }
-static void load_gdt(void *p) { __asm__ volatile("lgdt (%0)" : : "r"(p) : "memory"); }
+static void load_4(void *p)
+{
+    (void)*(volatile uint32_t *)p;
+}
+static void store_4(void *p)
+{
+    *(volatile uint32_t *)p = 0xa1a2a3a4;
+}
+static void store_8(void *p)
+{
+    *(volatile uint64_t *)p = 0xa1a2a3a4a5a6a7a8;
+}
+static void exchange_4(void *p)
+{
+    __asm__ volatile("xchgl %0, (%1)" : : "r"(0xa1a2a3a4), "r"(p) : "memory");
+}
+static void far_jump(void *p)
+{
+    __asm__ volatile("ljmpl *(%0)" : : "r"(p) : "memory");
+}
+static void load_gdt(void *p)
+{
+    __asm__ volatile("lgdt (%0)" : : "r"(p) : "memory");
+}
 
-static uint8_t *base_of(void *p) { return (uint8_t *)((uintptr_t)p & ~(uintptr_t)(PAGE - 1)); }
+static uint8_t *base_of(void *p)
+{
+    return (uint8_t *)((uintptr_t)p & ~(uintptr_t)(PAGE - 1));
+}
 
 /* From the count to the beginning of the second page, and back. */
 static void move_to_second(void *p)
@@ -246,7 +267,10 @@ static void borders(void)
 
 /* ---- Instructions: the page forbids them before anybody asks what is there */
 
-static void call(void *p) { ((void (*)(void))(uintptr_t)p)(); }
+static void call(void *p)
+{
+    ((void (*)(void))(uintptr_t)p)();
+}
 
 static void user_jump(void *p)
 {

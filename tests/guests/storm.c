@@ -27,7 +27,10 @@ static uint64_t random_of(uint64_t *state)
     return z ^ z >> 31;
 }
 
-static bool in_real_mode(unsigned index) { return index % 2 == 0; }
+static bool in_real_mode(unsigned index)
+{
+    return index % 2 == 0;
+}
 
 /* ---- APs in real mode: each has a page for its code, which counts in the page */
 
@@ -157,9 +160,15 @@ static void ap(unsigned index)
 
 /* ---- The BSP */
 
-static uint64_t milliseconds(void) { return rdtsc() / (tsc_hz() / 1000); }
+static uint64_t milliseconds(void)
+{
+    return rdtsc() / (tsc_hz() / 1000);
+}
 
-static uint32_t progress(unsigned index) { return in_real_mode(index) ? *real_count(index) : turns[index]; }
+static uint32_t progress(unsigned index)
+{
+    return in_real_mode(index) ? *real_count(index) : turns[index];
+}
 
 /* An AP that slept through an NMI just before its HLT is woken by the next. */
 static void rouse(void)

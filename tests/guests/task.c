@@ -93,7 +93,10 @@ static uint8_t stacks[TASKS + 1][STACK_SIZE] __attribute__((aligned(16)));
 static uint32_t directories[2][1024] __attribute__((aligned(4096)));
 static uint64_t pointers[2][4] __attribute__((aligned(32))), second_gib[2][512] __attribute__((aligned(4096)));
 
-static uint32_t address(const volatile void *p) { return (uint32_t)(uintptr_t)p; }
+static uint32_t address(const volatile void *p)
+{
+    return (uint32_t)(uintptr_t)p;
+}
 
 static uint64_t descriptor(uint32_t base, uint32_t limit, unsigned access, unsigned flags)
 {
@@ -101,7 +104,10 @@ static uint64_t descriptor(uint32_t base, uint32_t limit, unsigned access, unsig
            (uint64_t)(limit >> 16 & 0xf) << 48 | (uint64_t)flags << 52 | (uint64_t)(base >> 24) << 56;
 }
 
-static uint64_t task_gate(uint16_t selector) { return (uint64_t)selector << 16 | (uint64_t)TASK_GATE << 40; }
+static uint64_t task_gate(uint16_t selector)
+{
+    return (uint64_t)selector << 16 | (uint64_t)TASK_GATE << 40;
+}
 
 static uint64_t interrupt_gate(uint32_t entry)
 {

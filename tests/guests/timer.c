@@ -249,7 +249,10 @@ static void pit_start(void)
 }
 
 /* Mode 0 with a count that is never written: silent. */
-static void pit_stop(void) { out8(PIT_MODE, 0x30); }
+static void pit_stop(void)
+{
+    out8(PIT_MODE, 0x30);
+}
 
 static void run_pit(const char *what)
 {

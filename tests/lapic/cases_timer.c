@@ -59,8 +59,8 @@ const struct lapic_case cases_timer[] = {
      STEPS(LVT(0x76), DCR(DIVIDE_1), INITIAL(SOON), LVT(PERIODIC | 0x76), WAIT(SOON), TAKE(0, 0x76), EOI(0), WAIT(SOON),
            TAKE(0, 0x76), EOI(0), INITIAL(0))},
 
-    /* So many ticks of the TSC are so many counts, at least: the divider. The first bound is of a count just written.
-     */
+    /* So many ticks of the TSC are so many counts, at least: the divider. The first bound is of a count just
+     * written. */
     {"divide by 1, 2, 4, 8", "figure 11-10", BOTH, 1,
      STEPS(LVT(MASKED), DCR(0xb), INITIAL(LONG), WAIT(1280000), RANGE(0, REG_CURRENT, 1, LONG - 1280000), DCR(0),
            INITIAL(LONG), WAIT(1280000), RANGE(0, REG_CURRENT, 1, LONG - 640000), DCR(1), INITIAL(LONG), WAIT(1280000),

@@ -1,6 +1,6 @@
 /*
- * Broadcasts that wait: vm_broadcast(), vm_pause(), vm_resume(), vm_end() of kernel/vm.c, kernel/inhibit.c and
- * kernel/mutex.c. Two vCPUs, each on its own CPU, run the guest and switch their LAPIC's mode (TOGGLES, OTHERS times), which
+ * Broadcasts that wait: vm_broadcast(), vm_pause(), vm_resume(), vm_end() of kernel/vm/vm.c, kernel/vm/inhibit.c and
+ * kernel/threads/mutex.c. Two vCPUs, each on its own CPU, run the guest and switch their LAPIC's mode (TOGGLES, OTHERS times), which
  * changes the mask that says whether acceleration is allowed; the second one waits in HLT (WAITS times), which its timer may
  * end; control pauses and resumes ROUNDS times and ends the guest at any moment of that. A kick does not yet make a vCPU
  * leave: it looks at its word and goes on, GUEST all the time, if it came too late.

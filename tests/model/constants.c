@@ -1,8 +1,8 @@
-/* What the models take from the code: the table of requests, its order, and the states. Printed as a Promela include.
- */
+/* What the models take from the code: the table of requests, its order, and the states. Printed as a Promela
+ * include. */
 #include <stdio.h>
 
-#include "kernel/word.h"
+#include "kernel/vm/word.h"
 
 int main(void)
 {

@@ -19,7 +19,7 @@ T = "teardown.pml"
 TEARDOWN = "teardown-park teardown-end teardown-ask teardown-timer teardown-both"
 
 MUTANTS = [
-    # ---- kernel/word.c: asking
+    # ---- kernel/vm/word.c: asking
     ("INIT leaves a pending SIPI", ALL, [(W, "~(B(R_SIPI) | B(R_NMI))) | B(R_INIT)", "~B(R_NMI)) | B(R_INIT)")], None),
     ("INIT leaves a pending NMI", ALL, [(W, "~(B(R_SIPI) | B(R_NMI))) | B(R_INIT)", "~B(R_SIPI)) | B(R_INIT)")], None),
     ("INIT leaves a second NMI", ALL + " word-bsp", [(W, "            w[v].vector = 0;\n            w[v].again = 0\n", "            w[v].vector = 0\n")], None),
@@ -50,7 +50,7 @@ MUTANTS = [
     ("the wake table is not asked", ALL, [(W, ":: h_edge && w[v].where == PARKED && WAKES(r, w[v].mp) ->", ":: h_edge && w[v].where == PARKED ->")], None),
     ("wakes from anywhere", ALL, [(W, ":: h_edge && w[v].where == PARKED && WAKES(r, w[v].mp) ->", ":: h_edge && w[v].where != GUEST && WAKES(r, w[v].mp) ->")], None),
     ("asking is no single step", ALL, [(W, "        if\n        :: h_edge && w[v].where == PARKED", "        if\n        :: false\n        :: else\n        fi };\n    true;\n    atomic {\n        if\n        :: h_edge && w[v].where == PARKED")], None),
-    # ---- kernel/word.c: starting, entering, leaving, parking
+    # ---- kernel/vm/word.c: starting, entering, leaving, parking
     ("start of a vCPU that has been woken", ALL, [(W, "woken = w[v].where == PARKED && w[v].mp == UNINITIALIZED;", "woken = w[v].mp == UNINITIALIZED;")], None),
     ("start does not change the mp_state", ALL, [(W, ":: woken -> w[v].where = ROOT; w[v].mp = RUNNABLE", ":: woken -> w[v].where = ROOT")], None),
     ("start leaves it PARKED", ALL, [(W, ":: woken -> w[v].where = ROOT; w[v].mp = RUNNABLE", ":: woken -> w[v].mp = RUNNABLE")], None),
@@ -69,7 +69,7 @@ MUTANTS = [
     ("looks at the wake table of another state", ALL, [(W, "word_wakes(v, state, h_edge);", "word_wakes(v, HALTED, h_edge);")], None),
     ("refuses to park for any request", ALL, [(W, "word_wakes(v, state, h_edge);", "h_edge = w[v].req != 0;")], None),
     ("parks with another mp_state", ALL, [(W, "        parked = !h_edge;\n        w[v].mp = state;", "        parked = !h_edge;\n        w[v].mp = HALTED;")], None),
-    # ---- kernel/word.c: taking
+    # ---- kernel/vm/word.c: taking
     ("a paused vCPU serves everything", ALL, [(W, ":: w[v].mp == PAUSED -> h_old = h_old &", ":: false -> h_old = h_old &")], None),
     ("a paused vCPU does not see TEARDOWN", ALL, [(W, "h_old & (B(R_TEARDOWN) | B(R_RESUME))", "h_old & B(R_RESUME)")], None),
     ("a paused vCPU does not see RESUME", ALL, [(W, "h_old & (B(R_TEARDOWN) | B(R_RESUME))", "h_old & B(R_TEARDOWN)")], None),
@@ -86,7 +86,7 @@ MUTANTS = [
                                                        (V, ":: r == R_PAUSE || r == R_RESUME || r == R_APIC", ":: r == R_PAUSE -> goto set_paused\n        :: r == R_RESUME || r == R_APIC"),
                                                        (V, "set_runnable:\n", "set_paused:\n    atomic { w[0].behind = w[0].mp; w[0].mp = PAUSED };\n    goto serve;\nset_runnable:\n")], None),
     ("the taken SIPI's vector stays", ALL, [(W, "            :: r == R_SIPI -> w[v].vector = 0\n", "")], "the next SIPI overwrites it"),
-    # ---- kernel/vcpu.c, kernel/serve.c, kernel/vm.c
+    # ---- kernel/vm/vcpu.c, kernel/vm/serve.c, kernel/vm/vm.c
     ("SIPI is served in any state", ALL, [(V, ":: w[0].mp == WAIT_FOR_SIPI -> started = start; goto set_runnable\n            :: else -> goto serve", ":: true -> started = start; goto set_runnable")], None),
     ("INIT leaves the BSP waiting", ALL + " word-bsp", [(V, ":: BSP -> goto set_runnable", ":: BSP -> goto serve")], None),
     ("sleeps once only", ALL, [(V, "    :: flag -> flag = 0; WAIT_UNTIL_WOKEN(0)", "    :: flag -> flag = 0; if :: w[0].where == PARKED -> thread_park(0) :: else fi")], None),
@@ -95,7 +95,7 @@ MUTANTS = [
     ("HLT does not look for what is due", ALL, [(V, "        :: mp == RUNNABLE || HAS_WAKEUP -> goto serve /*", "        :: mp == RUNNABLE -> goto serve /*")], None),
     ("a halted vCPU does not look for what is due", ALL, [(V, "    :: atomic { (mp == HALTED || mp == HALTED_MASKED) && HAS_WAKEUP -> word_set_mp(0, RUNNABLE) }\n", ""),
                                                         (V, "    :: mp != RUNNABLE && !((mp == HALTED || mp == HALTED_MASKED) && HAS_WAKEUP) ->", "    :: mp != RUNNABLE ->")], None),
-    # ---- kernel/serve.c, kernel/exit.c, svm/svm.c, vmx/exit.c: between an exit and the next entry
+    # ---- kernel/vm/serve.c, kernel/vm/exit.c, svm/svm.c, vmx/exit.c: between an exit and the next entry
     ("enters again without a look at what it asked itself", ALL, [(V, "        ask_itself();\n        goto quick\n", "        ask_itself();\n        goto guest\n")], None),
     ("enters again without a look behind the host's interrupts", ALL, [(V, "        :: true\n        fi;\n        goto quick\n", "        :: true\n        fi;\n        goto guest\n")], None),
     ("looks before it asks itself", ALL, [(V, "        ask_itself();\n        goto quick\n", "        seen = w[0].req;\n        ask_itself();\n        goto looked\n"),
@@ -119,7 +119,7 @@ MUTANTS = [
     ("enters again with events not prepared", ALL, [(V, "        prepare_events();\n        if\n        :: mp == RUNNABLE", "        if\n        :: mp == RUNNABLE")], None),
     ("PAUSE and APIC do not end a series", "broadcast-2 broadcast", [(B, "        :: w[v].req == 0 -> goto guest", "        :: true -> goto guest")], None),
     ("a quick exit acknowledges", "broadcast-2 broadcast", [(B, "        :: w[v].req == 0 -> goto guest", "        :: w[v].ack -> atomic { w[v].ack = 0; acks--; woken = waiter };\n            if\n            :: acks == 0 && woken != NOBODY -> thread_wake(woken)\n            :: else\n            fi;\n            woken = 0;\n            goto guest\n        :: w[v].req == 0 -> goto guest")], None),
-    # ---- kernel/word.[ch], kernel/exit.c: waiting between two entries
+    # ---- kernel/word.[ch], kernel/vm/exit.c: waiting between two entries
     ("an asker leaves it WAITING", ALL, [(W, "-> w[v].where = GUEST; asked = KICK", "-> asked = KICK")], None),
     ("an asker makes a waiting vCPU ROOT", ALL, [(W, "-> w[v].where = GUEST; asked = KICK", "-> w[v].where = ROOT; asked = KICK")], None),
     ("no kick for a waiting vCPU", ALL, [(W, "-> w[v].where = GUEST; asked = KICK", "-> w[v].where = GUEST")], None),
@@ -149,11 +149,11 @@ MUTANTS = [
     ("a broadcast waits for who waits", "broadcast-wait", [(W, "(WAITED_MASK & B(r)) && w[v].where == GUEST ->", "(WAITED_MASK & B(r)) && (w[v].where == GUEST || w[v].where == WAITING) ->")], None),
     ("woken, it enters over APIC", "broadcast-wait", [(B, "    :: flag && !(w[v].req & ~B(R_TIMER)) ->", "    :: flag && !(w[v].req & ~(B(R_TIMER) | B(R_APIC))) ->"), (B, "    :: !flag || (w[v].req & ~B(R_TIMER)) ->", "    :: !flag || (w[v].req & ~(B(R_TIMER) | B(R_APIC))) ->")], None),
     ("woken, it enters over PAUSE", "broadcast-wait", [(B, "    :: flag && !(w[v].req & ~B(R_TIMER)) ->", "    :: flag && !(w[v].req & ~(B(R_TIMER) | B(R_PAUSE))) ->"), (B, "    :: !flag || (w[v].req & ~B(R_TIMER)) ->", "    :: !flag || (w[v].req & ~(B(R_TIMER) | B(R_PAUSE))) ->")], None),
-    # ---- kernel/thread.c: permits
+    # ---- kernel/threads/thread.c: permits
     ("a wake-up of a running thread is lost", ALL + " broadcast-2", [(W, "        :: thread[t] == RUNNING -> thread[t] = PERMIT\n", "")], None),
     ("a sleeping thread gets a permit", ALL, [(W, ":: thread[t] == BLOCKED -> thread[t] = RUNNING", ":: thread[t] == BLOCKED -> thread[t] = BLOCKED")], None),
     ("sleeps with a permit", ALL, [(W, "        :: thread[t] == RUNNING -> thread[t] = BLOCKED\n        :: else -> thread[t] = RUNNING", "        :: true -> thread[t] = BLOCKED")], None),
-    # ---- kernel/vm.c, kernel/inhibit.c, kernel/mutex.c: broadcasts
+    # ---- kernel/vm/vm.c, kernel/vm/inhibit.c, kernel/threads/mutex.c: broadcasts
     ("the mask is written first", "broadcast-2 broadcast", [(B, "    if\n    :: new_mask != mask -> vm_broadcast(t, R_APIC)\n    :: else\n    fi;\n    mask = new_mask;", "    if\n    :: new_mask != mask -> mask = new_mask; vm_broadcast(t, R_APIC)\n    :: else\n    fi;")], None),
     ("the mask is written before the waiting", "broadcast-2 broadcast", [(B, "    do\n    :: acks > 0 -> thread_park(t)\n    :: else -> break\n    od;\n    waiter = NOBODY;", "    if\n    :: r == R_APIC -> mask = new_mask\n    :: else\n    fi;\n    do\n    :: acks > 0 -> thread_park(t)\n    :: else -> break\n    od;\n    waiter = NOBODY;"), (B, "    bool must;\n    byte i, asked, to, next;", "    bool must, new_mask;\n    byte i, asked, to, next;")], None),
     ("nobody waits", "broadcast-2 broadcast", [(B, "    do\n    :: acks > 0 -> thread_park(t)\n    :: else -> break\n    od;\n    waiter", "    waiter")], None),
@@ -211,7 +211,7 @@ MUTANTS = [
     ("halts without a look at what was posted, which is asked for", "posted", [(P, "    :: atomic { !LOAD_ON(VCPU) -> mp = HALTED }; /* hlt", "    :: atomic { true -> mp = HALTED }; /* hlt")],
      "EVENT is pending then, or will be: without posted-interrupt processing the word is enough"),
     ("woken, it enters without draining", "posted posted-pi", [(P, "        drain();\n        if\n        :: atomic { irr -> irr = 0; mp = RUNNABLE; goto guest }", "        if\n        :: atomic { true -> irr = 0; mp = RUNNABLE; goto guest }")], None),
-    # ---- kernel/schedule.c, kernel/thread.c
+    # ---- kernel/threads/schedule.c, kernel/threads/thread.c
     ("a thread on its stack may be queued anywhere", TEARDOWN, [(T, "        :: ON_CPU(t) -> choice = cpu[t]\n        :: else ->", "        :: true ->")], None),
     ("a thread on its stack is pushed away", TEARDOWN, [(T, ":: ON_CPU(t) -> rq[c]!t; t = 0; goto pick", ":: false -> rq[c]!t; t = 0; goto pick")], None),
     ("on_cpu falls before the switch", TEARDOWN, [(T, "    /* thread_switch(), and finish_switch() on the next stack */\n    if\n    :: before != NONE ->\n        stack[before] = 0;", "    if\n    :: before != NONE -> on_cpu[before] = 0\n    :: else\n    fi;\n    if\n    :: before != NONE ->\n        stack[before] = 0;")], None),
@@ -242,7 +242,7 @@ MUTANTS = [
     ("freed without waiting", TEARDOWN, [(T, "    do\n    :: alive > 0 ->\n        thread_park(CONTROL)\n    :: else -> break\n    od;\n", "")], None),
     ("the timer is not cancelled", TEARDOWN, [(T, "    armed = 0; /* timer_cancel() */\n", "")], None),
     ("nobody waits for a timer that fires", TEARDOWN, [(T, "    !fired_busy;\n", "")], None),
-    # ---- kernel/timer.c
+    # ---- kernel/threads/timer.c
     ("busy is a flag", "timer", [("timer.pml", "busy++", "busy = 1"), ("timer.pml", "busy--", "busy = 0")], None),
     ("queued is looked at without the lock", "timer", [("timer.pml", ":: at != c -> take_out(1)", ":: queued && at != c -> take_out(1)")], None),
     ("busy is set after the lock", "timer", [("timer.pml", "        if\n        :: popped -> busy++\n        :: else\n        fi;\n        lock[c] = 0;", "        lock[c] = 0;\n        if\n        :: popped -> busy++\n        :: else\n        fi;")], None),

@@ -3,7 +3,7 @@
 
     tests/model/mutants.py [NAME]     only the mutants whose name contains it
 
-First every cell of the table in kernel/requests.h (request and state: does it wake?) and every `waited`, then what
+First every cell of the table in kernel/vm/requests.h (request and state: does it wake?) and every `waited`, then what
 mutant_list.py holds. A mutant that survives fails, unless that list says why nothing can tell it from the original; one
 that is listed so and is caught fails as well. The last line is `mutants: N passed, N failed`.
 """

@@ -1,5 +1,5 @@
 /*
- * A guest's two threads on two CPUs, and their end: kernel/schedule.c, kernel/thread.c, vm_end(), vm_destroy(), under
+ * A guest's two threads on two CPUs, and their end: kernel/threads/schedule.c, kernel/threads/thread.c, vm_end(), vm_destroy(), under
  * x86-TSO as far as on_cpu is concerned. Thread VCPU enters the guest, halts, waits and parks; thread WORKER asks for it, sleeps,
  * is in ring 3, and once asks (DOES 0), sleeps (1) or ends the guest itself (2); with DOES 3 it is the timer that asks.
  * VCPU begins on CPU 0, WORKER on CPU START: from the same one, one of them is pushed away. Control, on a CPU of its own,
@@ -151,7 +151,7 @@ pick:
         t = thread[before];
         buffer[c]!before, 0;
         if
-        :: t == DEAD -> /* thread_gone() */
+        :: t == DEAD -> /* finish_switch(), for who is dead */
             atomic { LOCKED(c); alive--; t = alive };
             if
             :: t == 0 -> thread_wake(CONTROL)

@@ -1,5 +1,5 @@
 /*
- * A timer that moves between CPUs with its owner: timer_set(), timer_cancel() and the interrupt of kernel/timer.c. The
+ * A timer that moves between CPUs with its owner: timer_set(), timer_cancel() and the interrupt of kernel/threads/timer.c. The
  * owner sets it, goes to another CPU, sets it again, SETS times, then cancels and frees it. Queues are lists with a lock;
  * taking a node out of one is two steps, of which nobody may see the middle.
  *

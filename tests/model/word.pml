@@ -1,6 +1,6 @@
 /*
- * One vCPU thread (vcpu_main(), vcpu_park(), enter_guest() of kernel/vcpu.c, vcpu_serve() and, between an exit and the next
- * entry, vcpu_serve_events() of kernel/serve.c, hlt_quickly() of kernel/exit.c) between two CPUs; what it asks of itself by
+ * One vCPU thread (vcpu_main(), vcpu_park(), enter_guest() of kernel/vm/vcpu.c, vcpu_serve() and, between an exit and the next
+ * entry, vcpu_serve_events() of kernel/vm/serve.c, hlt_quickly() of kernel/vm/exit.c) between two CPUs; what it asks of itself by
  * an exit or its own timer; control, which pauses, resumes, starts and ends it; and its peers: another vCPU's INIT, SIPI, NMI
  * and interrupts, its device world, its timer. Each asks for anything of its own, in any order, at any time, BUDGET times
  * together.

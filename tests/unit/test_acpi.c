@@ -1,5 +1,5 @@
 /* The static ACPI tables that root reads (ACPI 6.4, 5.2), from good firmware and from broken one. */
-// links: kernel/acpi.c
+// links: kernel/base/acpi.c
 #include "tests/unit/test_acpi.h"
 
 TEST(good_tables)

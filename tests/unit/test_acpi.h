@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_TEST_ACPI_H
 #define TESTS_UNIT_TEST_ACPI_H
 
-#include "kernel/acpi.h"
+#include "kernel/base/acpi.h"
 #include "lib/bytes.h"
 
 #include "tests/unit/test.h"

@@ -1,5 +1,5 @@
 /* The MADT (ACPI 6.4, 5.2.12): CPUs, IOAPICs, interrupt source overrides, and entries that run out. */
-// links: kernel/acpi.c
+// links: kernel/base/acpi.c
 #include "tests/unit/test_acpi.h"
 
 static void check_cpus(uint32_t count, const uint32_t *ids)

@@ -1,6 +1,6 @@
-// links: user/control/acpi.c
+// links: user/control/machine/acpi.c
 #include "tests/unit/test.h"
-#include "user/control/acpi.h"
+#include "user/control/machine/acpi.h"
 
 /* Physical memory [BASE, BASE + size of memory); what is read outside fails. */
 #define BASE 0x100000u
@@ -22,7 +22,10 @@ static bool read_memory(void *context, uint64_t paddr, void *out, size_t length)
 static const struct acpi_memory access = {read_memory, NULL};
 static struct acpi_power power;
 
-static void put(unsigned at, uint64_t value, unsigned size) { memcpy(memory + at, &value, size); }
+static void put(unsigned at, uint64_t value, unsigned size)
+{
+    memcpy(memory + at, &value, size);
+}
 
 static void put_header(unsigned at, const char *signature, unsigned length)
 {

@@ -2,7 +2,7 @@
  * ASIDs against a TLB (APM Vol. 2, 15.16): translations of an ASID stay until a flush. No vCPU may ever enter with an
  * ASID under which the CPU still has another one's.
  */
-#include "kernel/asid.h"
+#include "kernel/vm/asid.h"
 
 #include "tests/unit/test.h"
 

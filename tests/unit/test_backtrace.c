@@ -1,8 +1,8 @@
 /* Which function an address belongs to, in root's own symbol table. The text is 16 KiB at the place of root's. */
-// links: kernel/backtrace.c
+// links: kernel/base/backtrace.c
 // libs: -no-pie -Wl,--defsym=kernel_start=0xffffffff81000000 -Wl,--defsym=kernel_text_end=0xffffffff81004000
-#include "kernel/backtrace.h"
-#include "kernel/layout.h"
+#include "kernel/base/backtrace.h"
+#include "kernel/base/layout.h"
 
 #include "tests/unit/test.h"
 

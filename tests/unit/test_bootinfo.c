@@ -2,8 +2,8 @@
  * What boot loaders tell, from good and from hostile ones. Layouts: Multiboot2 specification 2.0, section 3.6; Xen's
  * public/arch-x86/hvm/start_info.h. All information lies in heap blocks of exactly its size.
  */
-// links: kernel/bootinfo.c
-#include "kernel/bootinfo.h"
+// links: kernel/base/bootinfo.c
+#include "kernel/base/bootinfo.h"
 #include "lib/bytes.h"
 
 #include "tests/unit/test.h"

@@ -1,5 +1,5 @@
-/* Which breakpoints an access hits: each type, length and enabling bit, at each place around them (SDM Vol. 3, 18.2.4).
- */
+/* Which breakpoints an access hits: each type, length and enabling bit, at each place around them (SDM Vol. 3,
+ * 18.2.4). */
 #include "lib/breakpoints.h"
 
 #include "tests/unit/test.h"

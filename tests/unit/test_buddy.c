@@ -1,6 +1,6 @@
 /* The page allocator, against a list of who has which page. */
-// links: kernel/buddy.c
-#include "kernel/buddy.h"
+// links: kernel/memory/buddy.c
+#include "kernel/memory/buddy.h"
 
 #include "tests/unit/test.h"
 
@@ -19,7 +19,10 @@ static void start(uint64_t pages)
     buddy_init(&b, base, pages * PAGE_SIZE);
 }
 
-static uint64_t page_of(const void *block) { return (uint64_t)((const uint8_t *)block - base) / PAGE_SIZE; }
+static uint64_t page_of(const void *block)
+{
+    return (uint64_t)((const uint8_t *)block - base) / PAGE_SIZE;
+}
 
 /* How many blocks of each order are on the lists; the links are sound, and the blocks are marked so. */
 static void count_lists(uint64_t counts[BUDDY_MAX_ORDER + 1])

@@ -41,7 +41,10 @@ static unsigned parse_bytes(const char *text, size_t size)
     return problems;
 }
 
-static unsigned parse(const char *text) { return parse_bytes(text, strlen(text)); }
+static unsigned parse(const char *text)
+{
+    return parse_bytes(text, strlen(text));
+}
 
 /* Exactly one problem: there, and its message contains that. */
 static void check_one(const char *text, unsigned line, unsigned column, const char *message)

@@ -1,6 +1,6 @@
-// links: user/control/filter.c lib/format.c
+// links: user/control/console/filter.c lib/format.c
 #include "tests/unit/test.h"
-#include "user/control/filter.h"
+#include "user/control/console/filter.h"
 
 /* What the terminal would get: '<' for the prefix, rewinding as CR '<'; newline as '|'. */
 static const char *shown_by(struct filter *filter, const char *text, size_t length, bool focused)

@@ -1,9 +1,9 @@
-// links: user/control/mux.c user/control/filter.c user/control/log.c lib/format.c
+// links: user/control/console/mux.c user/control/console/filter.c user/control/console/log.c lib/format.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/fake_os.h"
-#include "user/control/log.h"
-#include "user/control/mux.h"
+#include "user/control/console/log.h"
+#include "user/control/console/mux.h"
 
 #define QUIET (MUX_QUIET_MS * FAKE_HZ / 1000)
 

@@ -1,4 +1,4 @@
-// links: user/control/mux.c user/control/filter.c user/control/log.c lib/format.c
+// links: user/control/console/mux.c user/control/console/filter.c user/control/console/log.c lib/format.c
 /*
  * Whatever guests print, each row of the terminal begins with the name of who printed it. The terminal here is a model
  * of what the many have in common, at its worst where they differ.
@@ -6,7 +6,7 @@
 #include "tests/unit/test.h"
 
 #include "tests/unit/fake_os.h"
-#include "user/control/mux.h"
+#include "user/control/console/mux.h"
 
 #define QUIET (MUX_QUIET_MS * FAKE_HZ / 1000)
 #define ROWS  64

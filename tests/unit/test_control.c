@@ -1,6 +1,6 @@
-// links: user/control/control.c user/control/boot_config.c user/control/guests.c user/control/results.c
-// links: user/control/commands.c user/control/show.c user/control/keyboard.c user/control/prompt.c user/control/mux.c
-// links: user/control/filter.c user/control/log.c user/control/acpi.c user/control/power.c user/lib/config.c
+// links: user/control/control.c user/control/guests/boot_config.c user/control/guests/guests.c user/control/guests/results.c
+// links: user/control/guests/commands.c user/control/guests/show.c user/control/console/keyboard.c user/control/console/prompt.c user/control/console/mux.c
+// links: user/control/console/filter.c user/control/console/log.c user/control/machine/acpi.c user/control/machine/power.c user/lib/config.c
 // links: user/lib/config_keys.c user/lib/config_value.c user/lib/config_resolve.c user/lib/ring.c lib/format.c
 #include "tests/unit/test_control.h"
 
@@ -217,7 +217,10 @@ TEST(back_pressure_of_the_ring)
     CHECK_EQ(fake_print(0, text), ABI_RING_SIZE);
 }
 
-static void power_off_db(void) { fake_end(1, ABI_END_POWEROFF, 0); }
+static void power_off_db(void)
+{
+    fake_end(1, ABI_END_POWEROFF, 0);
+}
 
 /* What wakes us while the console is full has used the wake-up: nobody wakes us again for it. */
 TEST(a_full_console_hides_nothing)
@@ -355,7 +358,10 @@ TEST(commands)
     CHECK(!control.prompt.active);
 }
 
-static void type_cancel(void) { fake_type("\x03"); }
+static void type_cancel(void)
+{
+    fake_type("\x03");
+}
 
 /* A table is printed a row at a time; what is typed meanwhile is not lost, and Ctrl-C ends it. */
 TEST(tables_in_pieces)

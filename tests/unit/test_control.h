@@ -6,7 +6,7 @@
 
 #include "tests/unit/fake_os.h"
 #include "user/control/control.h"
-#include "user/control/power.h"
+#include "user/control/machine/power.h"
 
 #define MS (FAKE_HZ / 1000)
 

@@ -1,10 +1,13 @@
-// links: user/control/control.c user/control/boot_config.c user/control/guests.c user/control/results.c
-// links: user/control/commands.c user/control/show.c user/control/keyboard.c user/control/prompt.c user/control/mux.c
-// links: user/control/filter.c user/control/log.c user/control/acpi.c user/control/power.c user/lib/config.c
+// links: user/control/control.c user/control/guests/boot_config.c user/control/guests/guests.c user/control/guests/results.c
+// links: user/control/guests/commands.c user/control/guests/show.c user/control/console/keyboard.c user/control/console/prompt.c user/control/console/mux.c
+// links: user/control/console/filter.c user/control/console/log.c user/control/machine/acpi.c user/control/machine/power.c user/lib/config.c
 // links: user/lib/config_keys.c user/lib/config_value.c user/lib/config_resolve.c user/lib/ring.c lib/format.c
 #include "tests/unit/test_control.h"
 
-static void put(size_t at, uint64_t value, unsigned size) { memcpy(fake.memory + at, &value, size); }
+static void put(size_t at, uint64_t value, unsigned size)
+{
+    memcpy(fake.memory + at, &value, size);
+}
 
 static void build_acpi(void)
 {

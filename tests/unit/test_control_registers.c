@@ -2,8 +2,8 @@
  * Writes of CR0, CR4 and EFER: the rules of SDM Vol. 2 (MOV to control registers) and APM Vol. 2, 3.1, line by line, in
  * each mode that a guest can be in.
  */
-// links: kernel/control_registers.c
-#include "kernel/control_registers.h"
+// links: kernel/vm/control_registers.c
+#include "kernel/vm/control_registers.h"
 
 #include "tests/unit/test.h"
 

@@ -1,13 +1,13 @@
 /* Tick conversions and timers of the device world, the bus, and dates. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// links: user/devices/calendar.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
+// links: user/devices/pc/calendar.c lib/timerq.c lib/rbtree.c
 #include <time.h>
 
 #include "tests/unit/test.h"
 
 #include "lib/muldiv.h"
 #include "tests/unit/dev_env.h"
-#include "user/devices/calendar.h"
+#include "user/devices/pc/calendar.h"
 
 TEST(conversions_are_exact)
 {

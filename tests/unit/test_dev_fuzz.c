@@ -1,20 +1,23 @@
 /* A hostile guest at every port and every address outside RAM: nothing worse than nonsense may come of it. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// links: user/devices/uart.c user/devices/console.c user/devices/pit.c user/devices/pit_channel.c user/devices/rtc.c
-// links: user/devices/calendar.c user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c
-// links: user/devices/misc.c user/devices/machine.c user/lib/ring.c user/lib/lock.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
+// links: user/devices/pc/uart.c user/devices/console.c user/devices/pc/pit.c user/devices/pc/pit_channel.c user/devices/pc/rtc.c
+// links: user/devices/pc/calendar.c user/devices/pc/acpi_pm.c user/devices/pc/i8042.c user/devices/pci/pci.c user/devices/pc/vga.c
+// links: user/devices/pc/misc.c user/devices/machine.c user/lib/ring.c user/lib/lock.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
-#include "user/devices/ioapic.h"
 #include "user/devices/machine.h"
-#include "user/devices/pic.h"
+#include "user/devices/pc/ioapic.h"
+#include "user/devices/pc/pic.h"
 
 static struct abi_info info;
 static struct abi_console rings;
 static uint64_t seed;
 
-static uint64_t random_below(uint64_t limit) { return test_random(&seed) % limit; }
+static uint64_t random_below(uint64_t limit)
+{
+    return test_random(&seed) % limit;
+}
 
 static void setup(uint64_t new_seed)
 {

@@ -1,11 +1,11 @@
 /* The IOAPIC, by the 82093AA datasheet and as Linux uses it. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
 // links: lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
-#include "user/devices/ioapic.h"
-#include "user/devices/pic.h"
+#include "user/devices/pc/ioapic.h"
+#include "user/devices/pc/pic.h"
 
 #define BASE         PLATFORM_IOAPIC_BASE
 #define MASKED       0x10000ull
@@ -25,7 +25,10 @@ static void reg_write(uint8_t index, uint32_t value)
     bus_memory_write(BASE + 0x10, 4, value);
 }
 
-static uint32_t entry_low(unsigned pin) { return reg_read((uint8_t)(0x10 + 2 * pin)); }
+static uint32_t entry_low(unsigned pin)
+{
+    return reg_read((uint8_t)(0x10 + 2 * pin));
+}
 
 TEST(registers)
 {

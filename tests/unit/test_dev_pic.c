@@ -1,10 +1,10 @@
 /* The two 8259As, by their datasheet. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
 // links: lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
-#include "user/devices/pic.h"
+#include "user/devices/pc/pic.h"
 
 static void setup(uint8_t master_mask, uint8_t slave_mask)
 {
@@ -265,8 +265,8 @@ TEST(special_fully_nested_mode_keeps_lower_inputs_out)
     CHECK_EQ(pic_acknowledge(), 0x25);
 }
 
-/* The acknowledge cycle ends INT. What else requests raises it anew: an edge, which LINT0 or the IOAPIC may wait for.
- */
+/* The acknowledge cycle ends INT. What else requests raises it anew: an edge, which LINT0 or the IOAPIC may wait
+ * for. */
 TEST(int_falls_at_each_acknowledge)
 {
     setup(0x00, 0xff);

@@ -1,10 +1,10 @@
 /* The 8254 and port B, by the 82C54 datasheet and as kernels use them. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// links: user/devices/pit.c user/devices/pit_channel.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
+// links: user/devices/pc/pit.c user/devices/pc/pit_channel.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
-#include "user/devices/pit.h"
+#include "user/devices/pc/pit.h"
 
 static void setup(void)
 {
@@ -13,7 +13,10 @@ static void setup(void)
     fake_ioapic_entry(2, 0x30);
 }
 
-static void run_clocks(uint64_t clocks) { fake_run_until(fake.now + clock_ticks(clocks, PIT_HZ)); }
+static void run_clocks(uint64_t clocks)
+{
+    fake_run_until(fake.now + clock_ticks(clocks, PIT_HZ));
+}
 
 static void program(unsigned channel, unsigned mode, uint16_t count)
 {
@@ -38,7 +41,10 @@ static uint8_t status(unsigned channel)
 }
 
 /* Latching loses at most the clock that has begun. */
-static void check_near(unsigned value, unsigned expected) { CHECK(value <= expected && value + 1 >= expected); }
+static void check_near(unsigned value, unsigned expected)
+{
+    CHECK(value <= expected && value + 1 >= expected);
+}
 
 TEST(rate_generator_ticks)
 {

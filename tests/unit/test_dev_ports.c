@@ -1,15 +1,15 @@
 /* The small devices: ACPI power management, keyboard controller, PCI configuration, VGA registers, exit device. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// links: user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c user/devices/misc.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
+// links: user/devices/pc/acpi_pm.c user/devices/pc/i8042.c user/devices/pci/pci.c user/devices/pc/vga.c user/devices/pc/misc.c
 // links: lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
-#include "user/devices/acpi_pm.h"
-#include "user/devices/i8042.h"
-#include "user/devices/misc.h"
-#include "user/devices/pci.h"
-#include "user/devices/vga.h"
+#include "user/devices/pc/acpi_pm.h"
+#include "user/devices/pc/i8042.h"
+#include "user/devices/pc/misc.h"
+#include "user/devices/pc/vga.h"
+#include "user/devices/pci/pci.h"
 
 static void setup(void)
 {

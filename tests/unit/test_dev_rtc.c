@@ -1,10 +1,10 @@
 /* The MC146818A, by its datasheet and as kernels read it. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// links: user/devices/rtc.c user/devices/calendar.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
+// links: user/devices/pc/rtc.c user/devices/pc/calendar.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
-#include "user/devices/rtc.h"
+#include "user/devices/pc/rtc.h"
 
 static uint8_t cmos_read(uint8_t index)
 {

@@ -1,11 +1,11 @@
 /* The 16550A, by the PC16550D datasheet, as Linux's 8250 driver probes it, and its console. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// links: user/devices/uart.c user/devices/console.c user/lib/ring.c lib/timerq.c lib/rbtree.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
+// links: user/devices/pc/uart.c user/devices/console.c user/lib/ring.c lib/timerq.c lib/rbtree.c
 #include "tests/unit/test.h"
 
 #include "tests/unit/dev_env.h"
 #include "user/devices/console.h"
-#include "user/devices/uart.h"
+#include "user/devices/pc/uart.h"
 #include "user/lib/ring.h"
 
 static struct abi_console rings;

@@ -1,15 +1,15 @@
 /* Upcalls from root to the finished reply, with the real emulator; the world's wake-ups; guest memory. */
-// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pic.c user/devices/ioapic.c
-// links: user/devices/uart.c user/devices/console.c user/devices/pit.c user/devices/pit_channel.c user/devices/rtc.c
-// links: user/devices/calendar.c user/devices/acpi_pm.c user/devices/i8042.c user/devices/pci.c user/devices/vga.c
-// links: user/devices/misc.c user/devices/machine.c user/devices/guest_memory.c user/devices/upcall.c user/lib/ring.c
+// links: user/devices/clock.c user/devices/bus.c user/devices/irq.c user/devices/pc/pic.c user/devices/pc/ioapic.c
+// links: user/devices/pc/uart.c user/devices/console.c user/devices/pc/pit.c user/devices/pc/pit_channel.c user/devices/pc/rtc.c
+// links: user/devices/pc/calendar.c user/devices/pc/acpi_pm.c user/devices/pc/i8042.c user/devices/pci/pci.c user/devices/pc/vga.c
+// links: user/devices/pc/misc.c user/devices/machine.c user/devices/guest_memory.c user/devices/upcall.c user/lib/ring.c
 // links: user/lib/lock.c lib/timerq.c lib/rbtree.c lib/format.c user/emul/decode.c user/emul/tables.c user/emul/alu.c
 // links: user/emul/memory.c user/emul/operands.c user/emul/walk.c user/emul/stack.c user/emul/one_byte.c
 // links: user/emul/group.c user/emul/two_byte.c user/emul/string.c user/emul/io.c user/emul/step.c user/emul/task.c
 // links: user/emul/vector.c user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c
 // links: user/emul/segment.c user/emul/gate.c
 // links: user/emul/system.c user/emul/descriptor.c
-// links: user/vmx/check.c user/vmx/fields.c
+// links: user/refused/check.c user/refused/fields.c
 #include <stdarg.h>
 
 #include "tests/unit/test.h"

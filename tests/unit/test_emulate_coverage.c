@@ -77,7 +77,10 @@ static enum emul_status run(const struct emul_ops *ops)
     return emul_step(ops, NULL, &regs, code, sizeof(code), &result);
 }
 
-static bool is_undefined(enum emul_status status) { return status == EMUL_FAULT && result.vector == VECTOR_UD; }
+static bool is_undefined(enum emul_status status)
+{
+    return status == EMUL_FAULT && result.vector == VECTOR_UD;
+}
 
 /* What it does in 64-bit mode is the vendor's affair: refused there, and done in other modes. */
 static bool is_prefixed_branch(const struct coverage *c)

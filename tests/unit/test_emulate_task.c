@@ -7,7 +7,10 @@
 // links: user/emul/string.c user/emul/io.c user/emul/step.c user/emul/task.c user/emul/descriptor.c lib/format.c
 #include "tests/unit/task_machine.h"
 
-static uint64_t old(unsigned offset, unsigned size) { return peek(OLD_TSS + offset, size); }
+static uint64_t old(unsigned offset, unsigned size)
+{
+    return peek(OLD_TSS + offset, size);
+}
 
 TEST(jmp_saves_the_old_task)
 {

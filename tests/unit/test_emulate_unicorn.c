@@ -67,7 +67,10 @@ static void *ram(void *ctx, uint64_t gpa)
     return m->ours + (gpa & ~0xfffull);
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x9e3779b97f4a7c15ull; }
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    return (hash ^ value) * 0x9e3779b97f4a7c15ull;
+}
 
 static int port_in(void *ctx, uint16_t port, uint8_t size, uint32_t *value)
 {
@@ -316,8 +319,17 @@ static void run_mode(unsigned mode, uc_mode unicorn_mode)
     free(m);
 }
 
-TEST(agrees_with_unicorn_in_64_bit_mode) { run_mode(8, UC_MODE_64); }
+TEST(agrees_with_unicorn_in_64_bit_mode)
+{
+    run_mode(8, UC_MODE_64);
+}
 
-TEST(agrees_with_unicorn_in_32_bit_mode) { run_mode(4, UC_MODE_32); }
+TEST(agrees_with_unicorn_in_32_bit_mode)
+{
+    run_mode(4, UC_MODE_32);
+}
 
-TEST(agrees_with_unicorn_in_real_mode) { run_mode(2, UC_MODE_16); }
+TEST(agrees_with_unicorn_in_real_mode)
+{
+    run_mode(2, UC_MODE_16);
+}

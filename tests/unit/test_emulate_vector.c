@@ -1,5 +1,5 @@
-/* Moves of vector registers to and from MMIO: which bytes, what is left of a register, and when they are not allowed.
- */
+/* Moves of vector registers to and from MMIO: which bytes, what is left of a register, and when they are not
+ * allowed. */
 // links: user/emul/decode.c user/emul/tables.c user/emul/alu.c user/emul/memory.c user/emul/operands.c
 // links: user/emul/walk.c user/emul/stack.c user/emul/one_byte.c user/emul/group.c user/emul/two_byte.c
 // links: user/emul/vector.c user/emul/watch.c user/emul/coverage.c user/emul/bits.c user/emul/frame.c

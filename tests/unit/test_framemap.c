@@ -1,6 +1,6 @@
 /* The bitmap of guest frames, against an array of bools. */
-// links: kernel/framemap.c
-#include "kernel/framemap.h"
+// links: kernel/memory/framemap.c
+#include "kernel/memory/framemap.h"
 
 #include "tests/unit/test.h"
 

@@ -37,7 +37,10 @@ static const struct {
     {0x3f0, false, false, NO, false, true, 0xff},
 };
 
-static bool is_map(uint32_t offset) { return offset >= 0x100 && offset < 0x280; }
+static bool is_map(uint32_t offset)
+{
+    return offset >= 0x100 && offset < 0x280;
+}
 
 static uint32_t errors(void)
 {

@@ -40,7 +40,10 @@ static void on_timer(void *ctx, uint32_t index)
 static struct lapic_domain domain = {
     .count = CPUS, .lapics = table, .signal = on_signal, .eoi = on_eoi, .timer_changed = on_timer};
 
-static uint32_t msr_of(uint32_t reg) { return 0x800 + reg / 16; }
+static uint32_t msr_of(uint32_t reg)
+{
+    return 0x800 + reg / 16;
+}
 
 /* No test of a mode by the library: the one that takes the access has the register. */
 bool machine_read(unsigned cpu, uint32_t reg, uint32_t *value)
@@ -108,13 +111,25 @@ int machine_take(unsigned cpu, bool due)
     return vector == LAPIC_NONE ? NO_VECTOR : vector;
 }
 
-uint64_t machine_tsc(void) { return now; }
+uint64_t machine_tsc(void)
+{
+    return now;
+}
 
-void machine_set_cr8(unsigned cpu, uint8_t value) { lapic_set_cr8(&lapics[cpu], value); }
+void machine_set_cr8(unsigned cpu, uint8_t value)
+{
+    lapic_set_cr8(&lapics[cpu], value);
+}
 
-uint8_t machine_get_cr8(unsigned cpu) { return lapic_get_cr8(&lapics[cpu]); }
+uint8_t machine_get_cr8(unsigned cpu)
+{
+    return lapic_get_cr8(&lapics[cpu]);
+}
 
-void machine_progress(unsigned checks, const char *name) { (void)checks, (void)name; }
+void machine_progress(unsigned checks, const char *name)
+{
+    (void)checks, (void)name;
+}
 
 void machine_failed(const struct lapic_case *c, unsigned step, const char *what, uint64_t expected, uint64_t got)
 {

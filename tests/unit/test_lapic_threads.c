@@ -43,7 +43,10 @@ static void on_takes_more(void *ctx, uint32_t index)
     atomic_fetch_add(&more, 1);
 }
 
-static void on_timer_changed(void *ctx, uint32_t index) { (void)ctx, (void)index; }
+static void on_timer_changed(void *ctx, uint32_t index)
+{
+    (void)ctx, (void)index;
+}
 
 static struct lapic_domain domain = {.count = 2,
                                      .lapics = table,

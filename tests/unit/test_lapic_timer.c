@@ -11,7 +11,10 @@
 static uint64_t now;
 static struct lapic *const l = &rig_lapic[0];
 
-static void set(uint32_t offset, uint32_t value) { CHECK_EQ(lapic_mmio_write(l, offset, value, now), OK); }
+static void set(uint32_t offset, uint32_t value)
+{
+    CHECK_EQ(lapic_mmio_write(l, offset, value, now), OK);
+}
 
 static uint32_t get(uint32_t offset)
 {
@@ -20,7 +23,10 @@ static uint32_t get(uint32_t offset)
     return value;
 }
 
-static void set_deadline(uint64_t value) { CHECK_EQ(lapic_msr_write(l, MSR_IA32_TSC_DEADLINE, value, now), OK); }
+static void set_deadline(uint64_t value)
+{
+    CHECK_EQ(lapic_msr_write(l, MSR_IA32_TSC_DEADLINE, value, now), OK);
+}
 
 static uint64_t get_deadline(void)
 {
@@ -414,8 +420,8 @@ TEST(x2apic)
     CHECK_EQ(lapic_timer_deadline(l), 50100);
 }
 
-/* A count of the guest's clock that ends behind that clock's end, at each tick around it: 0 is a time like any other.
- */
+/* A count of the guest's clock that ends behind that clock's end, at each tick around it: 0 is a time like any
+ * other. */
 TEST(counts_across_the_end_of_the_clock)
 {
     for (uint64_t before = 0; before < 200; before++)
@@ -472,7 +478,10 @@ TEST(tsc_moved)
     CHECK_EQ(fired(), 1);
 }
 
-static bool irr(uint32_t vector) { return rig_read(0, APIC_IRR + vector / 32 * 16) >> vector % 32 & 1; }
+static bool irr(uint32_t vector)
+{
+    return rig_read(0, APIC_IRR + vector / 32 * 16) >> vector % 32 & 1;
+}
 
 static uint32_t current_at(uint64_t now)
 {

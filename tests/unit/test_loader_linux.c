@@ -31,9 +31,15 @@ static void bz_start(void)
     put32(bz + 0x264, 0x12345678); /* handover_offset */
 }
 
-static uint64_t zero_page(unsigned offset, unsigned size) { return rig_get(rig_bsp.gpr[ABI_RSI] + offset, size); }
+static uint64_t zero_page(unsigned offset, unsigned size)
+{
+    return rig_get(rig_bsp.gpr[ABI_RSI] + offset, size);
+}
 
-static bool is_code_at(uint64_t at) { return memcmp(rig.ram + at, bz + SETUP, CODE) == 0; }
+static bool is_code_at(uint64_t at)
+{
+    return memcmp(rig.ram + at, bz + SETUP, CODE) == 0;
+}
 
 static void check_zero_page(void)
 {

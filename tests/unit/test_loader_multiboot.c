@@ -36,7 +36,10 @@ static void elf_multiboot(bool is64)
     put_header(elf_image + 0x1000, 7);
 }
 
-static uint32_t info(unsigned offset) { return (uint32_t)rig_get(rig_bsp.gpr[ABI_RBX] + offset, 4); }
+static uint32_t info(unsigned offset)
+{
+    return (uint32_t)rig_get(rig_bsp.gpr[ABI_RBX] + offset, 4);
+}
 
 static void check_info(void)
 {

@@ -8,7 +8,10 @@
 
 enum { SIZE = 0x1800 };
 
-static uint64_t info(unsigned offset, unsigned size) { return rig_get(rig_bsp.gpr[ABI_RBX] + offset, size); }
+static uint64_t info(unsigned offset, unsigned size)
+{
+    return rig_get(rig_bsp.gpr[ABI_RBX] + offset, size);
+}
 
 static void check_map(void)
 {

@@ -4,8 +4,8 @@
  */
 // links: user/loader/load.c user/loader/kind.c user/loader/elf.c user/loader/place.c user/loader/cpu.c
 // links: user/loader/pvh.c user/loader/multiboot.c user/loader/linux.c user/loader/tables.c user/loader/mp.c
-// links: user/loader/bios.c kernel/acpi.c
-#include "kernel/acpi.h"
+// links: user/loader/bios.c kernel/base/acpi.c
+#include "kernel/base/acpi.h"
 #include "user/devices/platform.h"
 
 #include "tests/unit/test_loader.h"

@@ -1,15 +1,18 @@
-// links: kernel/logring.c
+// links: kernel/base/logring.c
 #include "tests/unit/test.h"
 
 #include <string.h>
 
-#include "kernel/logring.h"
+#include "kernel/base/logring.h"
 
 #define HZ 1000000ull
 
 static struct logring ring;
 
-static void start(void) { memset(&ring, 0, sizeof(ring)); }
+static void start(void)
+{
+    memset(&ring, 0, sizeof(ring));
+}
 
 static void add(unsigned part, const char *text)
 {
@@ -122,7 +125,10 @@ static struct log_budget budget;
 static uint64_t now;
 static uint32_t dropped;
 
-static enum log_verdict take(void) { return log_budget_take(&budget, now, HZ, &dropped); }
+static enum log_verdict take(void)
+{
+    return log_budget_take(&budget, now, HZ, &dropped);
+}
 
 static void start_budget(void)
 {

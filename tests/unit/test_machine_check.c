@@ -1,6 +1,6 @@
 /* What a machine check asks for: a line for each kind of error of SDM Vol. 3, 17.6, and APM Vol. 2, 9.3. */
-// links: kernel/machine_check.c
-#include "kernel/machine_check.h"
+// links: kernel/vm/machine_check.c
+#include "kernel/vm/machine_check.h"
 
 #include <stdarg.h>
 

@@ -2,8 +2,8 @@
  * What a guest may do to the MSRs that only keep a value, by vendor (SDM Vol. 4, 2.1, and Vol. 3, 12.11; APM Vol. 2,
  * 7.7, 7.9, 13.2 and appendix A): a line for each register, with what is good and what is #GP.
  */
-// links: kernel/msr_table.c
-#include "kernel/msr_table.h"
+// links: kernel/vm/msr_table.c
+#include "kernel/vm/msr_table.h"
 
 #include "tests/unit/test.h"
 
@@ -114,7 +114,10 @@ static const struct line {
     {"PerfCtr", 0xc0010004, 0xc0010007, MSR_AMD, 0, {0, 0xffffffffffff, 0x800000000000}, {0}},
 };
 
-static bool read_only(const struct line *l) { return l->first == 0x17; }
+static bool read_only(const struct line *l)
+{
+    return l->first == 0x17;
+}
 
 static void one(const struct line *l, const struct msr_cpu *cpu, uint32_t msr)
 {

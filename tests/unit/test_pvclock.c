@@ -2,13 +2,13 @@
  * KVM's paravirtual clock: what guests make of the pages that root writes, over days, on all vCPUs. The formula is that
  * of Linux' Documentation/virt/kvm/x86/msr.rst.
  */
-// links: kernel/pvclock.c
+// links: kernel/vm/pvclock.c
 #include "tests/unit/test.h"
 
-#include "kernel/paging.h"
-#include "kernel/pvclock.h"
-#include "kernel/time.h"
-#include "kernel/vcpu.h"
+#include "kernel/base/time.h"
+#include "kernel/memory/paging.h"
+#include "kernel/vm/pvclock.h"
+#include "kernel/vm/vcpu.h"
 #include "lib/clock_scale.h"
 
 #define VCPUS   3
@@ -31,15 +31,26 @@ static _Alignas(4096) uint8_t ram[VCPUS][4096];
 static struct vm vm;
 static struct vcpu vcpus[VCPUS];
 
-uint64_t tsc_hz(void) { return hz; }
-uint64_t boot_wall_seconds(void) { return 1000000; }
-uint64_t boot_wall_tsc(void) { return 1; }
+uint64_t tsc_hz(void)
+{
+    return hz;
+}
+uint64_t boot_wall_seconds(void)
+{
+    return 1000000;
+}
+uint64_t boot_wall_tsc(void)
+{
+    return 1;
+}
 void *window_map(paddr_t page, bool writable)
 {
     (void)writable;
     return ram[page.v / 4096];
 }
-void window_unmap(void) {}
+void window_unmap(void)
+{
+}
 bool vm_translate(const struct vm *of, uint64_t guest, paddr_t *out)
 {
     (void)of;
@@ -47,7 +58,10 @@ bool vm_translate(const struct vm *of, uint64_t guest, paddr_t *out)
     return guest < sizeof ram;
 }
 
-static struct page *page(unsigned i) { return (struct page *)(ram[i] + 64); }
+static struct page *page(unsigned i)
+{
+    return (struct page *)(ram[i] + 64);
+}
 
 static void enable(unsigned i)
 {

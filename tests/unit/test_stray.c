@@ -1,10 +1,10 @@
 /* Interrupts that nobody can have sent: which vectors of exceptions are taken for one, its EOI, and its lines. */
-// links: kernel/stray.c
+// links: kernel/cpu/stray.c
 #include <stdarg.h>
 
-#include "kernel/apic.h"
-#include "kernel/log.h"
-#include "kernel/stray.h"
+#include "kernel/base/log.h"
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/stray.h"
 
 #include "tests/unit/test.h"
 
@@ -12,8 +12,14 @@ static bool in_service[256];
 static unsigned eois, lines;
 static char last_line[256];
 
-bool apic_in_service(uint8_t vector) { return in_service[vector]; }
-void apic_eoi(void) { eois++; }
+bool apic_in_service(uint8_t vector)
+{
+    return in_service[vector];
+}
+void apic_eoi(void)
+{
+    eois++;
+}
 
 void log_line(UNUSED enum log_level level, const char *fmt, ...)
 {

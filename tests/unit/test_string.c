@@ -71,7 +71,10 @@ TEST(moves_over_every_distance)
     }
 }
 
-static int sign(int x) { return (x > 0) - (x < 0); }
+static int sign(int x)
+{
+    return (x > 0) - (x < 0);
+}
 
 TEST(compares_like_the_libc)
 {

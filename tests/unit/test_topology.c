@@ -1,6 +1,6 @@
 /* What CPUID says of a guest's processors, for as many as there may be (SDM Vol. 2, CPUID; APM Vol. 3, appendix E). */
-// links: kernel/topology.c
-#include "kernel/topology.h"
+// links: kernel/vm/topology.c
+#include "kernel/vm/topology.h"
 
 #include "tests/unit/test.h"
 

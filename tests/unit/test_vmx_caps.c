@@ -56,7 +56,10 @@ static void good(void)
     msrs[TRUE_ENTRY] = 0x0003ffff000011fb;
 }
 
-static const char *probe(void) { return vmx_probe(read_msr, ROOT_CR0, ROOT_CR4); }
+static const char *probe(void)
+{
+    return vmx_probe(read_msr, ROOT_CR0, ROOT_CR4);
+}
 
 /* The line says which, and what to do about it. */
 static void check_missing(const char *name)

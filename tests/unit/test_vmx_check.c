@@ -2,8 +2,8 @@
  * The checks on guest state at VM entries (SDM Vol. 3, 27.3.1): states of each mode pass; each rule that is broken
  * alone is the one that is named.
  */
-// links: user/vmx/check.c user/vmx/fields.c lib/format.c
-#include "user/vmx/check.h"
+// links: user/refused/check.c user/refused/fields.c lib/format.c
+#include "user/refused/check.h"
 
 #include "lib/format.h"
 #include "tests/unit/test.h"

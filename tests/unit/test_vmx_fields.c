@@ -3,16 +3,17 @@
  * VMX: it touches no field that is not there, and a field that is refused while a vCPU is created refuses the vCPU.
  */
 // links: tests/unit/vmx_host/vmx.c tests/unit/vmx_host/state.c tests/unit/vmx_host/run.c tests/unit/vmx_host/exit.c
-// links: tests/unit/vmx_host/cr.c kernel/control_registers.c vmx/caps.c vmx/fields.c lib/format.c
+// links: tests/unit/vmx_host/cr.c kernel/vm/control_registers.c vmx/caps.c vmx/fields.c lib/format.c
 #include <stdarg.h>
 
 #include "tests/unit/vmx_host/fake.h"
 
-#include "kernel/cpuid.h"
-#include "kernel/log.h"
-#include "kernel/mem.h"
-#include "kernel/msr.h"
-#include "kernel/time.h"
+#include "kernel/base/log.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/time.h"
+#include "kernel/memory/mem.h"
+#include "kernel/vm/cpuid.h"
+#include "kernel/vm/msr.h"
 #include "vmx/fields.h"
 #include "vmx/vmx.h"
 
@@ -107,7 +108,10 @@ static bool cpu_has(uint64_t field)
 static uint64_t values[0x7000], current, instructions, fail_at, error;
 
 /* False: it is the one that shall fail. */
-static bool step(void) { return ++instructions != fail_at; }
+static bool step(void)
+{
+    return ++instructions != fail_at;
+}
 
 static bool access(uint64_t field)
 {
@@ -156,12 +160,29 @@ bool vmclear(paddr_t vmcs)
     return true;
 }
 
-bool vmxon(UNUSED paddr_t region) { return true; }
-bool invept(UNUSED uint64_t type, UNUSED uint64_t ept_pointer) { return step(); }
-bool invvpid(UNUSED uint64_t type, UNUSED uint16_t vpid) { return step(); }
-uint64_t fake_rdmsr(uint32_t msr) { return msr < MSRS ? msrs[msr] : 0; }
-uint64_t fake_register(void) { return 0; }
-void fake_set_register(UNUSED uint64_t value) {}
+bool vmxon(UNUSED paddr_t region)
+{
+    return true;
+}
+bool invept(UNUSED uint64_t type, UNUSED uint64_t ept_pointer)
+{
+    return step();
+}
+bool invvpid(UNUSED uint64_t type, UNUSED uint16_t vpid)
+{
+    return step();
+}
+uint64_t fake_rdmsr(uint32_t msr)
+{
+    return msr < MSRS ? msrs[msr] : 0;
+}
+uint64_t fake_register(void)
+{
+    return 0;
+}
+void fake_set_register(UNUSED uint64_t value)
+{
+}
 
 /* ---- The rest of root ---------------------------------------------------------------------------------------- */
 
@@ -170,9 +191,18 @@ static int pages;
 static unsigned panics, lines;
 static char last_line[512];
 
-struct percpu *this_cpu(void) { return &percpu; }
-uint64_t tsc_hz(void) { return 1000000000; }
-uint64_t tsc_from_us(uint64_t us) { return us * 1000; }
+struct percpu *this_cpu(void)
+{
+    return &percpu;
+}
+uint64_t tsc_hz(void)
+{
+    return 1000000000;
+}
+uint64_t tsc_from_us(uint64_t us)
+{
+    return us * 1000;
+}
 
 static unsigned machine_checks;
 static bool guest_is_lost;
@@ -183,11 +213,23 @@ bool machine_check_in_guest(void)
     return guest_is_lost;
 }
 
-uint64_t guest_cr4_bits(void) { return ~0ull; }
-bool vmx_enter(UNUSED uint64_t *gpr, UNUSED bool launched, UNUSED struct vcpu *v) { return true; }
+uint64_t guest_cr4_bits(void)
+{
+    return ~0ull;
+}
+bool vmx_enter(UNUSED uint64_t *gpr, UNUSED bool launched, UNUSED struct vcpu *v)
+{
+    return true;
+}
 const uint8_t vmx_exit_entry[1] = {0};
-enum quick vcpu_exit_quickly(UNUSED struct vcpu *v) { return QUICK_NOT; }
-enum quick vcpu_interrupted(UNUSED struct vcpu *v) { return QUICK_DONE; }
+enum quick vcpu_exit_quickly(UNUSED struct vcpu *v)
+{
+    return QUICK_NOT;
+}
+enum quick vcpu_interrupted(UNUSED struct vcpu *v)
+{
+    return QUICK_DONE;
+}
 
 /* In a list, so that a test which was left by a panic leaves nothing behind. */
 static void *taken[64];
@@ -223,7 +265,10 @@ static void free_all(void)
         page_free(taken[i], 0);
 }
 
-static void take_line(const char *fmt, va_list args) { vsnprintf(last_line, sizeof last_line, fmt, args); }
+static void take_line(const char *fmt, va_list args)
+{
+    vsnprintf(last_line, sizeof last_line, fmt, args);
+}
 
 void log_line(UNUSED enum log_level level, const char *fmt, ...)
 {
@@ -515,7 +560,7 @@ TEST(start_of_an_ap)
     CHECK_EQ(values[GUEST_ES_BASE + CS], 0x9a000);
     CHECK_EQ(values[GUEST_ES_LIMIT + CS], 0xffff);
     CHECK_EQ(vmx->get_rip(&vcpu), 0);
-    CHECK_EQ(values[GUEST_CR0] & 0x60000000, 0x60000000);
+    CHECK_EQ(vmx->get_cr0(&vcpu) & 0x60000000, 0x60000000);
     free_all();
 }
 

@@ -282,13 +282,25 @@ static void random_walks(unsigned levels)
     CHECK(good > 3000); /* or the tables are too bad to test anything */
 }
 
-TEST(random_32_bit) { random_walks(2); }
+TEST(random_32_bit)
+{
+    random_walks(2);
+}
 
-TEST(random_pae) { random_walks(3); }
+TEST(random_pae)
+{
+    random_walks(3);
+}
 
-TEST(random_4_level) { random_walks(4); }
+TEST(random_4_level)
+{
+    random_walks(4);
+}
 
-TEST(random_5_level) { random_walks(5); }
+TEST(random_5_level)
+{
+    random_walks(5);
+}
 
 /* ---- By hand */
 

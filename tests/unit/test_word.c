@@ -3,8 +3,8 @@
  * 9.4 and "HLT" in Vol. 2: an interrupt wakes from HLT only if it is not masked, an NMI or INIT always does; a CPU that
  * waits for a SIPI takes nothing else but INIT).
  */
-// links: kernel/word.c
-#include "kernel/word.h"
+// links: kernel/vm/word.c
+#include "kernel/vm/word.h"
 
 #include "tests/unit/test.h"
 
@@ -17,7 +17,10 @@ static const char *const wakes_picture[REQUESTS] = {
     [REQ_CLOCK] = "......",    [REQ_APIC] = "......",
 };
 
-static bool wakes(enum request r, unsigned mp) { return wakes_picture[r][mp] == 'x'; }
+static bool wakes(enum request r, unsigned mp)
+{
+    return wakes_picture[r][mp] == 'x';
+}
 
 /* Does it count at all for a vCPU in that state, with nothing pending? */
 static bool counts(enum request r, unsigned mp)
@@ -384,7 +387,7 @@ static void ideal_step(struct state *s, enum step step, uint8_t vector)
         s->paused = step == STEP_PAUSE;
 }
 
-/* The vCPU's own thread: taking a request and serving it (as kernel/serve.c does) are two steps. */
+/* The vCPU's own thread: taking a request and serving it (as kernel/vm/serve.c does) are two steps. */
 struct own {
     struct state s;
     enum request serving;

@@ -3,9 +3,9 @@
  * each acknowledgement comes, and a paused vCPU is not in the guest. An asker waits for what it asked, so that one lost
  * request stops everything. Run it under -fsanitize=thread too.
  */
-// links: kernel/word.c
+// links: kernel/vm/word.c
 // libs: -lpthread
-#include "kernel/word.h"
+#include "kernel/vm/word.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -44,7 +44,10 @@ static time_t seconds(void)
         if (seconds() > until)                                                                                         \
             stuck(what);
 
-static void wait_for(sem_t *sem, const char *what) { WAIT_UNTIL(sem_trywait(sem) == 0, what); }
+static void wait_for(sem_t *sem, const char *what)
+{
+    WAIT_UNTIL(sem_trywait(sem) == 0, what);
+}
 
 static void deliver(enum asked asked, uint32_t cpu)
 {
@@ -78,7 +81,7 @@ static void park(enum mp_state mp)
     CHECK_EQ(wakes, parks);
 }
 
-/* HLT between two entries, as kernel/exit.c: only a kick ends that, or, now and then, another thread on its CPU. If
+/* HLT between two entries, as kernel/vm/exit.c: only a kick ends that, or, now and then, another thread on its CPU. If
  * somebody has woken it, its requests are there; an EVENT alone may be served without leaving. */
 static void wait_between(uint64_t n)
 {
@@ -128,7 +131,7 @@ static void run_guest(uint64_t n)
         word_set_mp(&word, (n >> 10) % 2 ? MP_HALTED : MP_HALTED_MASKED);
 }
 
-/* As kernel/serve.c; false: torn down. What is served may end HLT (kernel/vcpu.c: vcpu_has_wakeup). */
+/* As kernel/vm/serve.c; false: torn down. What is served may end HLT (kernel/vm/vcpu.c: vcpu_has_wakeup). */
 static bool serve(void)
 {
     uint8_t vector = 0;
@@ -187,8 +190,8 @@ static void *asker(void *arg)
     return NULL;
 }
 
-/* While it is paused nothing is served and the guest does not run. One that waits may be woken meanwhile, and leaves.
- */
+/* While it is paused nothing is served and the guest does not run. One that waits may be woken meanwhile, and
+ * leaves. */
 static void pause_and_resume(uint64_t random)
 {
     bool must_wait;

@@ -7,7 +7,10 @@
 
 /* A guest's clock, the log and the keyboard need no help of ours between events, so control runs only when woken. */
 
-static void run_command(void *context, char *line) { command_run(context, line); }
+static void run_command(void *context, char *line)
+{
+    command_run(context, line);
+}
 
 static bool is_printing(void *context)
 {

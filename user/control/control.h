@@ -2,10 +2,10 @@
 #ifndef USER_CONTROL_CONTROL_H
 #define USER_CONTROL_CONTROL_H
 
-#include "user/control/keyboard.h"
-#include "user/control/log.h"
-#include "user/control/prompt.h"
-#include "user/control/show.h"
+#include "user/control/console/keyboard.h"
+#include "user/control/console/log.h"
+#include "user/control/console/prompt.h"
+#include "user/control/guests/show.h"
 
 enum control_quit { CONTROL_RUN, CONTROL_POWEROFF, CONTROL_REBOOT };
 

@@ -1,7 +1,7 @@
 /* The control world: the first program in ring 3, which starts the guests and owns the console. */
 #include "user/control/control.h"
+#include "user/control/machine/power.h"
 #include "user/control/os.h"
-#include "user/control/power.h"
 
 static struct control control;
 

@@ -20,8 +20,13 @@ static unsigned page_count, port_count;
 
 bool bus_due;
 
-static uint32_t nobody_read(UNUSED uint32_t offset, UNUSED unsigned bytes) { return UINT32_MAX; }
-static void nobody_write(UNUSED uint32_t offset, UNUSED unsigned bytes, UNUSED uint32_t value) {}
+static uint32_t nobody_read(UNUSED uint32_t offset, UNUSED unsigned bytes)
+{
+    return UINT32_MAX;
+}
+static void nobody_write(UNUSED uint32_t offset, UNUSED unsigned bytes, UNUSED uint32_t value)
+{
+}
 
 /* Where no device is. Bytes one by one, as the next may be a device's. */
 static const struct bus_region nobody = {.width = 1, .read = nobody_read, .write = nobody_write};
@@ -35,7 +40,10 @@ void bus_init(void)
     port_regions[0] = &nobody;
 }
 
-static inline uint8_t *port_entry(size_t port) { return &port_table[page_of[port / PAGE_PORTS] + port % PAGE_PORTS]; }
+static inline uint8_t *port_entry(size_t port)
+{
+    return &port_table[page_of[port / PAGE_PORTS] + port % PAGE_PORTS];
+}
 
 static const struct bus_region *find_port(uint64_t port)
 {
@@ -116,7 +124,10 @@ static unsigned piece(const struct bus_region *region, uint64_t address, unsigne
 }
 
 /* bytes is 1..8. */
-static uint64_t ones(unsigned bytes) { return UINT64_MAX >> (64 - 8 * bytes) % 64; }
+static uint64_t ones(unsigned bytes)
+{
+    return UINT64_MAX >> (64 - 8 * bytes) % 64;
+}
 
 __attribute__((noinline)) static uint64_t read_pieces(uint64_t address, unsigned bytes, find_fn *find)
 {
@@ -190,7 +201,10 @@ void bus_port_write(uint16_t port, unsigned bytes, uint32_t value)
         write_wide(port, bytes, value);
 }
 
-uint64_t bus_memory_read(uint64_t address, unsigned bytes) { return read_any(address, bytes, find_memory); }
+uint64_t bus_memory_read(uint64_t address, unsigned bytes)
+{
+    return read_any(address, bytes, find_memory);
+}
 
 void bus_memory_write(uint64_t address, unsigned bytes, uint64_t value)
 {

@@ -12,9 +12,15 @@ void clock_init(uint64_t tsc_hz)
     tsc_rate = tsc_hz;
 }
 
-uint64_t clock_hz(void) { return tsc_rate; }
+uint64_t clock_hz(void)
+{
+    return tsc_rate;
+}
 
-uint64_t clock_units(uint64_t ticks, uint64_t unit_hz) { return mul_div(ticks, unit_hz, tsc_rate); }
+uint64_t clock_units(uint64_t ticks, uint64_t unit_hz)
+{
+    return mul_div(ticks, unit_hz, tsc_rate);
+}
 
 uint64_t clock_ticks(uint64_t units, uint64_t unit_hz)
 {

@@ -7,44 +7,39 @@
 
 #include "lib/string.h"
 
-#define HIGH_BASE 0x100000000ull
-
 static uint8_t *ram;
 static uint64_t ram_low, ram_high;
 
-static bool inside(uint64_t at, uint64_t n, uint64_t base, uint64_t end)
-{
-    return at >= base && at <= end && n <= end - at;
-}
-
 void *guest_ram(uint64_t gpa, uint64_t n)
 {
-    if (inside(gpa, n, 0, MIN(ram_low, ABI_VGA_HOLE_BASE)) || inside(gpa, n, ABI_VGA_HOLE_END, ram_low) ||
-        inside(gpa, n, HIGH_BASE, HIGH_BASE + ram_high))
-        return ram + gpa;
-    return NULL;
+    return abi_ram_index(ram_low, ram_high, gpa, n) == UINT64_MAX ? NULL : ram + gpa;
 }
 
 static void *ram_page(void *ctx, uint64_t gpa)
 {
     (void)ctx;
-    gpa = ALIGN_DOWN(gpa, PAGE_SIZE);
-    /* Memory comes in whole pages. */
-    if (gpa < ram_low ? gpa < ABI_VGA_HOLE_BASE || gpa >= ABI_VGA_HOLE_END : gpa - HIGH_BASE < ram_high)
-        return ram + gpa;
-    return NULL;
+    return guest_ram(ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE); /* memory comes in whole pages */
 }
 
-static unsigned slot_of(void *ctx) { return (unsigned)(uintptr_t)ctx; }
+static unsigned slot_of(void *ctx)
+{
+    return (unsigned)(uintptr_t)ctx;
+}
 
 /* Each vCPU's own page, by slot. Only the slot's thread looks here. */
 static uint64_t lapic_bases[1 + ABI_MAX_VCPUS];
 
-void guest_memory_set_lapic(unsigned slot, uint64_t base) { lapic_bases[slot] = base; }
+void guest_memory_set_lapic(unsigned slot, uint64_t base)
+{
+    lapic_bases[slot] = base;
+}
 
 /* Before anything else that is at this address, but for RAM: that is mapped for all vCPUs, and so no access to it comes
  * here. */
-static bool is_lapic(void *ctx, uint64_t gpa) { return ALIGN_DOWN(gpa, PAGE_SIZE) == lapic_bases[slot_of(ctx)]; }
+static bool is_lapic(void *ctx, uint64_t gpa)
+{
+    return ALIGN_DOWN(gpa, PAGE_SIZE) == lapic_bases[slot_of(ctx)];
+}
 
 /*
  * LAPIC registers are 32 bits wide and aligned (SDM Vol. 3, 11.4.1). Other accesses are undefined there: here a read
@@ -151,4 +146,7 @@ void guest_memory_init(const struct abi_info *info, uint8_t *ram_base)
     memcpy(ops.features, info->features, sizeof(ops.features));
 }
 
-const struct emul_ops *guest_memory_ops(void) { return &ops; }
+const struct emul_ops *guest_memory_ops(void)
+{
+    return &ops;
+}

@@ -1,8 +1,8 @@
 #include "user/devices/irq.h"
 
 #include "user/devices/bus.h"
-#include "user/devices/ioapic.h"
-#include "user/devices/pic.h"
+#include "user/devices/pc/ioapic.h"
+#include "user/devices/pc/pic.h"
 #include "user/lib/env.h"
 
 #include "lib/string.h"

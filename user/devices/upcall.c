@@ -2,13 +2,13 @@
 
 #include "user/devices/bus.h"
 #include "user/devices/guest_memory.h"
-#include "user/devices/ioapic.h"
 #include "user/devices/machine.h"
-#include "user/devices/pic.h"
+#include "user/devices/pc/ioapic.h"
+#include "user/devices/pc/pic.h"
 #include "user/emul/emul.h"
 #include "user/lib/env.h"
 #include "user/lib/log.h"
-#include "user/vmx/check.h"
+#include "user/refused/check.h"
 
 #include "lib/string.h"
 

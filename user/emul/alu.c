@@ -9,7 +9,10 @@ int64_t alu_signed(uint64_t value, unsigned size)
     return (int64_t)(value << shift) >> shift;
 }
 
-static bool sign_of(uint64_t value, unsigned size) { return (value >> (8 * size - 1)) & 1; }
+static bool sign_of(uint64_t value, unsigned size)
+{
+    return (value >> (8 * size - 1)) & 1;
+}
 
 /* SF, ZF and PF of a result; PF looks at its low byte only. */
 static void set_result_flags(uint64_t *rflags, uint64_t result, unsigned size)

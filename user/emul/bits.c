@@ -24,8 +24,14 @@ enum emul_status execute_double_shift(struct emul *e)
 }
 
 /* value is not 0. */
-static unsigned lowest_bit(uint64_t value) { return (unsigned)__builtin_ctzll(value); }
-static unsigned highest_bit(uint64_t value) { return 63u - (unsigned)__builtin_clzll(value); }
+static unsigned lowest_bit(uint64_t value)
+{
+    return (unsigned)__builtin_ctzll(value);
+}
+static unsigned highest_bit(uint64_t value)
+{
+    return 63u - (unsigned)__builtin_clzll(value);
+}
 
 /* TZCNT, LZCNT: the operand's size for 0. */
 static void count_zeros(struct emul *e, bool from_top, uint64_t value, unsigned size)
@@ -75,7 +81,10 @@ enum emul_status execute_popcnt(struct emul *e)
     return EMUL_DONE;
 }
 
-static uint64_t swap_bytes(uint64_t value, unsigned size) { return __builtin_bswap64(value) >> (64 - 8 * size); }
+static uint64_t swap_bytes(uint64_t value, unsigned size)
+{
+    return __builtin_bswap64(value) >> (64 - 8 * size);
+}
 
 enum emul_status execute_movbe(struct emul *e)
 {

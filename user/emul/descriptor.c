@@ -22,7 +22,10 @@ enum emul_status task_fault(struct emul *e, unsigned vector, uint16_t selector)
     return EMUL_FAULT;
 }
 
-enum emul_status task_unsteady(struct emul *e) { return emul_unhandled(e, "page tables that change all the time"); }
+enum emul_status task_unsteady(struct emul *e)
+{
+    return emul_unhandled(e, "page tables that change all the time");
+}
 
 enum emul_status task_reach(struct emul *e, uint64_t linear, unsigned size, uint32_t access, struct place *place)
 {
@@ -36,7 +39,10 @@ enum emul_status task_reach(struct emul *e, uint64_t linear, unsigned size, uint
     return status == EMUL_AGAIN ? task_unsteady(e) : status;
 }
 
-static bool is_null(uint16_t selector) { return (selector & ~SELECTOR_RPL) == 0; }
+static bool is_null(uint16_t selector)
+{
+    return (selector & ~SELECTOR_RPL) == 0;
+}
 
 static const struct abi_segment *table_of(const struct abi_regs *regs, uint16_t selector)
 {

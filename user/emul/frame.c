@@ -12,8 +12,14 @@
 #define MAX_LEVELS 32u
 #define ALL        8u /* registers of PUSHA */
 
-static unsigned iopl(const struct emul *e) { return (e->rflags & RFLAGS_IOPL) >> IOPL_SHIFT; }
-static bool in_virtual_8086(const struct emul *e) { return e->regs->rflags & RFLAGS_VM; }
+static unsigned iopl(const struct emul *e)
+{
+    return (e->rflags & RFLAGS_IOPL) >> IOPL_SHIFT;
+}
+static bool in_virtual_8086(const struct emul *e)
+{
+    return e->regs->rflags & RFLAGS_VM;
+}
 
 /* Everything is reached first, so that a fault at one item leaves no other written. */
 enum emul_status execute_pusha(struct emul *e)
@@ -53,7 +59,10 @@ enum emul_status execute_popa(struct emul *e)
 }
 
 /* Virtual-8086 mode with IOPL below 3: by VME, 16-bit images only, with VIF for IF (SDM Vol. 3, 21.3.3). */
-static bool is_virtual_interrupt_flag(const struct emul *e) { return in_virtual_8086(e) && iopl(e) < 3; }
+static bool is_virtual_interrupt_flag(const struct emul *e)
+{
+    return in_virtual_8086(e) && iopl(e) < 3;
+}
 
 static bool is_flag_image_forbidden(const struct emul *e)
 {

@@ -11,9 +11,15 @@ enum { TSS_16 = 1, CALL_GATE_16 = 4, TASK_GATE = 5, TSS_32 = 9, CALL_GATE = 12 }
 #define SELECTOR_LOCAL  4u
 #define UPPER_TYPE      0x1f00u /* of the fourth doubleword of a gate in IA-32e mode: no type */
 
-static bool in_long_mode(const struct emul *e) { return e->regs->efer & EFER_LMA; }
+static bool in_long_mode(const struct emul *e)
+{
+    return e->regs->efer & EFER_LMA;
+}
 
-static unsigned dpl_of(const struct abi_segment *found) { return found->attr >> ABI_SEG_DPL_SHIFT & 3; }
+static unsigned dpl_of(const struct abi_segment *found)
+{
+    return found->attr >> ABI_SEG_DPL_SHIFT & 3;
+}
 
 /* A gate or TSS that a program names itself is for its CPL, and for the RPL that it gives. */
 static enum emul_status check_rights(struct emul *e, const struct abi_segment *found)

@@ -5,8 +5,8 @@
 #include "abi/regs.h"
 #include "abi/types.h"
 
-/* Opcode maps; the numbers are those of VEX.mmmmm and EVEX.mmm. XOP has maps 8, 9 and 10, and up to 31 reserved ones.
- */
+/* Opcode maps; the numbers are those of VEX.mmmmm and EVEX.mmm. XOP has maps 8, 9 and 10, and up to 31 reserved
+ * ones. */
 enum insn_map { MAP_ONE_BYTE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_3DNOW = 32 };
 
 enum insn_encoding { ENCODING_LEGACY, ENCODING_VEX, ENCODING_EVEX, ENCODING_XOP };

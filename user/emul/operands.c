@@ -41,7 +41,10 @@ static uint64_t displaced_offset(const struct emul *e, int64_t displacement)
     return offset & alu_mask(insn->address_size);
 }
 
-uint64_t operand_offset(const struct emul *e) { return displaced_offset(e, 0); }
+uint64_t operand_offset(const struct emul *e)
+{
+    return displaced_offset(e, 0);
+}
 
 unsigned operand_segment(const struct emul *e)
 {

@@ -4,7 +4,10 @@
 #define TYPE_CODE       0x8u
 #define TYPE_CONFORMING 0x4u
 
-static unsigned cpl_of(const struct emul *e) { return in_protected_mode(e) ? e->regs->cpl : 0; }
+static unsigned cpl_of(const struct emul *e)
+{
+    return in_protected_mode(e) ? e->regs->cpl : 0;
+}
 
 /* All that can fail is behind it: the guest's state may change at once. */
 static void set_segment(struct emul *e, unsigned segment, const struct abi_segment *value)
@@ -67,7 +70,10 @@ enum emul_status execute_mov_to_segment(struct emul *e)
 }
 
 /* Which one PUSH and POP mean: ES, CS, SS and DS by one byte, FS and GS behind 0F. */
-static unsigned pushed_segment(const struct emul *e) { return (e->insn.opcode >> 3) & 7; }
+static unsigned pushed_segment(const struct emul *e)
+{
+    return (e->insn.opcode >> 3) & 7;
+}
 
 enum emul_status execute_push_segment(struct emul *e)
 {
@@ -129,7 +135,10 @@ static bool is_code_width_bad(const struct emul *e, const struct abi_segment *cs
     return (e->regs->efer & EFER_LMA) && (cs->attr & ABI_SEG_L) && (cs->attr & ABI_SEG_DB);
 }
 
-static unsigned dpl_of(const struct abi_segment *segment) { return segment->attr >> ABI_SEG_DPL_SHIFT & 3; }
+static unsigned dpl_of(const struct abi_segment *segment)
+{
+    return segment->attr >> ABI_SEG_DPL_SHIFT & 3;
+}
 
 static bool is_code(const struct abi_segment *segment)
 {

@@ -97,7 +97,10 @@ static enum emul_status check_target(struct emul *e, uint64_t *target)
 }
 
 /* Intel ignores the prefix on near branches in 64-bit mode, AMD truncates RIP: no compiler emits it. */
-static bool is_vendors_affair(const struct emul *e) { return in_64_bit_mode(e) && e->insn.operand_size == 2; }
+static bool is_vendors_affair(const struct emul *e)
+{
+    return in_64_bit_mode(e) && e->insn.operand_size == 2;
+}
 
 static enum emul_status unhandled_branch(struct emul *e)
 {

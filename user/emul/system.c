@@ -15,7 +15,10 @@
 #define TYPE_CONFORMING 0x4u
 #define TYPE_RW         0x2u /* data: writable; code: readable */
 
-static bool in_long_mode(const struct emul *e) { return e->regs->efer & EFER_LMA; }
+static bool in_long_mode(const struct emul *e)
+{
+    return e->regs->efer & EFER_LMA;
+}
 
 /* UMIP hides these from programs. */
 static bool is_hidden(const struct emul *e)
@@ -23,7 +26,10 @@ static bool is_hidden(const struct emul *e)
     return (e->regs->cr4 & CR4_UMIP) && (e->regs->cr0 & CR0_PE) && e->regs->cpl;
 }
 
-static bool is_program(const struct emul *e) { return (e->regs->cr0 & CR0_PE) && e->regs->cpl; }
+static bool is_program(const struct emul *e)
+{
+    return (e->regs->cr0 & CR0_PE) && e->regs->cpl;
+}
 
 static enum emul_status store_word(struct emul *e, uint64_t value)
 {

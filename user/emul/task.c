@@ -54,9 +54,15 @@ struct task {
 };
 
 /* The new task is nested in the old one, which stays busy. */
-static bool nests(const struct task *t) { return t->how->source == ABI_TASK_CALL || t->how->source == ABI_TASK_GATE; }
+static bool nests(const struct task *t)
+{
+    return t->how->source == ABI_TASK_CALL || t->how->source == ABI_TASK_GATE;
+}
 
-static bool is_iret(const struct task *t) { return t->how->source == ABI_TASK_IRET; }
+static bool is_iret(const struct task *t)
+{
+    return t->how->source == ABI_TASK_IRET;
+}
 
 /* ---- The old task */
 
@@ -80,7 +86,10 @@ static enum emul_status check_new_tss(struct task *t)
     return tr->limit < t->to->size - 1u ? task_fault(t->e, VECTOR_TS, selector) : EMUL_DONE;
 }
 
-static unsigned end_of_segments(const struct layout *l) { return l->seg + l->segs * (unsigned)l->width; }
+static unsigned end_of_segments(const struct layout *l)
+{
+    return l->seg + l->segs * (unsigned)l->width;
+}
 
 /* Everything that is read or written in the tables of the old task. */
 static enum emul_status reach_memory(struct task *t)
@@ -146,8 +155,8 @@ static uint64_t load(struct task *t, unsigned at, unsigned size)
     return memory_load(t->e, &place);
 }
 
-/* Until its descriptor is loaded, a segment register holds a selector and is unusable. VM entry wants a CS in any case.
- */
+/* Until its descriptor is loaded, a segment register holds a selector and is unusable. VM entry wants a CS in any
+ * case. */
 static void load_selectors(struct task *t)
 {
     static const struct abi_segment any_code = {.attr = ABI_SEG_P | ABI_SEG_S | 0xb, .limit = 0xffff};

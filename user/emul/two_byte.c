@@ -226,8 +226,8 @@ static enum emul_status execute_movnti(struct emul *e)
     return status;
 }
 
-/* What only prepares caches for what may come, or does nothing at all: no access, so no fault (SDM Vol. 2, PREFETCHh).
- */
+/* What only prepares caches for what may come, or does nothing at all: no access, so no fault (SDM Vol. 2,
+ * PREFETCHh). */
 enum emul_status execute_nothing(struct emul *e)
 {
     (void)e;

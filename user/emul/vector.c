@@ -62,7 +62,10 @@ static const struct move *find_move(const struct insn *insn)
     return NULL;
 }
 
-static bool is_vex(const struct emul *e) { return e->insn.encoding == ENCODING_VEX; }
+static bool is_vex(const struct emul *e)
+{
+    return e->insn.encoding == ENCODING_VEX;
+}
 
 /* May the program use these registers? xcr0 is the vCPU's. */
 static enum emul_status check_use(struct emul *e, uint64_t xcr0)

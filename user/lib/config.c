@@ -31,7 +31,10 @@ static void problem(struct parser *parser, struct config_place place, const char
 }
 
 /* For "%.*s". */
-static int quote_length(const struct config_text *text) { return (int)MIN(text->length, (uint32_t)QUOTE_MAX); }
+static int quote_length(const struct config_text *text)
+{
+    return (int)MIN(text->length, (uint32_t)QUOTE_MAX);
+}
 
 /* The names of a section's keys, as "a, b, c". */
 static void list_keys(enum config_section section, char *out, size_t size)

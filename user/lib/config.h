@@ -108,8 +108,8 @@ unsigned config_parse(struct config *config, const char *text, size_t size, cons
 struct config_machine {
     uint64_t memory; /* bytes for all guests together, looked at when all names are found */
     uint32_t cpus;   /* 0: not known, not checked */
-    /* The number of the file or boot module with that name, or negative if there is none. Of one that is there, once.
-     */
+    /* The number of the file or boot module with that name, or negative if there is none. Of one that is there,
+     * once. */
     int32_t (*find)(void *context, const struct config_text *name);
     void *context;
     const char *missing; /* what is wrong with the name that find did not know, and what to do; find may set it */

@@ -152,4 +152,7 @@ const struct config_key_rule config_keys[CONFIG_KEYS] = {
 #undef X
 };
 
-const char *config_key_name(enum config_key key) { return config_keys[key].name; }
+const char *config_key_name(enum config_key key)
+{
+    return config_keys[key].name;
+}

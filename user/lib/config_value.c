@@ -3,7 +3,10 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
-bool config_is_blank(char c) { return c == ' ' || c == '\t'; }
+bool config_is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
 
 struct config_text config_trim(struct config_text text)
 {
@@ -75,7 +78,10 @@ static const char *take_size(const char *at, const char *end, uint64_t *size)
     return NULL;
 }
 
-bool config_size(const char *at, size_t length, uint64_t *size) { return take_size(at, at + length, size) == NULL; }
+bool config_size(const char *at, size_t length, uint64_t *size)
+{
+    return take_size(at, at + length, size) == NULL;
+}
 
 void config_size_text(char out[CONFIG_SIZE_TEXT], uint64_t size)
 {

@@ -4,17 +4,35 @@
 
 #include "lib/string.h"
 
-uint64_t env_now(void) { return world_tsc(); }
+uint64_t env_now(void)
+{
+    return world_tsc();
+}
 
-void env_park(uint64_t deadline) { sys_park(deadline); }
+void env_park(uint64_t deadline)
+{
+    sys_park(deadline);
+}
 
-void env_unpark(unsigned slot) { sys_unpark(slot); }
+void env_unpark(unsigned slot)
+{
+    sys_unpark(slot);
+}
 
-void env_notify(void) { sys_notify(); }
+void env_notify(void)
+{
+    sys_notify();
+}
 
-bool env_apic_msg(uint64_t address, uint32_t data) { return sys_apic_msg(address, data) > 0; }
+bool env_apic_msg(uint64_t address, uint32_t data)
+{
+    return sys_apic_msg(address, data) > 0;
+}
 
-void env_extint(bool level) { sys_extint(level); }
+void env_extint(bool level)
+{
+    sys_extint(level);
+}
 
 bool env_lapic_read(uint32_t offset, uint32_t *value)
 {
@@ -24,7 +42,10 @@ bool env_lapic_read(uint32_t offset, uint32_t *value)
     return result >= 0;
 }
 
-bool env_lapic_write(uint32_t offset, uint32_t value) { return sys_lapic_write(offset, value) >= 0; }
+bool env_lapic_write(uint32_t offset, uint32_t value)
+{
+    return sys_lapic_write(offset, value) >= 0;
+}
 
 #define VECTOR_SIZE 64
 
@@ -51,4 +72,7 @@ unsigned env_physical_bits(void)
     return eax < 32 ? 32 : eax > 52 ? 52 : eax;
 }
 
-void env_vm_end(enum abi_end reason, uint32_t status) { sys_vm_end(reason, status); }
+void env_vm_end(enum abi_end reason, uint32_t status)
+{
+    sys_vm_end(reason, status);
+}

@@ -56,7 +56,10 @@ static int open_kernel(const struct loader *l, struct kernel *k)
     return OK;
 }
 
-static bool is_power_of_two(uint64_t n) { return n && !(n & (n - 1)); }
+static bool is_power_of_two(uint64_t n)
+{
+    return n && !(n & (n - 1));
+}
 
 /*
  * A relocatable kernel goes to its preferred address, or else to the lowest place behind it that has its alignment.

@@ -13,7 +13,7 @@ unsigned loader_memory_map(const struct loader *l, struct loader_range map[LOADE
     map[0] = (struct loader_range){0, LOW_RAM_END, E820_RAM};
     map[1] = (struct loader_range){LOW_RAM_END, HIGH_RAM_BASE - LOW_RAM_END, E820_RESERVED};
     map[2] = (struct loader_range){HIGH_RAM_BASE, l->ram_low - HIGH_RAM_BASE, E820_RAM};
-    map[3] = (struct loader_range){4ull << 30, l->ram_high, E820_RAM};
+    map[3] = (struct loader_range){ABI_RAM_HIGH_BASE, l->ram_high, E820_RAM};
     return l->ram_high ? 4 : 3;
 }
 
@@ -100,7 +100,10 @@ static uint64_t end_of_taken(const struct loader *l)
 
 /* ---- Why not ----------------------------------------------------------------------------------------------------- */
 
-static unsigned long long mib_up(uint64_t bytes) { return (bytes + 0xfffff) >> 20; }
+static unsigned long long mib_up(uint64_t bytes)
+{
+    return (bytes + 0xfffff) >> 20;
+}
 
 int loader_refuse_range(const struct loader *l, uint64_t at, uint64_t size)
 {

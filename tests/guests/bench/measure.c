@@ -19,13 +19,19 @@ __asm__(".text\n"
                                                               ".set n, n + 1\n"
                                                               ".endr\n");
 
-void mark(unsigned n) { ((void (*)(void))(mark_stubs + (size_t)MARK_STRIDE * (n % MAX_MARKS)))(); }
+void mark(unsigned n)
+{
+    ((void (*)(void))(mark_stubs + (size_t)MARK_STRIDE * (n % MAX_MARKS)))();
+}
 
 static const struct row *current;
 static unsigned current_mark;
 static uint64_t sum;
 
-void interval_begin(void) { mark(current_mark); }
+void interval_begin(void)
+{
+    mark(current_mark);
+}
 
 void interval_end(uint64_t ticks)
 {
@@ -68,7 +74,10 @@ static uint64_t least_of(const struct row *row, unsigned first_mark)
     return least;
 }
 
-static void do_nothing(void) { __asm__ volatile("nop"); }
+static void do_nothing(void)
+{
+    __asm__ volatile("nop");
+}
 
 uint64_t measure(const struct row *row, unsigned first_mark)
 {

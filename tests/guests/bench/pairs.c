@@ -73,7 +73,10 @@ static void ap(unsigned index)
     }
 }
 
-static void ping(void) { lapic_ipi(cpu_apic_id(1), ICR_ASSERT | ICR_FIXED | VECTOR_PING); }
+static void ping(void)
+{
+    lapic_ipi(cpu_apic_id(1), ICR_ASSERT | ICR_FIXED | VECTOR_PING);
+}
 
 static void do_ping(void)
 {
@@ -144,9 +147,15 @@ static void change_mode(bool x2apic)
     await_changes(before + 2);
 }
 
-static void to_xapic(void) { change_mode(false); }
+static void to_xapic(void)
+{
+    change_mode(false);
+}
 
-static void to_x2apic(void) { change_mode(true); }
+static void to_x2apic(void)
+{
+    change_mode(true);
+}
 
 /* From the SIPI to the AP's first instruction; behind INIT the AP waits for it (SDM Vol. 3, 9.4.4.1). */
 static void do_sipi(void)
@@ -166,7 +175,10 @@ static void do_sipi(void)
     interval_end(*tsc - begin);
 }
 
-static void to_sipi(void) { memcpy((void *)(uintptr_t)AP_BLOB, blob, (size_t)(blob_end - blob)); }
+static void to_sipi(void)
+{
+    memcpy((void *)(uintptr_t)AP_BLOB, blob, (size_t)(blob_end - blob));
+}
 
 static const struct row sipi_row = {
     .name = "sipi", .operation = do_sipi, .prepare = to_sipi, .operations = ITERATIONS, .way = INTERVAL};

@@ -75,7 +75,10 @@ static void do_compute(void)
     __asm__ volatile("1: dec %0; jnz 1b" : "+r"(n));
 }
 
-static void do_cpuid(void) { (void)cpuid(0, 0); }
+static void do_cpuid(void)
+{
+    (void)cpuid(0, 0);
+}
 
 /* Prefixes that change nothing: DS and REX.W. RIP is right behind if the next instruction is executed, and CPUID not a
  * second time, with the first one's EAX. */
@@ -91,7 +94,10 @@ static struct cpuid prefixed_cpuid(void)
     return r;
 }
 
-static void do_prefixed_cpuid(void) { (void)prefixed_cpuid(); }
+static void do_prefixed_cpuid(void)
+{
+    (void)prefixed_cpuid();
+}
 
 static void check_prefixed_cpuid(void)
 {
@@ -114,15 +120,30 @@ static void do_hypercall(void)
         __asm__ volatile("vmmcall" : "+a"(number) : : "memory");
 }
 
-static void do_rdmsr(void) { (void)rdmsr(MSR_APICBASE); }
+static void do_rdmsr(void)
+{
+    (void)rdmsr(MSR_APICBASE);
+}
 
-static void do_wrmsr(void) { wrmsr(MTRR_BASE0, 0); }
+static void do_wrmsr(void)
+{
+    wrmsr(MTRR_BASE0, 0);
+}
 
-static void do_arm(void) { wrmsr(MSR_DEADLINE, FAR_AHEAD); }
+static void do_arm(void)
+{
+    wrmsr(MSR_DEADLINE, FAR_AHEAD);
+}
 
-static void do_pm_timer(void) { (void)in32(PM_TMR); }
+static void do_pm_timer(void)
+{
+    (void)in32(PM_TMR);
+}
 
-static void do_uart(void) { (void)in8(COM1 + 5); }
+static void do_uart(void)
+{
+    (void)in8(COM1 + 5);
+}
 
 /* Counter 2 runs: mode 2, both bytes, from the greatest count. */
 static void to_pit(void)
@@ -133,11 +154,20 @@ static void to_pit(void)
     out8(PIT_CH2, 0);
 }
 
-static void do_pit(void) { (void)in8(PIT_CH2); }
+static void do_pit(void)
+{
+    (void)in8(PIT_CH2);
+}
 
-static void do_rtc(void) { out8(RTC_INDEX, 0); }
+static void do_rtc(void)
+{
+    out8(RTC_INDEX, 0);
+}
 
-static void do_ioapic(void) { (void)*(volatile uint32_t *)IOAPIC_BASE; }
+static void do_ioapic(void)
+{
+    (void)*(volatile uint32_t *)IOAPIC_BASE;
+}
 
 static void interrupt_by(uint32_t destination, uint32_t low)
 {
@@ -147,11 +177,20 @@ static void interrupt_by(uint32_t destination, uint32_t low)
     await_work(before + 1);
 }
 
-static void do_self_ipi(void) { interrupt_by(0, ICR_SELF | ICR_FIXED | VECTOR_WORK); }
+static void do_self_ipi(void)
+{
+    interrupt_by(0, ICR_SELF | ICR_FIXED | VECTOR_WORK);
+}
 
-static void do_physical_ipi(void) { interrupt_by(0, ICR_FIXED | VECTOR_WORK); }
+static void do_physical_ipi(void)
+{
+    interrupt_by(0, ICR_FIXED | VECTOR_WORK);
+}
 
-static void do_logical_ipi(void) { interrupt_by(logical_id, ICR_LOGICAL | ICR_FIXED | VECTOR_WORK); }
+static void do_logical_ipi(void)
+{
+    interrupt_by(logical_id, ICR_LOGICAL | ICR_FIXED | VECTOR_WORK);
+}
 
 static void do_pin(void)
 {
@@ -177,7 +216,10 @@ static void do_deadline(void)
     await_work(before + 1);
 }
 
-static void to_deadline(void) { lapic_write(APIC_LVTT, TIMER_DEADLINE | VECTOR_TIMER); }
+static void to_deadline(void)
+{
+    lapic_write(APIC_LVTT, TIMER_DEADLINE | VECTOR_TIMER);
+}
 
 void sleep_ticks(uint64_t ticks)
 {
@@ -233,7 +275,10 @@ static void nested(void (*batch)(void))
     check("ISR behind the last EOI", 0, lapic_bit(APIC_ISR, NEST_FIRST));
 }
 
-static void to_pin(void) { ioapic_entry(PIN_COM1, VECTOR_PIN); }
+static void to_pin(void)
+{
+    ioapic_entry(PIN_COM1, VECTOR_PIN);
+}
 
 static void to_pic(void)
 {
@@ -259,7 +304,10 @@ static void do_touch(void)
     page += PAGE_SIZE;
 }
 
-static void to_xapic(void) { lapic_init(false); }
+static void to_xapic(void)
+{
+    lapic_init(false);
+}
 
 const struct row single_rows[] = {
     {.name = "computing", .operation = do_compute, .operations = NESTED},

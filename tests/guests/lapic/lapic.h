@@ -28,8 +28,7 @@ uint32_t remote_peek(unsigned cpu, uint32_t address);
 /* One check of a case that is in no table. A failure prints a line with the names, and the guest goes on. */
 void expect(const char *name, const char *section, const char *what, uint64_t expected, uint64_t got);
 
-/* ---- startup.c, wires.c, lint.c -----------------------------------------------------------------------------------
- */
+/* ---- startup.c, wires.c, lint.c ---------------------------------------------------------------------------------- */
 
 void startup_checks(bool x2apic);
 void wire_checks(void);

@@ -5,7 +5,10 @@
 #define SECTION "11.4.5"
 #define NOBODY  0xffffffffu
 
-static void is(const char *what, uint64_t expected, uint64_t got) { expect(NAME, SECTION, what, expected, got); }
+static void is(const char *what, uint64_t expected, uint64_t got)
+{
+    expect(NAME, SECTION, what, expected, got);
+}
 
 /* Where nothing else is, in the hole of VGA, over the IOAPIC, beside the default. */
 static const uint32_t bases[] = {0xfd000000, 0xa0000, IOAPIC_BASE, 0xfee01000};

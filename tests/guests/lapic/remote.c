@@ -33,7 +33,10 @@ __asm__(".text\n"
         "jmp remote_wait\n"
         "1: ret\n");
 
-static unsigned own_number(void) { return cpu_apic_id(cpu_index()) % CPUS; }
+static unsigned own_number(void)
+{
+    return cpu_apic_id(cpu_index()) % CPUS;
+}
 
 /* One interrupt at a time: the next one waits until a step takes it. */
 static void on_interrupt(struct trap *t)
@@ -63,10 +66,16 @@ void remote_init(void)
         trap_set(vector, on_interrupt);
 }
 
-static bool in_x2apic_mode(void) { return rdmsr(MSR_APICBASE) & APICBASE_X2APIC; }
+static bool in_x2apic_mode(void)
+{
+    return rdmsr(MSR_APICBASE) & APICBASE_X2APIC;
+}
 
 /* Of the CPU that asks: where its LAPIC is now. */
-static volatile uint32_t *page(uint32_t reg) { return (volatile uint32_t *)((rdmsr(MSR_APICBASE) & ~0xfffull) + reg); }
+static volatile uint32_t *page(uint32_t reg)
+{
+    return (volatile uint32_t *)((rdmsr(MSR_APICBASE) & ~0xfffull) + reg);
+}
 
 static void read_register(struct mailbox *box)
 {
@@ -196,11 +205,20 @@ static struct mailbox *give(unsigned cpu, enum command command, uint32_t reg, ui
     return box;
 }
 
-void remote_expect_start(unsigned cpu) { boxes[cpu].starts = 0; }
+void remote_expect_start(unsigned cpu)
+{
+    boxes[cpu].starts = 0;
+}
 
-bool remote_alive(unsigned cpu) { return wait_for(&boxes[cpu].starts, 1, SETTLE_MS); }
+bool remote_alive(unsigned cpu)
+{
+    return wait_for(&boxes[cpu].starts, 1, SETTLE_MS);
+}
 
-void remote_send(unsigned cpu, uint32_t destination, uint32_t low) { give(cpu, SEND, low, destination); }
+void remote_send(unsigned cpu, uint32_t destination, uint32_t low)
+{
+    give(cpu, SEND, low, destination);
+}
 
 bool machine_read(unsigned cpu, uint32_t reg, uint32_t *value)
 {
@@ -210,7 +228,10 @@ bool machine_read(unsigned cpu, uint32_t reg, uint32_t *value)
     return box->good;
 }
 
-bool machine_write(unsigned cpu, uint32_t reg, uint32_t value) { return give(cpu, WRITE, reg, value)->good; }
+bool machine_write(unsigned cpu, uint32_t reg, uint32_t value)
+{
+    return give(cpu, WRITE, reg, value)->good;
+}
 
 bool machine_rdmsr(unsigned cpu, uint32_t msr, uint64_t *value)
 {
@@ -220,11 +241,20 @@ bool machine_rdmsr(unsigned cpu, uint32_t msr, uint64_t *value)
     return box->good;
 }
 
-bool machine_wrmsr(unsigned cpu, uint32_t msr, uint64_t value) { return give(cpu, WRMSR, msr, value)->good; }
+bool machine_wrmsr(unsigned cpu, uint32_t msr, uint64_t value)
+{
+    return give(cpu, WRMSR, msr, value)->good;
+}
 
-uint32_t remote_peek(unsigned cpu, uint32_t address) { return (uint32_t)give(cpu, PEEK, address, 0)->value; }
+uint32_t remote_peek(unsigned cpu, uint32_t address)
+{
+    return (uint32_t)give(cpu, PEEK, address, 0)->value;
+}
 
-int machine_take(unsigned cpu, bool due) { return (int)give(cpu, TAKE_ONE, 0, due)->value; }
+int machine_take(unsigned cpu, bool due)
+{
+    return (int)give(cpu, TAKE_ONE, 0, due)->value;
+}
 
 /* The NMI that wakes must not fall together with one that is counted: first those that are due, then a moment for one
  * that is not. */
@@ -245,11 +275,20 @@ void machine_wait(uint64_t ticks)
         pause();
 }
 
-uint64_t machine_tsc(void) { return rdtsc(); }
+uint64_t machine_tsc(void)
+{
+    return rdtsc();
+}
 
-void machine_set_cr8(unsigned cpu, uint8_t value) { give(cpu, SET_CR8, 0, value); }
+void machine_set_cr8(unsigned cpu, uint8_t value)
+{
+    give(cpu, SET_CR8, 0, value);
+}
 
-uint8_t machine_get_cr8(unsigned cpu) { return (uint8_t)give(cpu, READ_CR8, 0, 0)->value; }
+uint8_t machine_get_cr8(unsigned cpu)
+{
+    return (uint8_t)give(cpu, READ_CR8, 0, 0)->value;
+}
 
 void machine_failed(const struct lapic_case *c, unsigned step, const char *what, uint64_t expected, uint64_t got)
 {
@@ -257,4 +296,7 @@ void machine_failed(const struct lapic_case *c, unsigned step, const char *what,
           expected, got);
 }
 
-void machine_progress(unsigned checks, const char *name) { print("lapic: %u checks; next: %s\n", checks, name); }
+void machine_progress(unsigned checks, const char *name)
+{
+    print("lapic: %u checks; next: %s\n", checks, name);
+}

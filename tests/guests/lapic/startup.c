@@ -27,11 +27,20 @@ extern const char probe[], probe_end[], probe_saved[];
 
 static volatile struct report *const report = (volatile struct report *)REPORT;
 
-static void init(void) { lapic_ipi(VICTIM, ICR_ASSERT | ICR_INIT); }
+static void init(void)
+{
+    lapic_ipi(VICTIM, ICR_ASSERT | ICR_INIT);
+}
 
-static void sipi(uint32_t page) { lapic_ipi(VICTIM, ICR_ASSERT | ICR_STARTUP | page); }
+static void sipi(uint32_t page)
+{
+    lapic_ipi(VICTIM, ICR_ASSERT | ICR_STARTUP | page);
+}
 
-static void nmi(void) { lapic_ipi(VICTIM, ICR_ASSERT | ICR_NMI); }
+static void nmi(void)
+{
+    lapic_ipi(VICTIM, ICR_ASSERT | ICR_NMI);
+}
 
 static void forget(uint32_t order)
 {
@@ -39,7 +48,10 @@ static void forget(uint32_t order)
     report->order = order;
 }
 
-static bool reaches(const volatile uint32_t *value, uint32_t wanted) { return wait_for(value, wanted, WAIT_MS); }
+static bool reaches(const volatile uint32_t *value, uint32_t wanted)
+{
+    return wait_for(value, wanted, WAIT_MS);
+}
 
 /* INIT and SIPI; it is there. */
 static void start(const char *name, uint32_t page, uint32_t order)

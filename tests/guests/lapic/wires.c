@@ -50,7 +50,10 @@ static void entry(unsigned pin, unsigned destination, uint32_t low)
     ioapic_entry(pin, (uint64_t)destination << 56 | low);
 }
 
-static bool remote_irr(void) { return ioapic_read(0x10 + 2 * PIN) & RTE_REMOTE_IRR; }
+static bool remote_irr(void)
+{
+    return ioapic_read(0x10 + 2 * PIN) & RTE_REMOTE_IRR;
+}
 
 static void takes(unsigned cpu, int vector)
 {
@@ -70,7 +73,10 @@ static uint32_t reg(unsigned cpu, uint32_t offset)
     return value;
 }
 
-static void end(unsigned cpu) { machine_write(cpu, APIC_EOI, 0); }
+static void end(unsigned cpu)
+{
+    machine_write(cpu, APIC_EOI, 0);
+}
 
 static void tmr_is(unsigned cpu, bool level)
 {

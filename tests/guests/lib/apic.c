@@ -18,11 +18,20 @@ static ap_function *function;
 static uint32_t ids[MAX_CPUS];
 static volatile uint32_t started;
 
-static volatile uint32_t *page(uint32_t reg) { return (volatile uint32_t *)(LAPIC_BASE + reg); }
+static volatile uint32_t *page(uint32_t reg)
+{
+    return (volatile uint32_t *)(LAPIC_BASE + reg);
+}
 
-bool lapic_offered(void) { return cpuid(1, 0).edx & BIT(9); }
+bool lapic_offered(void)
+{
+    return cpuid(1, 0).edx & BIT(9);
+}
 
-bool x2apic_offered(void) { return cpuid(1, 0).ecx & BIT(21); }
+bool x2apic_offered(void)
+{
+    return cpuid(1, 0).ecx & BIT(21);
+}
 
 /* From x2APIC mode to xAPIC mode the way leads over "disabled" (SDM Vol. 3, 11.12.5). */
 void lapic_init(bool want_x2apic)
@@ -42,7 +51,10 @@ void lapic_init(bool want_x2apic)
     lapic_write(APIC_TPR, 0);
 }
 
-uint32_t lapic_read(uint32_t reg) { return x2apic ? (uint32_t)rdmsr(X2APIC_MSR(reg)) : *page(reg); }
+uint32_t lapic_read(uint32_t reg)
+{
+    return x2apic ? (uint32_t)rdmsr(X2APIC_MSR(reg)) : *page(reg);
+}
 
 void lapic_write(uint32_t reg, uint32_t value)
 {
@@ -52,11 +64,20 @@ void lapic_write(uint32_t reg, uint32_t value)
         *page(reg) = value;
 }
 
-uint32_t lapic_id(void) { return x2apic ? lapic_read(APIC_ID) : lapic_read(APIC_ID) >> 24; }
+uint32_t lapic_id(void)
+{
+    return x2apic ? lapic_read(APIC_ID) : lapic_read(APIC_ID) >> 24;
+}
 
-void lapic_eoi(void) { lapic_write(APIC_EOI, 0); }
+void lapic_eoi(void)
+{
+    lapic_write(APIC_EOI, 0);
+}
 
-bool lapic_bit(uint32_t reg, uint8_t vector) { return lapic_read(reg + vector / 32 * 16) >> vector % 32 & 1; }
+bool lapic_bit(uint32_t reg, uint8_t vector)
+{
+    return lapic_read(reg + vector / 32 * 16) >> vector % 32 & 1;
+}
 
 void lapic_ipi(uint32_t destination, uint32_t low)
 {
@@ -71,7 +92,10 @@ void lapic_ipi(uint32_t destination, uint32_t low)
         pause();
 }
 
-static volatile uint32_t *ioapic(uint32_t reg) { return (volatile uint32_t *)(IOAPIC_BASE + reg); }
+static volatile uint32_t *ioapic(uint32_t reg)
+{
+    return (volatile uint32_t *)(IOAPIC_BASE + reg);
+}
 
 uint32_t ioapic_read(uint8_t reg)
 {
@@ -126,7 +150,10 @@ void smp_prepare(ap_function *f)
     memcpy((void *)(uintptr_t)AP_CODE, ap_code, (size_t)(ap_code_end - ap_code));
 }
 
-const volatile uint32_t *smp_started(void) { return &started; }
+const volatile uint32_t *smp_started(void)
+{
+    return &started;
+}
 
 /* SDM Vol. 3, 9.4.4.1: INIT, 10 ms, SIPI, 200 us, SIPI. APs that know neither number come within a second. */
 unsigned smp_start(ap_function *f)
@@ -148,6 +175,12 @@ unsigned smp_start(ap_function *f)
     return 1 + started;
 }
 
-uint32_t cpu_apic_id(unsigned index) { return ids[index]; }
+uint32_t cpu_apic_id(unsigned index)
+{
+    return ids[index];
+}
 
-uint64_t cpu_began(unsigned index) { return ap_began[index]; }
+uint64_t cpu_began(unsigned index)
+{
+    return ap_began[index];
+}

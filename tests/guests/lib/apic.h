@@ -84,8 +84,8 @@ void ioapic_entry(unsigned n, uint64_t value);
  * mode of the BSP. Returning halts it. */
 typedef void ap_function(unsigned index);
 
-/* For who sends INIT and SIPI himself: a SIPI to AP_CODE starts an AP at f. *smp_started() is how many have come. Once.
- */
+/* For who sends INIT and SIPI himself: a SIPI to AP_CODE starts an AP at f. *smp_started() is how many have come.
+ * Once. */
 void smp_prepare(ap_function *f);
 const volatile uint32_t *smp_started(void);
 

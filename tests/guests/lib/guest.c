@@ -71,7 +71,10 @@ void guest_start(void)
     guest_exit(0);
 }
 
-const char *guest_cmdline(void) { return cmdline; }
+const char *guest_cmdline(void)
+{
+    return cmdline;
+}
 
 uint64_t guest_option(const char *key, uint64_t otherwise)
 {
@@ -88,7 +91,10 @@ uint64_t guest_option(const char *key, uint64_t otherwise)
     return otherwise;
 }
 
-uint64_t guest_began(void) { return boot_tsc; }
+uint64_t guest_began(void)
+{
+    return boot_tsc;
+}
 
 /* Channel 2 of the 8254 counts down once, gated by port B; its output rises at the end (82C54, mode 0). */
 static uint64_t ticks_of_one_count(uint8_t port_b)
@@ -124,7 +130,10 @@ uint64_t tsc_hz(void)
     return hz;
 }
 
-void tsc_hz_known(uint64_t rate) { hz = rate; }
+void tsc_hz_known(uint64_t rate)
+{
+    hz = rate;
+}
 
 void delay_us(uint64_t us)
 {
@@ -153,7 +162,10 @@ void lock_take(volatile uint32_t *lock)
             pause();
 }
 
-void lock_release(volatile uint32_t *lock) { __atomic_store_n(lock, 0, __ATOMIC_RELEASE); }
+void lock_release(volatile uint32_t *lock)
+{
+    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
 
 void *memset(void *to, int byte, size_t n)
 {

@@ -24,7 +24,10 @@ struct __attribute__((packed)) pointer {
     uint64_t base;
 };
 
-struct catch { uint64_t rsp, rflags; /* offsets known to trap.asm */ };
+struct catch
+{
+    uint64_t rsp, rflags; /* offsets known to trap.asm */
+};
 
 extern char trap_stubs[], catch_return[];
 extern uint64_t gdt[];
@@ -40,7 +43,10 @@ static struct trap caught[MAX_CPUS];
 int catch_call(void (*f)(void *), void *argument, struct catch **slot, struct catch *c);
 void trap_dispatch(struct trap *t);
 
-void trap_set(unsigned vector, trap_handler *handler) { handlers[vector] = handler; }
+void trap_set(unsigned vector, trap_handler *handler)
+{
+    handlers[vector] = handler;
+}
 
 void trap_load_idt(void)
 {
@@ -116,7 +122,10 @@ int catch_trap(void (*f)(void *), void *argument)
     return catch_call(f, argument, &catching[cpu_index()], &c);
 }
 
-const struct trap *trap_caught(void) { return &caught[cpu_index()]; }
+const struct trap *trap_caught(void)
+{
+    return &caught[cpu_index()];
+}
 
 struct msr_access {
     uint32_t msr;

@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_SVM_HOST_FAKE_H
 #define TESTS_UNIT_SVM_HOST_FAKE_H
 
-#include "kernel/asm.h"
+#include "kernel/base/asm.h"
 
 struct cpuid fake_cpuid(uint32_t leaf);
 uint64_t fake_rdmsr(uint32_t msr);
@@ -14,7 +14,7 @@ uint64_t fake_rdmsr(uint32_t msr);
 #define save_breakpoints(dr) ((void)(dr))
 
 #define this_cpu this_cpu_by_gs
-#include "kernel/percpu.h"
+#include "kernel/base/percpu.h"
 #undef this_cpu
 struct percpu *this_cpu(void);
 

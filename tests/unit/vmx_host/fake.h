@@ -5,7 +5,7 @@
 #ifndef TESTS_UNIT_VMX_HOST_FAKE_H
 #define TESTS_UNIT_VMX_HOST_FAKE_H
 
-#include "kernel/asm.h"
+#include "kernel/base/asm.h"
 
 uint64_t fake_rdmsr(uint32_t msr);
 uint64_t fake_register(void); /* of any that is read */
@@ -28,7 +28,7 @@ void fake_set_register(uint64_t value);
 #define irq_window          fake_register
 
 #define this_cpu this_cpu_by_gs
-#include "kernel/percpu.h"
+#include "kernel/base/percpu.h"
 #undef this_cpu
 struct percpu *this_cpu(void);
 

@@ -1,0 +1,26 @@
+/* The end of what cannot go on. */
+#ifndef KERNEL_BASE_PANIC_H
+#define KERNEL_BASE_PANIC_H
+
+#include "abi/types.h"
+
+struct trap_frame;
+
+/* Adds lines by put to what is said of a panic. */
+typedef void panic_details(const void *what, void (*put)(const char *fmt, ...));
+
+/*
+ * All CPUs stop, and the serial port gets this line, details(what), the frame's registers and a backtrace. NULL: there
+ * are no details, no frame. Any CPU, any context, with any lock held.
+ */
+_Noreturn void panic_with(const struct trap_frame *frame, panic_details *details, const void *what, const char *fmt,
+                          ...) PRINTF_LIKE(4, 5);
+#define panic_at(frame, ...) panic_with(frame, NULL, NULL, __VA_ARGS__)
+#define panic(...)           panic_at(NULL, __VA_ARGS__)
+
+#define ASSERT(cond) ((cond) ? (void)0 : panic("%s:%d: not true: %s", __FILE__, __LINE__, #cond))
+
+/* How a panic stops the other CPUs. Once, before there are others. */
+void panic_set_stop(void (*stop_others)(void));
+
+#endif
