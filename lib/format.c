@@ -133,6 +133,7 @@ static int64_t signed_argument(const struct spec *spec, struct arguments *args)
 {
     return spec->longs ? va_arg(args->list, long) : va_arg(args->list, int);
 }
+
 static_assert(sizeof(long) == sizeof(long long) && sizeof(long) == sizeof(size_t), "l, ll and z are one size");
 
 /* False: an unknown conversion. */

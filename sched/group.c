@@ -14,6 +14,7 @@ static uint64_t at_limit(const struct sched_group *g, uint64_t ticks)
 {
     return MIN(ticks, BIT(50)) * 100 / g->limit;
 }
+
 static uint64_t at_full_pace(const struct sched_group *g, uint64_t time)
 {
     return MIN(time, BIT(48)) * g->limit / 100;

@@ -263,42 +263,51 @@ static uint64_t get_rip(struct vcpu *v)
 {
     return svm_of(v)->vmcb->rip;
 }
+
 static void set_rip(struct vcpu *v, uint64_t rip)
 {
     svm_of(v)->vmcb->rip = rip;
     svm_of(v)->vmcb->interrupt_shadow = 0;
 }
+
 static uint64_t get_rflags(struct vcpu *v)
 {
     return svm_of(v)->vmcb->rflags;
 }
+
 static void set_rflags(struct vcpu *v, uint64_t rflags)
 {
     svm_of(v)->vmcb->rflags = rflags | 2;
 }
+
 static void set_shadow(struct vcpu *v)
 {
     svm_of(v)->vmcb->interrupt_shadow = 1;
 }
+
 static uint64_t unblocked(struct vcpu *v)
 {
     const struct vmcb *c = svm_of(v)->vmcb;
     return c->interrupt_shadow & 1 ? 0 : c->rflags;
 }
+
 static void set_cr2(struct vcpu *v, uint64_t cr2)
 {
     svm_of(v)->vmcb->cr2 = cr2;
 }
+
 static void add_dr6(struct vcpu *v, uint64_t bits)
 {
     struct vmcb *c = svm_of(v)->vmcb;
     c->dr6 |= bits;
     c->dr7 &= ~(uint64_t)DR7_GD;
 }
+
 static unsigned get_cpl(struct vcpu *v)
 {
     return svm_of(v)->vmcb->cpl;
 }
+
 /* MOV to CR4 that changes a bit of paging leaves no translations (SDM Vol. 3, 4.10.4.1): a new ASID has none. */
 static void set_cr4(struct vcpu *v, uint64_t cr4)
 {
@@ -308,14 +317,17 @@ static void set_cr4(struct vcpu *v, uint64_t cr4)
     }
     svm_put_cr4(v, cr4);
 }
+
 static uint64_t get_cr0(struct vcpu *v)
 {
     return svm_of(v)->vmcb->cr0;
 }
+
 static void set_tsc_offset(struct vcpu *v)
 {
     svm_of(v)->vmcb->tsc_offset = v->tsc_offset;
 }
+
 static void set_cr8(struct vcpu *v, uint8_t cr8)
 {
     struct vmcb *c = svm_of(v)->vmcb;

@@ -13,10 +13,12 @@ uint64_t tsc_hz(void)
 {
     return hz;
 }
+
 uint64_t boot_wall_seconds(void)
 {
     return wall;
 }
+
 uint64_t boot_wall_tsc(void)
 {
     return wall_tsc;

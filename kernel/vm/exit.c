@@ -307,24 +307,32 @@ static void do_INTERRUPT(UNUSED struct vcpu *v)
 {
     irq_window();
 }
+
 static void do_NMI(UNUSED struct vcpu *v)
 {
     irq_window();
 }
+
+/* The back end has seen to it, as with CR. */
 static void do_WINDOW(UNUSED struct vcpu *v)
 {
-} /* the back end has seen to it, as the next */
+}
+
 static void do_CR(UNUSED struct vcpu *v)
 {
 }
+
 static void do_IO(struct vcpu *v)
 {
     vcpu_do_io(v);
 }
+
+/* Memory is coherent: nothing is to be written back. */
 static void do_CACHE(struct vcpu *v)
 {
     (void)!vcpu_skip(v);
-} /* memory is coherent: nothing is to be written back */
+}
+
 static void do_SHUTDOWN(struct vcpu *v)
 {
     end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault");

@@ -33,6 +33,7 @@ static void allow(void)
 {
     __asm__ volatile("clts" ::: "memory");
 }
+
 static void forbid(void)
 {
     write_cr0(read_cr0() | CR0_TS);

@@ -18,6 +18,7 @@ static bool serve_PAUSE(UNUSED struct vcpu *v, UNUSED uint8_t vector)
 {
     return true;
 }
+
 static bool serve_RESUME(UNUSED struct vcpu *v, UNUSED uint8_t vector)
 {
     return true;

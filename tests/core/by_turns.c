@@ -334,21 +334,25 @@ void __tsan_init(void);
 void __tsan_init(void)
 {
 }
+
 void __tsan_func_entry(void *a);
 void __tsan_func_entry(void *a)
 {
     (void)a;
 }
+
 void __tsan_func_exit(void);
 void __tsan_func_exit(void)
 {
 }
+
 void __tsan_read_range(void *a, uint64_t size);
 void __tsan_read_range(void *a, uint64_t size)
 {
     (void)size;
     touch(a);
 }
+
 void __tsan_write_range(void *a, uint64_t size);
 void __tsan_write_range(void *a, uint64_t size)
 {

@@ -317,51 +317,62 @@ static void get_regs(struct vcpu *v, struct abi_regs *out)
 {
     *out = of(v)->regs;
 }
+
 static void set_regs(struct vcpu *v, const struct abi_regs *regs)
 {
     of(v)->regs = *regs;
 }
+
 static void set_start(struct vcpu *v, uint8_t page)
 {
     of(v)->regs.seg[ABI_CS].base = (uint64_t)page << 12;
     of(v)->regs.rip = 0;
 }
+
 static uint64_t get_rip(struct vcpu *v)
 {
     return of(v)->regs.rip;
 }
+
 static void set_rip(struct vcpu *v, uint64_t rip)
 {
     of(v)->regs.rip = rip;
 }
+
 static uint64_t get_rflags(struct vcpu *v)
 {
     return of(v)->regs.rflags;
 }
+
 static void set_rflags(struct vcpu *v, uint64_t rflags)
 {
     of(v)->regs.rflags = rflags;
 }
+
 /* Bit 1 of RFLAGS is always set. */
 static uint64_t unblocked(struct vcpu *v)
 {
     return of(v)->regs.rflags | 2;
 }
+
 static uint64_t get_zero(struct vcpu *v)
 {
     (void)v;
     return 0;
 }
+
 static void set_windows(struct vcpu *v, uint8_t interrupt_class, bool nmi)
 {
     struct guest *g = of(v);
     g->window = interrupt_class > g->cr8 ? interrupt_class : 0;
     g->nmi_window = nmi;
 }
+
 static void set_cr8(struct vcpu *v, uint8_t cr8)
 {
     of(v)->cr8 = cr8;
 }
+
 static void release(struct vcpu *v)
 {
     ghost_released(v);
@@ -374,6 +385,7 @@ int nested_map(uint64_t *top, const struct nested_format *f, gpaddr_t guest, pad
     (void)top, (void)f, (void)guest, (void)to, (void)size;
     return OK;
 }
+
 void nested_destroy(uint64_t *top)
 {
     page_free(top, 0);
@@ -407,10 +419,12 @@ uint64_t guest_cr4_bits(void)
 {
     return ~CORE_HIDDEN;
 }
+
 uint64_t guest_efer_bits(void)
 {
     return ~CORE_HIDDEN;
 }
+
 const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
     (void)leaf, (void)subleaf;
@@ -446,33 +460,41 @@ void msr_reset(struct vcpu *v)
 {
     (void)v;
 }
+
 void msr_init(struct vcpu *v)
 {
     (void)v;
 }
+
 unsigned fpu_area_order(void)
 {
     return 0;
 }
+
 uint64_t fpu_xcr0_mask(void)
 {
     return 1;
 }
+
 void fpu_reset(uint8_t *area)
 {
     (void)area;
 }
+
 void fpu_load(struct vcpu *v)
 {
     (void)v;
 }
+
 void fpu_switch_out(void)
 {
 }
+
 void pvclock_write(struct vcpu *v)
 {
     (void)v;
 }
+
 void pvclock_write_steal(struct vcpu *v)
 {
     (void)v;

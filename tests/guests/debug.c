@@ -38,24 +38,29 @@ static inline uint64_t read_dr6(void)
     __asm__ volatile("mov %%dr6, %0" : "=r"(value));
     return value;
 }
+
 static inline uint64_t read_dr7(void)
 {
     uint64_t value;
     __asm__ volatile("mov %%dr7, %0" : "=r"(value));
     return value;
 }
+
 static inline void write_dr6(uint64_t value)
 {
     __asm__ volatile("mov %0, %%dr6" : : "r"(value));
 }
+
 static inline void write_dr7(uint64_t value)
 {
     __asm__ volatile("mov %0, %%dr7" : : "r"(value) : "memory");
 }
+
 static inline void write_dr0(uint64_t value)
 {
     __asm__ volatile("mov %0, %%dr0" : : "r"(value));
 }
+
 static inline void write_dr1(uint64_t value)
 {
     __asm__ volatile("mov %0, %%dr1" : : "r"(value));

@@ -159,22 +159,27 @@ static void load_4(void *p)
 {
     (void)*(volatile uint32_t *)p;
 }
+
 static void store_4(void *p)
 {
     *(volatile uint32_t *)p = 0xa1a2a3a4;
 }
+
 static void store_8(void *p)
 {
     *(volatile uint64_t *)p = 0xa1a2a3a4a5a6a7a8;
 }
+
 static void exchange_4(void *p)
 {
     __asm__ volatile("xchgl %0, (%1)" : : "r"(0xa1a2a3a4), "r"(p) : "memory");
 }
+
 static void far_jump(void *p)
 {
     __asm__ volatile("ljmpl *(%0)" : : "r"(p) : "memory");
 }
+
 static void load_gdt(void *p)
 {
     __asm__ volatile("lgdt (%0)" : : "r"(p) : "memory");

@@ -35,22 +35,27 @@ uint64_t tsc_hz(void)
 {
     return hz;
 }
+
 uint64_t boot_wall_seconds(void)
 {
     return 1000000;
 }
+
 uint64_t boot_wall_tsc(void)
 {
     return 1;
 }
+
 void *window_map(paddr_t page, bool writable)
 {
     (void)writable;
     return ram[page.v / 4096];
 }
+
 void window_unmap(void)
 {
 }
+
 bool vm_translate(const struct vm *of, uint64_t guest, paddr_t *out)
 {
     (void)of;

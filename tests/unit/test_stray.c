@@ -16,6 +16,7 @@ bool apic_in_service(uint8_t vector)
 {
     return in_service[vector];
 }
+
 void apic_eoi(void)
 {
     eois++;

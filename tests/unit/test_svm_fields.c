@@ -22,36 +22,46 @@ struct percpu *this_cpu(void)
 {
     return &percpu;
 }
+
 uint64_t fake_rdmsr(UNUSED uint32_t msr)
 {
     return 0;
 }
+
 void svm_run(UNUSED struct vcpu *v, UNUSED struct vmcb *c, UNUSED uint64_t pa, UNUSED uint64_t host)
 {
 }
+
 enum quick vcpu_exit_quickly(UNUSED struct vcpu *v)
 {
     return QUICK_NOT;
 }
+
 enum quick vcpu_interrupted(UNUSED struct vcpu *v)
 {
     return QUICK_NOT;
 }
+
 void svm_step_begin(UNUSED struct vcpu *v, UNUSED struct svm_step *before)
 {
 }
+
 void svm_step_end(UNUSED struct vcpu *v, UNUSED const struct svm_step *before)
 {
 }
+
 void svm_get_regs(UNUSED struct vcpu *v, UNUSED struct abi_regs *out)
 {
 }
+
 void svm_set_regs(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs)
 {
 }
+
 void svm_set_start(UNUSED struct vcpu *v, UNUSED uint8_t page)
 {
 }
+
 void svm_set_system(UNUSED struct vcpu *v, UNUSED const struct abi_regs *regs)
 {
 }
@@ -69,21 +79,26 @@ uint64_t svm_get_cr4(UNUSED struct vcpu *v)
 {
     return 0;
 }
+
 void svm_put_cr4(UNUSED struct vcpu *v, UNUSED uint64_t cr4)
 {
 }
+
 int svm_get_msr(UNUSED struct vcpu *v, UNUSED uint32_t msr, UNUSED uint64_t *value)
 {
     return E_NOENT;
 }
+
 int svm_set_msr(UNUSED struct vcpu *v, UNUSED uint32_t msr, UNUSED uint64_t value)
 {
     return E_NOENT;
 }
+
 uint64_t svm_get_efer(UNUSED struct vcpu *v)
 {
     return 0;
 }
+
 void svm_set_efer(UNUSED struct vcpu *v, UNUSED uint64_t efer)
 {
 }

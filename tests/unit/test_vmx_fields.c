@@ -164,22 +164,27 @@ bool vmxon(UNUSED paddr_t region)
 {
     return true;
 }
+
 bool invept(UNUSED uint64_t type, UNUSED uint64_t ept_pointer)
 {
     return step();
 }
+
 bool invvpid(UNUSED uint64_t type, UNUSED uint16_t vpid)
 {
     return step();
 }
+
 uint64_t fake_rdmsr(uint32_t msr)
 {
     return msr < MSRS ? msrs[msr] : 0;
 }
+
 uint64_t fake_register(void)
 {
     return 0;
 }
+
 void fake_set_register(UNUSED uint64_t value)
 {
 }
@@ -195,10 +200,12 @@ struct percpu *this_cpu(void)
 {
     return &percpu;
 }
+
 uint64_t tsc_hz(void)
 {
     return 1000000000;
 }
+
 uint64_t tsc_from_us(uint64_t us)
 {
     return us * 1000;
@@ -217,15 +224,18 @@ uint64_t guest_cr4_bits(void)
 {
     return ~0ull;
 }
+
 bool vmx_enter(UNUSED uint64_t *gpr, UNUSED bool launched, UNUSED struct vcpu *v)
 {
     return true;
 }
+
 const uint8_t vmx_exit_entry[1] = {0};
 enum quick vcpu_exit_quickly(UNUSED struct vcpu *v)
 {
     return QUICK_NOT;
 }
+
 enum quick vcpu_interrupted(UNUSED struct vcpu *v)
 {
     return QUICK_DONE;

@@ -24,6 +24,7 @@ static uint32_t nobody_read(UNUSED uint32_t offset, UNUSED unsigned bytes)
 {
     return UINT32_MAX;
 }
+
 static void nobody_write(UNUSED uint32_t offset, UNUSED unsigned bytes, UNUSED uint32_t value)
 {
 }

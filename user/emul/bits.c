@@ -28,6 +28,7 @@ static unsigned lowest_bit(uint64_t value)
 {
     return (unsigned)__builtin_ctzll(value);
 }
+
 static unsigned highest_bit(uint64_t value)
 {
     return 63u - (unsigned)__builtin_clzll(value);

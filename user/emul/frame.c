@@ -16,6 +16,7 @@ static unsigned iopl(const struct emul *e)
 {
     return (e->rflags & RFLAGS_IOPL) >> IOPL_SHIFT;
 }
+
 static bool in_virtual_8086(const struct emul *e)
 {
     return e->regs->rflags & RFLAGS_VM;

@@ -33,6 +33,7 @@ void mux_flush(struct mux *mux)
     }
     mux->used = 0;
 }
+
 static_assert(sizeof(((struct mux *)NULL)->out) <= ABI_BUFFER_SIZE, "one call takes it all");
 
 static void put(struct mux *mux, const void *bytes, size_t length)

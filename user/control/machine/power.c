@@ -34,6 +34,7 @@ static bool read_memory(void *context, uint64_t paddr, void *out, size_t length)
     memcpy(out, os_buffer(), length);
     return true;
 }
+
 static_assert(ACPI_READ_MAX <= ABI_BUFFER_SIZE, "one call reads it all");
 
 static void read_power(struct acpi_power *power)
