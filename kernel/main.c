@@ -8,6 +8,7 @@
 #include "kernel/base/percpu.h"
 #include "kernel/base/serial.h"
 #include "kernel/base/time.h"
+#include "kernel/base/version.h"
 #include "kernel/cpu/apic.h"
 #include "kernel/cpu/ioapic.h"
 #include "kernel/cpu/smp.h"

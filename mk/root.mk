@@ -16,10 +16,6 @@ build/root/%.o: %.c mk/root.mk
 	@echo "  CC    $<"
 	@$(ROOT_CC) $(ROOT_CFLAGS) -c $< -o $@
 
-# The boot log's first line says it.
-build/root/kernel/main.o: ROOT_CFLAGS += -DLAPWING_VERSION='"$(shell cat VERSION)"'
-build/root/kernel/main.o: VERSION
-
 build/root/%.asm.o: %.asm mk/root.mk
 	@mkdir -p $(@D)
 	@echo "  NASM  $<"

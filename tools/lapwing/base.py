@@ -1,11 +1,12 @@
 """What every part needs: where things are, and the one kind of error that users see."""
 
 import os
+import re
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, "build")
 HYPERVISOR = os.path.join(BUILD, "lapwing.elf")
-VERSION = os.path.join(TOP, "VERSION")
+VERSION = os.path.join(TOP, "kernel", "base", "version.h")
 CHECKER = os.path.join(BUILD, "host", "lapwing-check")
 
 # Exit statuses of ./lapwing
@@ -27,7 +28,7 @@ class LapwingError(Exception):
 def version():
     """Such as "0.1.0"."""
     with open(VERSION, encoding="ascii") as file:
-        return file.read().strip()
+        return re.search(r'#define LAPWING_VERSION "(.+)"', file.read())[1]
 
 
 def count(number, thing):
