@@ -11,8 +11,10 @@
 /* A thread that runs alone needs no tick; a device world does get one now and then, to see whether it hangs. */
 #define WATCH_US 1000000
 
-/* What an interrupt or a switch of threads costs whoever causes it: so much, until it was measured. */
-#define PRICE_US 1
+/* What an interrupt or a switch of threads costs whoever causes it: as was measured, within these bounds; the first until
+ * then. A thread that does something else before it enters its guest makes no price. */
+#define PRICE_US      1
+#define PRICE_MOST_US 10
 
 struct schedule {
     struct sched_rq rq;
@@ -446,7 +448,7 @@ bool schedule_init_cpu(void)
     sched_rq_init(&s->rq, tsc_from_us(LATENCY_US));
     s->watch = tsc_from_us(WATCH_US);
     s->price = tsc_from_us(PRICE_US);
-    s->least = UINT64_MAX;
+    s->least = tsc_from_us(PRICE_MOST_US);
     s->idle.cr3 = paging_root().v;
     s->idle.cpu = this_cpu()->index;
     s->idle.on_cpu = true;
