@@ -109,8 +109,8 @@ void trap_dispatch(struct trap_frame *f)
         stray_take((uint8_t)f->vector, this_cpu()->index);
         return;
     }
-    if (f->vector == VECTOR_MC) {
-        if (machine_check && machine_check(f))
+    if (f->vector == VECTOR_MC && machine_check) {
+        if (machine_check(f))
             user_fault(f);
         step_over_hlt(f);
         return;

@@ -31,7 +31,8 @@ void irq_register(uint8_t vector, void (*handler)(void));
 
 /* Who sees each NMI, which root's CPUs send each other and nobody else. Once, before the first comes. */
 void trap_register_nmi(void (*handler)(void));
-/* Who judges a machine check in root or ring 3. True: what ring 3 did is lost, as by a fault. Once, before CR4.MCE is set. */
+/* Who judges a machine check in root or ring 3. True: what ring 3 did is lost, as by a fault. Once; one that comes
+ * before is a panic. */
 void trap_register_machine_check(bool (*handler)(const struct trap_frame *frame));
 /* Who ends the world of the running thread for an exception in ring 3. Once, before a world runs. */
 void trap_register_user_fault(void (*handler)(const struct trap_frame *frame));
