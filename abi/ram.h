@@ -37,16 +37,29 @@ static inline struct abi_ram_piece abi_ram_piece(uint64_t low, uint64_t high, un
     }
 }
 
+/* Is that byte RAM? Each page is RAM as a whole, or not at all. */
+static inline bool abi_ram_has(uint64_t low, uint64_t high, uint64_t at)
+{
+    if (at < low)
+        return at < ABI_VGA_HOLE_BASE || at >= ABI_VGA_HOLE_END;
+    return at - ABI_RAM_HIGH_BASE < high; /* below 4 GiB the difference is greater than any size of memory */
+}
+
 /* The index of [at, at + size), if all of it is in one piece; else UINT64_MAX. */
 static inline uint64_t abi_ram_index(uint64_t low, uint64_t high, uint64_t at, uint64_t size)
 {
-    for (unsigned n = 0; n < ABI_RAM_PIECES; n++) {
-        struct abi_ram_piece p = abi_ram_piece(low, high, n);
+    uint64_t index = at, end = low;
 
-        if (at >= p.base && at - p.base <= p.size && size <= p.size - (at - p.base))
-            return p.index + (at - p.base);
+    if (!abi_ram_has(low, high, at))
+        return UINT64_MAX;
+
+    if (at >= low) {
+        index = at - ABI_RAM_HIGH_BASE + low;
+        end = ABI_RAM_HIGH_BASE + high;
+    } else if (at < ABI_VGA_HOLE_BASE) {
+        end = MIN(low, ABI_VGA_HOLE_BASE);
     }
-    return UINT64_MAX;
+    return size <= end - at ? index : UINT64_MAX;
 }
 
 #endif

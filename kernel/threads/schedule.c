@@ -425,7 +425,7 @@ void schedule_look(void)
 {
     struct thread *t = current_thread();
 
-    if (t->owner && t->owner->watch)
+    if (t->user_rsp0 && t->owner && t->owner->watch)
         t->owner->watch(t);
 }
 

@@ -13,7 +13,7 @@ struct world;
 struct thread_owner {
     /* It leaves the CPU, and stays runnable or sleeps: what it has in registers goes with it. Interrupts off. */
     void (*left)(struct thread *t, bool runnable);
-    /* The timer has interrupted it. Interrupts off. */
+    /* The timer has interrupted it in ring 3. Interrupts off. */
     void (*watch)(struct thread *t);
     /* The last thread that t->alive counts is off its stack for good. */
     void (*all_gone)(void);

@@ -18,7 +18,7 @@ void *guest_ram(uint64_t gpa, uint64_t n)
 static void *ram_page(void *ctx, uint64_t gpa)
 {
     (void)ctx;
-    return guest_ram(ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE); /* memory comes in whole pages */
+    return abi_ram_has(ram_low, ram_high, gpa) ? ram + ALIGN_DOWN(gpa, PAGE_SIZE) : NULL;
 }
 
 static unsigned slot_of(void *ctx)
