@@ -217,7 +217,7 @@ static void follow_cr8(struct vcpu *v)
 
 /* ---- Quick exits: those that need no upcall and no switch of threads (vcpu_exit_quickly() in kernel/vm/vcpu.h) */
 
-/* Behind whatever may have asked this vCPU for something: looks, and serves events. */
+/* Called after a step that may have asked this vCPU for something: looks at the word, and serves events. */
 static enum quick serve_quickly(struct vcpu *v)
 {
     bool nothing = word_quiet(&v->word) && vcpu_events_stand(v) && !thread_should_yield();
@@ -371,8 +371,8 @@ static void do_SHUTDOWN(struct vcpu *v)
     end_with(v, ABI_END_TRIPLE_FAULT, "had a triple fault");
 }
 
-/* Comes here if it could not be a quick exit, for example since the CPU did not tell the instruction's length. Behind
- * vcpu_skip() it is as one. */
+/* CPUID that could not be a quick exit, for example since the CPU did not tell the instruction's length. After
+ * vcpu_skip() it is handled as a quick exit. */
 static void do_CPUID(struct vcpu *v)
 {
     if (vcpu_skip(v))

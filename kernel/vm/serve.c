@@ -130,7 +130,7 @@ enum quick vcpu_serve_events(struct vcpu *v)
     if ((asked & ~EVENTS) || thread_should_yield() || v->eoi_vector >= 0)
         return QUICK_DONE;
 
-    /* There is no handler to call for EVENT: vcpu_prepare_events() drains the posted vectors. */
+    /* EVENT's handler is not called: vcpu_prepare_events() drains the posted vectors. */
     if (asked & BIT(REQ_EVENT))
         word_take_event(&v->word, REQ_EVENT);
     if (asked & ~BIT(REQ_EVENT))

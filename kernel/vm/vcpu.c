@@ -120,8 +120,9 @@ void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector)
     vcpu_deliver(v, word_ask(&v->word, r, vector));
 }
 
-/* Can no vCPU run again by itself? It looks at all vCPUs twice. A vCPU that has looked parked at its turn may have been
- * woken by a vCPU that was looked at later and still ran. Then the sums of entries differ. */
+/* Is it so that no vCPU can run again by itself? All vCPUs are looked at twice. A vCPU that is parked at the first look
+ * may be woken after that, by a vCPU that still runs and is looked at later. At the second look, the woken vCPU is not
+ * parked, or its entries have grown. */
 static __attribute__((noinline)) bool all_halted(const struct vm *vm)
 {
     uint64_t entries[2] = {0, 0};
@@ -181,12 +182,12 @@ static void enter_guest(struct vcpu *v)
 
     /* No vCPU enters the guest with an acceleration that the mask does not allow: kernel/vm/inhibit.c. */
     ASSERT(v->accelerated == !atomic_load_explicit(&v->vm->inhibits.mask, memory_order_relaxed));
-    /* all_halted() of other vCPUs reads this. Entries behind quick exits are not counted. */
+    /* all_halted() of other vCPUs reads this. Entries after quick exits are not counted. */
     __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED);
 
     backend->run(v);
 
-    /* The last vCPU that a broadcast waits for wakes its thread. */
+    /* The last vCPU that a broadcast waits for wakes the thread that waits. */
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {
         struct thread *waiter = atomic_load(&v->vm->waiter);
         if (waiter)

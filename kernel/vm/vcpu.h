@@ -9,8 +9,8 @@
 #include "kernel/vm/vm.h"
 #include "kernel/vm/word.h"
 
-/* An event on its way into the guest. The first 64 bits are laid out as EVENTINJ (APM Vol. 2, 15.20). Of these, the
- * first 32 are laid out as VMX's field, too (SDM Vol. 3, 25.8.3). */
+/* An event on its way into the guest. The first 64 bits are laid out as SVM's EVENTINJ (APM Vol. 2, 15.20). Of these,
+ * the first 32 are also laid out as VMX's VM-entry interruption-information field (SDM Vol. 3, 25.8.3). */
 struct event {
     union {
         struct {
@@ -27,13 +27,15 @@ struct event {
 enum event_type { EVENT_INTERRUPT = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFTWARE = 4 };
 
 /*
- * How far vcpu_exit_quickly() has handled an exit, and what the back end does then. In all cases but NOT it moves RIP
- * behind the instruction that exited, if there is one, and ends an interrupt shadow. With AGAIN it counts the exit and
- * enters the guest again, with v->event. Otherwise it leaves the value in v->quick, and run() returns.
+ * How far vcpu_exit_quickly() has handled an exit, and what the back end does then:
+ * - Unless it is NOT, the back end moves RIP behind the instruction that exited, if there is one, and ends an interrupt
+ *   shadow.
+ * - If it is AGAIN, the back end counts the exit and enters the guest again, with v->event.
+ * - Otherwise the back end leaves the value in v->quick, and run() returns.
  */
 enum quick {
     QUICK_NOT,  /* nothing is done */
-    QUICK_SKIP, /* only what the back end does is done */
+    QUICK_SKIP, /* RIP and the shadow are done, and nothing else */
     QUICK_DONE, /* everything is done */
     QUICK_AGAIN /* everything is done, and the guest can be entered again */
 };
@@ -64,7 +66,8 @@ struct vcpu {
      * hold any more. Always true while an NMI is pending or blocked. */
     bool windows;
     bool odd_mode; /* the mode of this vCPU's LAPIC counts in INHIBIT_MODE, and so keeps acceleration off */
-    /* The device world must be told of an EOI: its vector, or ABI_EOI_NONE. -1: nothing is due. */
+    /* The device world has to be told of an EOI: its vector. ABI_EOI_NONE: it has to be told that a LAPIC takes
+     * messages now that no LAPIC took before. -1: nothing is due. */
     int eoi_vector;
 
     struct lapic *lapic; /* NULL: the guest has no LAPICs; ask vcpu_has_lapic() */
