@@ -1,7 +1,7 @@
 /*
  * Address-space identifiers of one CPU (ASIDs, APM Vol. 2, 15.16; VPIDs, SDM Vol. 3, 29.1), as pure logic. They are
- * handed out in order; when they are used up a new generation begins, and the first entry of it flushes all
- * translations of this CPU's.
+ * handed out in order. When they are used up, a new generation begins, and its first entry flushes all translations of
+ * this CPU.
  */
 #ifndef KERNEL_VM_ASID_H
 #define KERNEL_VM_ASID_H
@@ -20,13 +20,14 @@ struct asid { /* of a vCPU */
     uint64_t generation; /* 0: none yet */
 };
 
-/* count: how many the CPU has, 0 included: at least 2. */
+/* count: how many ASIDs the CPU has, number 0 included; at least 2. */
 static inline void asid_pool_init(struct asid_pool *p, uint32_t count)
 {
     *p = (struct asid_pool){.generation = 1, .next = 1, .count = count, .flush = true};
 }
 
-/* Before each entry on that CPU. True: all translations have to be flushed by this entry. */
+/* Gives the vCPU an ASID, if it has no valid one of this CPU. Called before each entry on that CPU. True: this entry
+ * has to flush all translations. */
 static inline bool asid_use(struct asid_pool *p, struct asid *a, uint32_t cpu)
 {
     if (a->generation != p->generation || a->cpu != cpu) {
@@ -37,6 +38,7 @@ static inline bool asid_use(struct asid_pool *p, struct asid *a, uint32_t cpu)
         }
         *a = (struct asid){.cpu = cpu, .number = p->next++, .generation = p->generation};
     }
+
     bool flush = p->flush;
     p->flush = false;
     return flush;

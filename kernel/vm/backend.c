@@ -17,6 +17,7 @@ void backend_find(void)
                 backend = *b;
             return;
         }
+
     log_line(LOG_ERROR,
              "this CPU offers neither AMD SVM nor Intel VMX, and no guest runs without: use one that does, or, if "
              "this is a virtual machine, switch nested virtualization on");

@@ -2,8 +2,8 @@
 
 enum { EAX, EBX, ECX, EDX };
 
-/* A bit of the register, and the bit of CPUID that says it is there. What is in no table is reserved for guests,
- * whatever the CPU has. */
+/* A bit of CR4 or EFER, and the bit of CPUID (leaf, register, number) that says whether it exists. All bits that are
+ * not in the tables are reserved for guests, even if the CPU has them. */
 struct control_bit {
     uint8_t bit;
     uint8_t reg, feature;
@@ -28,7 +28,7 @@ static const struct control_bit cr4_bits[] = {
     {21, EBX, 20, 7}, /* SMAP */
 };
 
-/* PCE has no bit of CPUID: every CPU that has one of the others has it. */
+/* PCE has no bit in CPUID. Every CPU that has one of the bits above has PCE. */
 #define CR4_ALWAYS (1ull << 8)
 
 static const struct control_bit efer_bits[] = {
@@ -61,6 +61,7 @@ bool cr0_write_valid(const struct control_registers *before, uint64_t value)
 {
     bool paging_on = !(before->cr0 & CR0_PG) && (value & CR0_PG);
     bool paging_off = (before->cr0 & CR0_PG) && !(value & CR0_PG);
+
     if (value >> 32)
         return false;
     if ((value & CR0_PG) && !(value & CR0_PE))

@@ -9,8 +9,8 @@
 enum reg { EAX, EBX, ECX, EDX };
 enum { CR4_OSXSAVE = 1 << 18, SVM = 1 << 2 };
 
-/* Feature bits that a guest sees if the CPU has them; every other bit of a listed register reads 0. The only such
- * table. */
+/* The feature bits that a guest sees if the CPU has them. Every other bit of these registers reads 0. There is no other
+ * such table. */
 static const struct feature {
     uint32_t leaf;
     enum reg reg;
@@ -24,8 +24,8 @@ static const struct feature {
     {1, EDX,
      0xffu | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 19 |
          7u << 23 | 1u << 26},
-    /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS AVX512F AVX512DQ RDSEED ADX SMAP AVX512IFMA CLFLUSHOPT CLWB AVX512CD SHA
-     * AVX512BW AVX512VL */
+    /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS AVX512F AVX512DQ RDSEED ADX SMAP AVX512IFMA
+     * CLFLUSHOPT CLWB AVX512CD SHA AVX512BW AVX512VL */
     {7, EBX,
      1u | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9 | 3u << 16 | 1u << 18 | 1u << 19 | 1u << 20 | 1u << 21 |
          1u << 23 | 1u << 24 | 1u << 28 | 1u << 29 | 3u << 30},
@@ -35,14 +35,14 @@ static const struct feature {
     {13, EAX, 1u | 2u}, /* XSAVEOPT, XSAVEC: subleaf 1 */
     /* LAHF ABM SSE4A MISALIGNSSE 3DNOWPREFETCH */
     {0x80000001, ECX, 1u | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8},
-    /* leaf 1's, SYSCALL NX MMXEXT FFXSR PDPE1GB LM */
+    /* The same as in leaf 1, and SYSCALL NX MMXEXT FFXSR PDPE1GB LM */
     {0x80000001, EDX,
      0xffu | 1u << 8 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 20 |
          1u << 22 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 29},
     {0x80000008, EBX, 1u | 1u << 9}, /* CLZERO, WBNOINVD */
 };
 
-/* Bits that guests have whatever the CPU has: root provides them. */
+/* Bits of what root provides, whether the CPU has it or not. */
 enum {
     APIC = 1u << 9,
     TSC_ADJUST = 1u << 1,
@@ -68,8 +68,9 @@ static void filter(struct cpuid *r, uint32_t leaf, uint32_t subleaf)
 
 bool guest_has(uint32_t leaf, unsigned reg, unsigned bit)
 {
-    if (leaf > cpuid(leaf & 0x80000000, 0).eax) /* Intel's CPUs answer for another leaf then */
+    if (leaf > cpuid(leaf & 0x80000000, 0).eax) /* Intel's CPUs answer with the data of another leaf then */
         return false;
+
     struct cpuid r = cpuid(leaf, 0);
     filter(&r, leaf, 0);
     return *reg_of(&r, (enum reg)reg) >> bit & 1;
@@ -100,8 +101,9 @@ void guest_features(uint32_t words[ABI_FEATURE_WORDS])
     }
 }
 
-/* Asked at each write of CR4 and EFER that exits: the CPU, which may be a hypervisor's, is asked once. known: never 0
- * then, and the same, whoever of several finds out. */
+/* This is called for each write of CR4 and EFER that exits. CPUID is slow if root itself runs under a hypervisor, so
+ * the CPU is asked once and *known keeps the bits, which are not 0. Several CPUs may ask at the same time: all of them
+ * get the same bits. */
 static uint64_t ask_once(uint64_t *known, uint64_t (*ask)(feature_visible *has))
 {
     uint64_t bits = __atomic_load_n(known, __ATOMIC_RELAXED);
@@ -134,11 +136,12 @@ static struct topology topology_of(const struct vcpu *v)
 {
     return (struct topology){.vcpus = v->vm->config.vcpus,
                              .index = v->index,
-                             .amd = cpuid(0x80000001, 0).ecx & SVM, /* which Intel reserves */
+                             .amd = cpuid(0x80000001, 0).ecx & SVM, /* a bit that Intel reserves */
                              .lapic = vcpu_has_lapic(v)};
 }
 
-/* In EDX of leaf 1, and on AMD of 80000001: as IA32_APIC_BASE.EN is (SDM Vol. 3, 11.4.3; APM Vol. 2, 16.3.2). */
+/* The APIC bit in EDX of leaf 1, and on AMD of leaf 80000001. It is IA32_APIC_BASE.EN (SDM Vol. 3, 11.4.3; APM Vol. 2,
+ * 16.3.2). */
 static uint32_t apic_bit(const struct vcpu *v)
 {
     return vcpu_has_lapic(v) && lapic_mode(v->lapic) >= LAPIC_XAPIC ? APIC : 0;
@@ -153,15 +156,17 @@ static struct cpuid leaf_1(struct vcpu *v, struct cpuid r)
     return r;
 }
 
-/* SDM Vol. 1, 13.4.2 and 13.4.3: where the components end that this XCR0 has, in the standard or the compacted
- * format. */
+/* Bytes of an XSAVE area with the components of xcr0, in the standard or the compacted format (SDM Vol. 1, 13.4.2 and
+ * 13.4.3). */
 static uint32_t xsave_size(uint64_t xcr0, bool compacted)
 {
     enum { LEGACY_AND_HEADER = 576, ALIGNED = 2 };
     uint32_t size = LEGACY_AND_HEADER;
+
     for (uint32_t i = 2; i < 63; i++) {
         if (!(xcr0 >> i & 1))
             continue;
+
         struct cpuid part = cpuid(13, i);
         uint32_t begin = part.ecx & ALIGNED ? (uint32_t)ALIGN_UP(size, 64) : size;
         size = compacted ? begin + part.eax : MAX(size, part.ebx + part.eax);
@@ -169,10 +174,11 @@ static uint32_t xsave_size(uint64_t xcr0, bool compacted)
     return size;
 }
 
-/* Sizes follow the XCR0 that the guest set, not the one that root runs with. */
+/* Leaf 13. The sizes are those for the guest's XCR0, not for the XCR0 of the CPU now. */
 static struct cpuid xsave_area(const struct vcpu *v, uint32_t subleaf, struct cpuid r)
 {
     uint64_t mask = fpu_xcr0_mask();
+
     if (subleaf == 0) {
         r.eax = (uint32_t)mask;
         r.edx = (uint32_t)(mask >> 32);
@@ -190,12 +196,13 @@ static struct cpuid xsave_area(const struct vcpu *v, uint32_t subleaf, struct cp
 static struct cpuid hypervisor_leaf(uint32_t leaf)
 {
     uint32_t khz = (uint32_t)(tsc_hz() / 1000);
+
     switch (leaf) {
     case 0x40000000:
         return (struct cpuid){0x40000010, 0x4b4d564b, 0x564b4d56, 0x4d}; /* KVMKVMKVM */
     case 0x40000001:
         return (struct cpuid){KVM_FEATURES, 0, 0, 0};
-    case 0x40000010: /* TSC and APIC timer frequency: the same here */
+    case 0x40000010: /* the frequencies of the TSC and of the APIC timer, in kHz: they are the same */
         return (struct cpuid){khz, khz, 0, 0};
     default:
         return (struct cpuid){0, 0, 0, 0};
@@ -205,16 +212,19 @@ static struct cpuid hypervisor_leaf(uint32_t leaf)
 static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
     const struct cpuid none = {0, 0, 0, 0};
+
     if (leaf >> 16 == 0x4000)
         return hypervisor_leaf(leaf);
     uint32_t max = cpuid(leaf & 0x80000000, 0).eax;
     max = leaf & 0x80000000 ? MIN(max, 0x80000008u) : MIN(max, 13u);
     if (leaf > max)
         return none;
+
     struct cpuid r = cpuid(leaf, subleaf);
     filter(&r, leaf, subleaf);
     struct topology t = topology_of(v);
     topology_fill(&t, leaf, subleaf, &r);
+
     switch (leaf) {
     case 0:
     case 0x80000000:
@@ -252,18 +262,22 @@ static struct cpuid answer(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
     }
 }
 
-/* These leaves depend on what the guest does. */
+/* Does the answer change with the vCPU's state? Such an answer must not be kept. */
 static bool is_live(uint32_t leaf)
 {
     return leaf == 1 || leaf == 13 || leaf == 0x80000001;
 }
 
-/* Live leaves get a key that belongs elsewhere. That of an empty entry is
- * (0xffffffff, 0xffffffff), of which nothing is known either. */
+/*
+ * Keeps the answer in e. The answer of a live leaf gets a key that belongs to another entry, so it is not found again.
+ * The key of an empty entry is 0, that of leaf 0xffffffff, subleaf 0xffffffff. The answer for these is all 0, as in an
+ * empty entry.
+ */
 static __attribute__((noinline)) const struct cpuid_entry *fill(struct vcpu *v, struct cpuid_entry *e, uint32_t leaf,
                                                                 uint32_t subleaf, uint64_t key)
 {
     struct cpuid r = answer(v, leaf, subleaf);
+
     *e = (struct cpuid_entry){is_live(leaf) ? key ^ 1 : key, r.eax, r.ebx, r.ecx, r.edx};
     return e;
 }
@@ -272,5 +286,6 @@ const struct cpuid_entry *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t su
 {
     uint64_t key = ~(leaf | (uint64_t)subleaf << 32);
     struct cpuid_entry *e = &v->cpuid[(leaf ^ subleaf) % VCPU_CPUID_ENTRIES];
+
     return e->key == key ? e : fill(v, e, leaf, subleaf, key);
 }

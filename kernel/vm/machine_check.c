@@ -9,20 +9,21 @@ static enum machine_check_verdict judge_bank(const struct machine_check *mc, uin
     if (!(status & MCI_STATUS_UC))
         return MACHINE_CHECK_GO_ON;
 
-    /* Not told what is to be done about it: whoever ran may have used what is wrong. OVER: another error was in this
-     * bank, and what it was is lost. */
+    /* The bank does not say what has to be done: the interrupted code may have used the wrong data. OVER: there was
+     * another error in this bank, and nobody knows what it was. */
     if (!(mc->cap & MCG_CAP_SER_P))
         return status & MCI_STATUS_OVER ? MACHINE_CHECK_STOP : MACHINE_CHECK_END_IT;
 
-    /* UCNA and SRAO (SDM Vol. 3, 17.6): nobody has used it yet. */
+    /* UCNA and SRAO (SDM Vol. 3, 17.6): nobody has used the wrong data yet. */
     if (!(status & MCI_STATUS_AR))
         return MACHINE_CHECK_GO_ON;
 
-    /* AR stays set from whichever of them has it (17.6.4). Without it, the one that is lost may be a corrected one. */
+    /* OVER: there were two errors in this bank, and AR stays set if either of them has it (17.6.4). So the error that
+     * is lost may need action, too. Without AR, above, it does not: it may be a corrected one. */
     if (status & MCI_STATUS_OVER)
         return MACHINE_CHECK_STOP;
 
-    /* SRAR: of the CPU that has EIPV, or cannot go on; others are told of it only. */
+    /* SRAR: this CPU has used the wrong data if it has EIPV, or cannot go on. Other CPUs are only told of the error. */
     bool this_cpu_used_it = (mc->status & MCG_STATUS_EIPV) || !(mc->status & MCG_STATUS_RIPV);
     return this_cpu_used_it ? MACHINE_CHECK_END_IT : MACHINE_CHECK_GO_ON;
 }

@@ -1,6 +1,7 @@
 /*
- * #MC comes anywhere, with any lock held. So what is to be said of it waits in a list without a lock, and an interrupt
- * wakes control, whose thread takes the list: it may log, and no VM comes or goes meanwhile.
+ * #MC may come anywhere, while any lock is held. So its handler only puts records into a list that needs no lock, and
+ * sends an interrupt that wakes control. Control's thread takes the records. It may log, and no VM is created or
+ * destroyed meanwhile, since only control's thread does that.
  */
 #include "kernel/vm/machine_check_cpu.h"
 
@@ -20,23 +21,23 @@ enum { CPUID_1_EDX_MCE = 1 << 7, CPUID_1_EDX_MCA = 1 << 14 };
 enum { MCG_CAP = 0x179, MCG_STATUS, MCG_CTL };
 enum { CTL, STATUS, ADDR, MISC };
 
-/* Of one bank. Its place goes FREE, FILLING, FULL by the CPU that has the error, and FREE again by control. */
+/* What one bank said. The CPU with the error takes the record from FREE to FILLING to FULL; control makes it FREE. */
 struct record {
     _Atomic uint32_t state;
     uint32_t cpu, number, bank;
     uint64_t mcg_status;
     struct machine_check_bank said;
-    uint64_t start, size; /* of memory; size 0: not known, or corrected */
+    uint64_t start, size; /* where in memory the error is; size 0: not known, or the error is corrected */
 };
 enum { FREE, FILLING, FULL };
 
-#define RECORDS 32 /* more at once are not told of */
+#define RECORDS 32 /* when all are in use, further errors are not recorded */
 
 static struct record records[RECORDS];
-static atomic_bool fresh; /* some are FULL */
+static atomic_bool fresh; /* some records are FULL */
 static _Atomic uint32_t survived;
 
-/* Of bank n (SDM Vol. 3, 17.3.2). */
+/* An MSR of bank n (SDM Vol. 3, 17.3.2). which: CTL to MISC. */
 static uint32_t bank_msr(unsigned n, unsigned which)
 {
     return 0x400 + 4 * n + which;
@@ -64,7 +65,7 @@ static void read_banks(struct machine_check *mc)
     }
 }
 
-/* MCIP last: a machine check that comes before is a shutdown. */
+/* MCG_STATUS, with MCIP, is cleared last. A machine check that comes before that shuts the CPU down. */
 static void clear_banks(const struct machine_check *mc)
 {
     for (unsigned i = 0; i < mc->banks; i++)
@@ -79,6 +80,7 @@ void machine_check_init_cpu(void)
 
     if (!is_there())
         return;
+
     read_banks(&mc);
     for (unsigned i = 0; i < mc.banks; i++) {
         const struct machine_check_bank *bank = &mc.bank[i];
@@ -103,6 +105,7 @@ static void record(const struct machine_check *mc, unsigned bank, uint32_t numbe
 
         if (!atomic_compare_exchange_strong(&r->state, &expected, FILLING))
             continue;
+
         r->cpu = this_cpu()->index;
         r->number = number;
         r->bank = bank;
@@ -110,12 +113,12 @@ static void record(const struct machine_check *mc, unsigned bank, uint32_t numbe
         r->said = mc->bank[bank];
         if (!machine_check_place(mc, &r->said, &r->start, &r->size))
             r->start = r->size = 0;
-        atomic_store(&r->state, FULL); /* report() sees all of it */
+        atomic_store(&r->state, FULL); /* machine_check_report() sees the whole record */
         return;
     }
 }
 
-/* All that is valid, if anything is: other CPUs' errors come here as well (SDM Vol. 3, 17.10.4.1). */
+/* Records all valid banks. There may be none: the error may be another CPU's (SDM Vol. 3, 17.10.4.1). */
 static void record_all(const struct machine_check *mc)
 {
     uint32_t number = 0;
@@ -126,6 +129,7 @@ static void record_all(const struct machine_check *mc)
         number = number ? number : atomic_fetch_add(&survived, 1) + 1;
         record(mc, i, number);
     }
+
     if (!number)
         return;
     atomic_store(&fresh, true);
@@ -138,13 +142,14 @@ static void describe(const void *what, void (*put)(const char *fmt, ...))
     machine_check_describe((const struct machine_check *)what, put);
 }
 
-/* A guest and its device world can be ended. f: of the trap, NULL: of a guest. */
+/* Can the interrupted code be ended? A guest can, and so can its device world. f: the trap's frame; NULL: #MC came in a
+ * guest. */
 static bool can_end(const struct trap_frame *f)
 {
     return !f || (trap_from_user(f) && current_thread()->world->vm);
 }
 
-/* Reads, judges and clears. True: who was interrupted has to end. */
+/* Reads the banks, judges them and clears them. True: the interrupted code has to end. f: as in can_end(). */
 static bool take(const struct trap_frame *f)
 {
     struct machine_check mc = {.status = 0};
@@ -152,6 +157,7 @@ static bool take(const struct trap_frame *f)
 
     if (is_there())
         read_banks(&mc);
+
     enum machine_check_verdict verdict = machine_check_judge(&mc, &culprit);
     if (verdict == MACHINE_CHECK_STOP || (verdict == MACHINE_CHECK_END_IT && !can_end(f)))
         panic_with(f, describe, &mc, "machine check in %s, CPU %u: MCG_STATUS %lx, bank %u of %u decides, at %lx",
@@ -199,12 +205,15 @@ void machine_check_report(void)
 {
     if (!atomic_load(&fresh))
         return;
-    atomic_store(&fresh, false); /* before it looks: what comes meanwhile is looked for again */
+    atomic_store(&fresh, false); /* before the look: a record that comes meanwhile sets it again */
+
     for (unsigned i = 0; i < RECORDS; i++) {
         struct record *r = &records[i];
 
         if (atomic_load(&r->state) != FULL)
             continue;
+
+        /* Of the machine checks only those with number 1, 2, 4, 8, ... are logged. */
         if (!(r->number & (r->number - 1)))
             log_line(LOG_WARNING,
                      "CPU %u: machine check number %u: MCG_STATUS %lx, bank %u: status %lx, address %lx, misc %lx",

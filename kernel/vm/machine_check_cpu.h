@@ -1,22 +1,22 @@
-/* Machine checks of the CPUs: the banks, and what becomes of an error. kernel/vm/machine_check.h judges it. */
+/* Machine checks of the CPUs: reads and clears the banks, and acts on errors. kernel/vm/machine_check.h judges them. */
 #ifndef KERNEL_VM_MACHINE_CHECK_CPU_H
 #define KERNEL_VM_MACHINE_CHECK_CPU_H
 
 #include "abi/types.h"
 
-/* Once, before interrupts are on. */
+/* Registers the handlers. Called once, before interrupts are on. */
 void machine_check_init(void);
 
-/* Lets each bank of this CPU tell of its errors (SDM Vol. 3, 17.8), and logs and clears what the firmware left in them.
- * Each CPU, once. */
+/* Switches on the errors of all banks of this CPU (SDM Vol. 3, 17.8). Logs and clears what the firmware left in them.
+ * Called once on each CPU. */
 void machine_check_init_cpu(void);
 
-/* #MC made a guest exit, or kept it from entering. True: what the guest did is lost, and it has to end. Panics if more
- * is. */
+/* Called when #MC made a guest exit, or made an entry fail. True: what the guest did is lost, and the guest has to end.
+ * Panics if more is lost. */
 bool machine_check_in_guest(void) MUST_CHECK;
 
-/* Control's thread, which #MC wakes: puts what came since into the log, and ends guests whose RAM has an uncorrected
- * error. */
+/* Logs the machine checks since the last call, and ends guests whose RAM has an uncorrected error. Only control's
+ * thread, which #MC wakes. */
 void machine_check_report(void);
 
 #endif

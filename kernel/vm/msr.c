@@ -22,7 +22,8 @@ static struct msr_cpu cpu;
 
 void msr_setup(void)
 {
-    enum { SVM = 1 << 2 }; /* in 80000001 ECX, which Intel reserves */
+    enum { SVM = 1 << 2 }; /* a bit of CPUID 80000001 ECX that Intel reserves */
+
     cpu.vendor = cpuid(0x80000001, 0).ecx & SVM ? MSR_AMD : MSR_INTEL;
     cpu.physical_bits = cpuid(0x80000008, 0).eax & 0xff;
 }
@@ -47,24 +48,28 @@ static __attribute__((noinline)) int write_efer(struct vcpu *v, uint64_t value)
 {
     uint64_t old = backend->get_efer(v);
     const struct control_registers before = {.cr0 = backend->get_cr0(v), .efer = old};
+
     if (!efer_write_valid(&before, value, guest_efer_bits()))
         return E_INVAL;
     backend->set_efer(v, (value & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
     return OK;
 }
 
-/* By so many ticks, for good, which TSC_ADJUST follows (SDM Vol. 3, 18.17.3). Whether all vCPUs still have the same TSC
- * stands in each one's page of the clock. */
+/* Moves the vCPU's TSC by this many ticks, for good. TSC_ADJUST moves by as many (SDM Vol. 3, 18.17.3). Each vCPU's
+ * page of the clock says whether all vCPUs have the same TSC, so all pages have to be written again. */
 static __attribute__((noinline)) void move_tsc(struct vcpu *v, uint64_t ticks)
 {
     uint64_t host = tsc_now();
+
     if (vcpu_has_lapic(v))
         lapic_timer_expire(v->lapic, host + v->tsc_offset);
+
     __atomic_store_n(&v->tsc_offset, v->tsc_offset + ticks, __ATOMIC_RELAXED);
     v->tsc_adjust += ticks;
     backend->set_tsc_offset(v);
     if (vcpu_has_lapic(v))
         lapic_tsc_moved(v->lapic, ticks, host + v->tsc_offset);
+
     for (uint32_t i = 0; i < v->vm->config.vcpus; i++)
         vcpu_ask(v->vm->vcpus[i], REQ_CLOCK, 0);
 }
@@ -73,6 +78,7 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     if (is_lapic(msr))
         return vcpu_has_lapic(v) ? lapic_msr_read(v->lapic, msr, tsc_now() + v->tsc_offset, value) : E_INVAL;
+
     switch (msr) {
     case IA32_TSC:
         *value = tsc_now() + v->tsc_offset;
@@ -104,7 +110,7 @@ int msr_read_counter(const struct vcpu *v, uint32_t counter, uint64_t *value)
     return msr_store_counter(v->msrs, &cpu, counter, value);
 }
 
-/* Each byte of the PAT is one of the defined types (APM Vol. 2, 7.8.1). */
+/* Is each byte of the PAT one of the defined memory types (APM Vol. 2, 7.8.1)? */
 static bool pat_valid(uint64_t v)
 {
     for (unsigned i = 0; i < 8; i++, v >>= 8)
@@ -133,6 +139,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     if (is_lapic(msr))
         return vcpu_has_lapic(v) ? lapic_msr_write(v->lapic, msr, value, tsc_now() + v->tsc_offset) : E_INVAL;
+
     switch (msr) {
     case EFER:
         return write_efer(v, value);
@@ -153,9 +160,11 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     default:
         break;
     }
+
     int err = msr_keep(v, msr, value);
     if (err != E_NOENT)
         return err;
+
     if ((msr == MSR_PAT && !pat_valid(value)) || (is_address(msr) && !canonical(value)))
         return E_INVAL;
     return backend->set_msr(v, msr, value);

@@ -6,7 +6,7 @@
 
 struct vcpu;
 
-/* Those that the back ends switch (SDM Vol. 4; APM Vol. 2, appendix A). */
+/* The MSRs that the back ends switch (SDM Vol. 4; APM Vol. 2, appendix A). */
 enum {
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP,
@@ -21,20 +21,24 @@ enum {
     MSR_KERNEL_GS_BASE
 };
 
-/* Once, on the BSP: what kind of CPU this is. */
+/* Finds out what kind of CPU this is. Called once, on the BSP. */
 void msr_setup(void);
 
-/* Own thread: OK, or negative: #GP(0). */
+/* RDMSR and WRMSR of the guest: OK, or negative: #GP(0). Only on v's thread. */
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
-/* The same of an MSR that only keeps what is written: short, and it touches nothing else. Negative: it is refused, or
- * the MSR is another one. */
+
+/* As msr_write(), but only for MSRs that just keep what is written (kernel/vm/msr_table.h): short, and nothing else
+ * changes. E_INVAL: #GP(0). E_NOENT: msr is not such an MSR. */
 int msr_keep(struct vcpu *v, uint32_t msr, uint64_t value);
-/* RDPMC, whose privilege has been checked: the same. */
+
+/* RDPMC of the guest: OK, or negative: #GP(0). The caller has checked the privilege. */
 int msr_read_counter(const struct vcpu *v, uint32_t counter, uint64_t *value);
 
-/* Power-up values; what INIT resets. */
+/* Sets all values as after power-up. */
 void msr_reset(struct vcpu *v);
+
+/* Resets what INIT resets. */
 void msr_init(struct vcpu *v);
 
 #endif

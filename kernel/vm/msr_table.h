@@ -1,7 +1,7 @@
 /*
- * The MSRs of a guest that only keep what is written, or always read the same: which there are, on which vendor's CPU,
- * and what may be written. Their effect, on memory types above all, is the host's affair. Pure: no hardware.
- * kernel/vm/msr_table.c
+ * The MSRs of a guest that only keep what is written, or always read the same. A table says which MSRs these are, on
+ * which vendor's CPUs they are, and what may be written. A write has no other effect: memory types, for example, are
+ * those of the host. Pure logic, no hardware. kernel/vm/msr_table.c
  */
 #ifndef KERNEL_VM_MSR_TABLE_H
 #define KERNEL_VM_MSR_TABLE_H
@@ -10,10 +10,9 @@
 
 enum msr_vendor { MSR_INTEL = 1, MSR_AMD = 2, MSR_BOTH = MSR_INTEL | MSR_AMD };
 
-/* A guest's vendor is the host's; physical_bits: MAXPHYADDR. */
 struct msr_cpu {
-    enum msr_vendor vendor;
-    unsigned physical_bits;
+    enum msr_vendor vendor; /* a guest's vendor is the host's */
+    unsigned physical_bits; /* MAXPHYADDR */
 };
 
 enum { MSR_STORE_SIZE = 64 };
@@ -21,16 +20,17 @@ struct msr_store {
     uint64_t kept[MSR_STORE_SIZE];
 };
 
-/* Values at power-up, as firmware leaves them; ram_low and ram_high: bytes of RAM below and from 4 GiB on. */
+/* Sets all values as firmware leaves them after power-up. ram_low, ram_high: bytes of RAM below 4 GiB and from there
+ * on. */
 void msr_store_reset(struct msr_store *s, const struct msr_cpu *cpu, uint64_t ram_low, uint64_t ram_high);
 
-/* OK; E_NOENT: such a CPU has no such MSR, or it is none of these. */
+/* OK; E_NOENT: such a CPU does not have this MSR, or it is not in the table. */
 int msr_store_read(const struct msr_store *s, const struct msr_cpu *cpu, uint32_t msr, uint64_t *value) MUST_CHECK;
 
-/* The same, and E_INVAL: a reserved value, bit or address, which is #GP(0). */
+/* The same, and E_INVAL: #GP(0), since the value has a reserved bit, type or address. */
 int msr_store_write(struct msr_store *s, const struct msr_cpu *cpu, uint32_t msr, uint64_t value) MUST_CHECK;
 
-/* RDPMC: OK, E_INVAL: no such counter. */
+/* RDPMC: OK, E_INVAL: there is no such counter. */
 int msr_store_counter(const struct msr_store *s, const struct msr_cpu *cpu, uint32_t counter,
                       uint64_t *value) MUST_CHECK;
 

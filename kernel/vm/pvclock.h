@@ -12,11 +12,15 @@ struct vcpu;
 #define MSR_KVM_SYSTEM_TIME     0x4b564d01u
 #define MSR_KVM_STEAL_TIME      0x4b564d03u
 
-/* A write to one of these MSRs: OK, or E_INVAL: #GP. Own thread. */
+/* All of these: only on v's thread. */
+
+/* A write to one of these MSRs: OK, or E_INVAL: #GP. */
 int pvclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
-/* Fills the page that the guest registered anew, and tells it there if it was paused. Own thread. */
+
+/* Writes the clock's page again, if the guest has registered one. Tells the guest there if it was paused. */
 void pvclock_write(struct vcpu *v);
-/* Steal time, where v->thread has waited since it was last written. */
+
+/* Writes steal time, if the guest has registered it: how long v->thread has waited for a CPU, in ns. */
 void pvclock_write_steal(struct vcpu *v);
 
 #endif

@@ -1,14 +1,18 @@
 /*
- * What other CPUs may ask of a vCPU: the one table. X(name, states in which it wakes a parked vCPU, whether one may
- * wait until the vCPU is outside of the guest). The order is the bit in the state word and the order of serving. Each
- * name needs a handler serve_NAME in kernel/vm/serve.c, or it does not link. tests/model/ is generated from the table too.
+ * What other CPUs may ask of a vCPU: the one table. X(name, wakes, waited):
+ * - name: the request. It needs a handler serve_NAME in kernel/vm/serve.c, or root does not link.
+ * - wakes: the mp_states in which the request wakes a parked vCPU.
+ * - waited: WAITED if the asker may wait until the vCPU is outside of the guest.
  *
- * - TEARDOWN: leave for good.
+ * The order of the rows is the order of the bits in the state word, and the order of serving. The models in
+ * tests/model/ are generated from this table, too.
+ *
+ * - TEARDOWN: the vCPU's thread ends.
  * - PAUSE, RESUME: stop executing the guest, go on.
  * - INIT, SIPI: SDM Vol. 3, 9.4.
- * - APIC: whether the CPU may do LAPIC work by itself has changed; kernel/vm/inhibit.h.
+ * - APIC: what the CPU may do of the LAPIC's work has changed (kernel/vm/inhibit.h).
  * - TIMER: the LAPIC timer's deadline has come.
- * - NMI: edge; one is latched, and behind it another one.
+ * - NMI: an edge. One is latched, and another one behind it.
  * - EVENT: the LAPIC or the 8259s have something.
  * - CLOCK: the paravirtual clock's page has to be written again.
  */
@@ -40,7 +44,7 @@ enum request {
         REQUESTS
 };
 
-/* HALTED_MASKED is HLT with interrupts off: only an NMI, INIT or teardown ends it. */
+/* HALTED: HLT with RFLAGS.IF = 1. HALTED_MASKED: HLT with RFLAGS.IF = 0, which only an NMI, INIT or TEARDOWN ends. */
 enum mp_state { MP_RUNNABLE, MP_UNINITIALIZED, MP_WAIT_FOR_SIPI, MP_HALTED, MP_HALTED_MASKED, MP_PAUSED, MP_STATES };
 
 #endif

@@ -1,3 +1,4 @@
+/* Upcalls: root asks the device world, on the vCPU's thread, and does what the answer says. */
 #include "kernel/base/log.h"
 #include "kernel/vm/vcpu.h"
 #include "kernel/worlds/user.h"
@@ -6,23 +7,25 @@
 
 enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16, DR6_HITS = 0xf, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 
-/* The trap behind an instruction that root or the device world has done: a single step's, a new task's, a
- * breakpoint's. */
+/* Injects the debug trap behind an instruction that root or the device world has done: of a single step, a task switch
+ * or a breakpoint. */
 static void inject_trap(struct vcpu *v, uint32_t dr6)
 {
     backend->add_dr6(v, dr6 & (DR6_HITS | DR6_BS | DR6_BT));
     vcpu_inject_exception(v, VECTOR_DB, false, 0);
 }
 
-/* What an answer asks for besides its values. */
+/* Does what the flags of an answer ask for: OK, or E_INTR: the VM ends. */
 __attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_kind kind, uint32_t flags)
 {
     const struct abi_reply *r = &v->page->reply;
     const struct abi_regs *regs = &v->page->regs;
+
     if (flags & ABI_REPLY_END) {
         vm_end(v->vm, ABI_END_EMULATION, 0);
         return E_INTR;
     }
+
     if (flags & ABI_REPLY_REGS) {
         memcpy(v->gpr, regs->gpr, sizeof v->gpr);
         backend->set_rip(v, regs->rip);
@@ -33,6 +36,7 @@ __attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_k
         backend->switch_task(v, regs, r->pdpte);
     if ((flags & ABI_REPLY_SYSTEM) && kind == ABI_UPCALL_EMULATE)
         backend->set_system(v, regs);
+
     if ((flags & ABI_REPLY_EXCEPTION) && (r->vector & 31) == VECTOR_DB)
         inject_trap(v, r->value);
     else if (flags & ABI_REPLY_EXCEPTION)
@@ -45,12 +49,16 @@ __attribute__((noinline)) static int carry_out(struct vcpu *v, enum abi_upcall_k
 static inline __attribute__((always_inline)) int enter_world(struct vcpu *v, enum abi_upcall_kind kind)
 {
     struct thread *t = v->thread;
-    if (atomic_load(&v->vm->ending)) /* whoever pokes a thread does so once, and this one may have slept since */
+
+    /* vm_end() pokes each thread once. This thread may have been poked before, and slept since then. */
+    if (atomic_load(&v->vm->ending))
         return E_INTR;
+
     v->page->upcall.kind = kind;
     t->upcall_ticks = t->se.run_ticks;
     if (user_enter(WORLD_IMAGE_BASE, v->world_rsp, t->slot))
         return E_INTR;
+
     uint32_t flags = v->page->reply.flags;
     return flags ? carry_out(v, kind, flags) : OK;
 }
@@ -64,6 +72,7 @@ bool vcpu_ask_length(struct vcpu *v)
 {
     if (vcpu_upcall(v, ABI_UPCALL_LENGTH) || (v->page->reply.flags & ABI_REPLY_EXCEPTION))
         return false;
+
     uint32_t told = v->page->reply.length;
     if (told < 1 || told > 15) {
         log_vm_line(v->vm->id, LOG_ERROR, "guest %s: its device world found an instruction of %u bytes",
@@ -71,19 +80,23 @@ bool vcpu_ask_length(struct vcpu *v)
         vm_end(v->vm, ABI_END_WORLD_CRASH, 0);
         return false;
     }
+
     v->exit.instruction_length = (uint8_t)told;
     return true;
 }
 
-/* hits: breakpoints of DR6 that the instruction has met. They and a single step are one trap behind it. */
+/* Moves RIP behind the instruction. hits: the breakpoints that the instruction has met, as bits of DR6. These and a
+ * single step make one trap behind the instruction. False: as vcpu_ask_length(). */
 static __attribute__((noinline)) bool skip(struct vcpu *v, uint32_t hits)
 {
     if (!vcpu_find_length(v))
         return false;
+
     backend->set_rip(v, backend->get_rip(v) + v->exit.instruction_length);
     uint64_t rflags = backend->get_rflags(v);
-    if (rflags & RFLAGS_RF) /* an instruction clears it behind itself (SDM Vol. 3, 18.3.1.1) */
+    if (rflags & RFLAGS_RF) /* each instruction clears RF when it is done (SDM Vol. 3, 18.3.1.1) */
         backend->set_rflags(v, rflags & ~(uint64_t)RFLAGS_RF);
+
     uint32_t dr6 = hits | (rflags & RFLAGS_TF ? DR6_BS : 0);
     if (dr6)
         inject_trap(v, dr6);
@@ -95,12 +108,13 @@ bool vcpu_skip_slowly(struct vcpu *v)
     return skip(v, 0);
 }
 
-/* IN or OUT is done, and perhaps its port has a breakpoint (SDM Vol. 3, 18.2.4). */
+/* As skip(), for an IN or OUT whose port may have a breakpoint (SDM Vol. 3, 18.2.4). */
 static __attribute__((noinline)) bool skip_watched(struct vcpu *v)
 {
     enum { CR4_DE = 1 << 3 };
     const struct abi_io *access = &v->exit.u.io.access;
     struct abi_regs *regs = &v->page->regs;
+
     backend->get_regs(v, regs);
     bool on = regs->cr4 & CR4_DE;
     return skip(v, on ? breakpoint_hits(regs->dr7, regs->dr, access->port, access->size, BREAK_ON_IO) : 0);
@@ -112,23 +126,27 @@ void vcpu_do_io(struct vcpu *v)
     const struct exit *e = &v->exit;
     struct abi_page *page = v->page;
     uint64_t *rax = &v->gpr[ABI_RAX];
+
     if (e->u.io.string) {
         memset(&page->upcall.u, 0, sizeof page->upcall.u);
         (void)!vcpu_upcall(v, ABI_UPCALL_EMULATE);
         return;
     }
+
     page->upcall.u.io.access = e->u.io.access;
     page->upcall.u.io.value = (uint32_t)*rax & masks[e->u.io.access.size];
     if (enter_world(v, ABI_UPCALL_IO))
         return;
+
     uint32_t value = page->reply.value;
     bool done = e->u.io.watched ? skip_watched(v) : vcpu_skip(v);
     if (!done || e->u.io.access.write)
         return;
+
     if (e->u.io.access.size == 1)
         *(uint8_t *)rax = (uint8_t)value;
     else if (e->u.io.access.size == 2)
         *(uint16_t *)rax = (uint16_t)value;
     else
-        *rax = value; /* the upper half, too */
+        *rax = value; /* clears the upper half of RAX */
 }

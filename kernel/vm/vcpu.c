@@ -33,7 +33,8 @@ static void free_parts(struct vcpu *v)
     page_free(v, 0);
 }
 
-/* The extended state, and what the back end keeps in the CPU, are saved: the thread may go on elsewhere. */
+/* The thread leaves its CPU and may go on elsewhere. So the extended state is saved, and the back end's state leaves
+ * the CPU. */
 static void left(struct thread *t, UNUSED bool runnable)
 {
     fpu_switch_out();
@@ -48,15 +49,19 @@ int vcpu_create(struct vm *vm, uint32_t index)
     struct vcpu *v = page_alloc(0);
     if (!v)
         return E_NOMEM;
+
     v->vm = vm;
     v->index = index;
     v->tsc_offset = vm->tsc_offset;
     v->page = vm->world->pages[ABI_SLOT_VCPU(index)];
     v->world_rsp = WORLD_STACKS_BASE + (ABI_SLOT_VCPU(index) + 1) * WORLD_STACK_STRIDE - 8;
     v->eoi_vector = -1;
-    v->word = word_make(WHERE_PARKED, MP_UNINITIALIZED) | BIT(REQ_APIC); /* nobody has told it yet */
+    /* APIC is pending: broadcasts do not reach a vCPU that is not visible yet, so it has to look at the mask itself. */
+    v->word = word_make(WHERE_PARKED, MP_UNINITIALIZED) | BIT(REQ_APIC);
     v->timer.fired = timer_fired;
     v->xcr0 = 1;
+
+    /* Everything that can fail. */
     v->fpu = page_alloc(fpu_area_order());
     v->msrs = page_alloc(0);
     v->lapic = vm->config.lapic ? page_alloc(0) : NULL;
@@ -67,6 +72,7 @@ int vcpu_create(struct vm *vm, uint32_t index)
         free_parts(v);
         return err;
     }
+
     fpu_reset(v->fpu);
     msr_reset(v);
     v->thread->world = vm->world;
@@ -75,6 +81,8 @@ int vcpu_create(struct vm *vm, uint32_t index)
     v->thread->cr3 = page_to_pa(vm->world->pt).v;
     v->thread->alive = &vm->world->alive;
     v->thread->owner = &owner;
+
+    /* From here on, others see the vCPU. */
     vm->vcpus[index] = v;
     if (v->lapic) {
         lapic_init(v->lapic, &vm->domain, index, index, index == 0);
@@ -101,7 +109,8 @@ void vcpu_deliver(struct vcpu *v, struct told told)
     if (told.asked == ASKED_KICK && told.cpu != this_cpu()->index)
         apic_ipi(told.cpu, VECTOR_KICK);
     if (told.asked == ASKED_WAKE) {
-        __atomic_fetch_add(&v->wakes, 1, __ATOMIC_RELAXED); /* an earlier waker may be slower */
+        /* Atomic: an earlier waker may still be here. */
+        __atomic_fetch_add(&v->wakes, 1, __ATOMIC_RELAXED);
         thread_wake(v->thread);
     }
 }
@@ -111,15 +120,19 @@ void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector)
     vcpu_deliver(v, word_ask(&v->word, r, vector));
 }
 
-/* No vCPU can run again by itself. Who has run between the two looks was woken by one who still ran at the first. */
+/* Is it so that no vCPU can run again by itself? All vCPUs are looked at twice. A vCPU that is parked at the first look
+ * may be woken after that, by a vCPU that still runs and is looked at later. At the second look, the woken vCPU is not
+ * parked, or its entries have grown. */
 static __attribute__((noinline)) bool all_halted(const struct vm *vm)
 {
     uint64_t entries[2] = {0, 0};
+
     for (unsigned look = 0; look < 2; look++)
         for (uint32_t i = 0; i < vm->config.vcpus; i++) {
             const struct vcpu *v = vm->vcpus[i];
             uint64_t w = atomic_load(&v->word);
             enum mp_state mp = word_mp(w);
+
             if (word_where(w) != WHERE_PARKED ||
                 (mp != MP_HALTED_MASKED && mp != MP_WAIT_FOR_SIPI && mp != MP_UNINITIALIZED) ||
                 (vcpu_has_lapic(v) && lapic_lint0_wakes(v->lapic)))
@@ -129,7 +142,8 @@ static __attribute__((noinline)) bool all_halted(const struct vm *vm)
     return entries[0] == entries[1];
 }
 
-/* Threads are woken for other reasons too: a device world may do so before it has started the guest. */
+/* Sleeps until the word says that the vCPU is not parked any more. Its thread may be woken for other reasons, too. For
+ * example, a device world may wake it before the guest has started. */
 static void sleep(struct vcpu *v)
 {
     while (word_where(atomic_load(&v->word)) == WHERE_PARKED)
@@ -140,47 +154,62 @@ void vcpu_park(struct vcpu *v, enum mp_state mp)
 {
     if (!word_park(&v->word, mp))
         return;
+
     v->parks++;
-    /* The answer changes nothing here: whoever ends the guest asks for teardown. */
+    /* The upcall's answer does not matter here: if the guest ends, TEARDOWN wakes this vCPU. */
     if ((mp == MP_HALTED_MASKED || mp == MP_WAIT_FOR_SIPI) && all_halted(v->vm))
         (void)!vcpu_upcall(v, ABI_UPCALL_HALTED);
+
     sleep(v);
 }
 
+/* Enters the guest, and handles its exit. Returns at once if a request came meanwhile. The steps are in
+ * docs/architecture.md, the way of a guest exit. Interrupts are off. */
 static void enter_guest(struct vcpu *v)
 {
     if (!vcpu_events_stand(v))
         (void)vcpu_prepare_events(v, WHERE_ROOT);
+
     if (!fpu_is_loaded(v)) {
         fpu_load(v);
         schedule_entered();
     }
     if (v->msr_steal_time && v->thread->waited_ticks != v->stolen)
         pvclock_write_steal(v);
+
     if (!word_enter(&v->word, this_cpu()->index))
         return;
+
     /* No vCPU enters the guest with an acceleration that the mask does not allow: kernel/vm/inhibit.c. */
     ASSERT(v->accelerated == !atomic_load_explicit(&v->vm->inhibits.mask, memory_order_relaxed));
-    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED); /* all_halted(); not those behind quick exits */
+    /* all_halted() of other vCPUs reads this. Entries after quick exits are not counted. */
+    __atomic_store_n(&v->entries, v->entries + 1, __ATOMIC_RELAXED);
+
     backend->run(v);
+
+    /* The last vCPU that a broadcast waits for wakes the thread that waits. */
     if (word_leave(&v->word) && atomic_fetch_sub(&v->vm->acks, 1) == 1) {
         struct thread *waiter = atomic_load(&v->vm->waiter);
         if (waiter)
             thread_wake(waiter);
     }
+
     v->exits[v->exit.kind]++;
     vcpu_exit(v);
 }
 
-/* Serves and sleeps until there is nothing in the way of an entry; false: torn down. */
+/* Serves requests, and sleeps while the vCPU is not RUNNABLE. True: nothing is in the way of an entry. False: TEARDOWN,
+ * the thread has to end. */
 static __attribute__((noinline)) bool make_ready(struct vcpu *v)
 {
     while (vcpu_serve(v)) {
         enum mp_state mp = word_mp(atomic_load(&v->word));
+
         if ((mp == MP_HALTED || mp == MP_HALTED_MASKED) && vcpu_has_wakeup(v)) {
             word_set_mp(&v->word, MP_RUNNABLE);
             mp = MP_RUNNABLE;
         }
+
         if (mp == MP_RUNNABLE)
             return true;
         vcpu_park(v, mp);
@@ -191,6 +220,7 @@ static __attribute__((noinline)) bool make_ready(struct vcpu *v)
 void vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
+
     sleep(v);
     while (word_ready(&v->word) || make_ready(v)) {
         if (thread_should_yield())
@@ -201,7 +231,7 @@ void vcpu_main(void *arg)
     timer_cancel(&v->timer);
 }
 
-/* What a MOV to CR4 or a WRMSR of the guest's would refuse, its device world may not give it either. */
+/* A value of CR4 or EFER that the guest itself could not write, its device world may not set either. */
 static bool boot_registers_valid(const struct abi_regs *regs)
 {
     const struct control_registers reset = {0};
@@ -213,19 +243,21 @@ static bool boot_registers_valid(const struct abi_regs *regs)
 int vm_boot(struct vm *vm, const struct abi_regs *shared)
 {
     uint32_t loading = ABI_VM_LOADING;
-    const struct abi_regs regs = *shared; /* the world may change it meanwhile */
+    const struct abi_regs regs = *shared; /* a copy: the world can change *shared while it is checked */
 
     if (!boot_registers_valid(&regs))
         return E_INVAL;
     if (!atomic_compare_exchange_strong(&vm->state, &loading, ABI_VM_RUNNING))
         return E_BUSY;
+
+    /* The BSP's thread has not run yet, and only TEARDOWN can wake it. So this thread may write the BSP's state. */
     struct vcpu *v = vm->vcpus[0];
-    /* The thread has not run yet, and nobody but teardown can wake it: its state is ours to write. */
     vcpu_reset(v, false);
     backend->set_regs(v, &regs);
     if (vcpu_has_lapic(v))
         lapic_virtual_wire(v->lapic);
     backend->release(v);
+
     vm->booted_tsc = tsc_now();
     if (word_start(&v->word))
         thread_wake(v->thread);

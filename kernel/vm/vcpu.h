@@ -9,8 +9,8 @@
 #include "kernel/vm/vm.h"
 #include "kernel/vm/word.h"
 
-/* An event on its way into the guest; the first 64 bits as EVENTINJ has them (APM Vol. 2, 15.20), and of these the
- * first 32 as VMX has them (SDM Vol. 3, 25.8.3). */
+/* An event on its way into the guest. The first 64 bits are laid out as SVM's EVENTINJ (APM Vol. 2, 15.20). Of these,
+ * the first 32 are also laid out as VMX's VM-entry interruption-information field (SDM Vol. 3, 25.8.3). */
 struct event {
     union {
         struct {
@@ -26,17 +26,23 @@ struct event {
 };
 enum event_type { EVENT_INTERRUPT = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFTWARE = 4 };
 
-/* How far an exit has been handled: vcpu_exit_quickly(). */
+/*
+ * How far vcpu_exit_quickly() has handled an exit, and what the back end does then:
+ * - Unless it is NOT, the back end moves RIP behind the instruction that exited, if there is one, and ends an interrupt
+ *   shadow.
+ * - If it is AGAIN, the back end counts the exit and enters the guest again, with v->event.
+ * - Otherwise the back end leaves the value in v->quick, and run() returns.
+ */
 enum quick {
     QUICK_NOT,  /* nothing is done */
-    QUICK_SKIP, /* nothing is done, but the back end moves RIP behind the instruction, and ends an interrupt shadow */
-    QUICK_DONE, /* it does so, and all else is done */
-    QUICK_AGAIN /* it does so, counts the exit and enters again, with v->event; else it leaves this in v->quick */
+    QUICK_SKIP, /* RIP and the shadow are done, and nothing else */
+    QUICK_DONE, /* everything is done */
+    QUICK_AGAIN /* everything is done, and the guest can be entered again */
 };
 
 enum { VCPU_CPUID_ENTRIES = 8 };
 
-/* Is there a vCPU without a LAPIC, in any VM? */
+/* On while there is a vCPU without a LAPIC, in any VM. */
 DECLARE_KEY(lapic_absent)
 
 struct vcpu {
@@ -44,95 +50,131 @@ struct vcpu {
     struct vm *vm;
     uint32_t index;
     struct thread *thread;
-    struct abi_page *page; /* of its slot in the device world */
-    uint64_t world_rsp;    /* where its stack there begins */
-    void *backend;         /* the back end's own */
+    struct abi_page *page; /* of this vCPU's slot in the device world */
+    uint64_t world_rsp;    /* the top of this vCPU's stack in the device world */
+    void *backend;         /* the back end's own data */
 
-    uint64_t gpr[ABI_GPRS]; /* as of the last exit; all sixteen, to be changed by root at will */
+    uint64_t gpr[ABI_GPRS]; /* as of the last exit; root may change all sixteen */
     struct exit exit;
-    enum quick quick;    /* exit has been handled so far */
+    enum quick quick;    /* how far `exit` has been handled */
     uint8_t cr8;         /* as of the last exit */
-    struct event event;  /* to be injected at the next entry; the back end clears or sets it when it exits */
-    uint8_t nmi_pending; /* so many, 0 to 2, are latched and not injected yet */
+    struct event event;  /* to be injected at the next entry; the back end clears or sets it when the guest exits */
+    uint8_t nmi_pending; /* 0..2: how many NMIs are latched and not injected yet */
     bool nmi_blocked;    /* until IRET */
-    bool accelerated;    /* the CPU may do the LAPIC's work: kernel/vm/inhibit.h */
-    bool windows;        /* what the back end was told of windows and acceleration may not hold for the next entry;
-                          * NMIs that are pending or blocked are always a reason */
-    bool odd_mode;       /* its LAPIC counts as a reason against that */
-    int eoi_vector;      /* an EOI broadcast is due in the device world, or ABI_EOI_NONE is; -1: nothing */
+    bool accelerated;    /* the CPU may do work of the LAPIC: kernel/vm/inhibit.h */
+    /* Windows and acceleration have to be looked at before the next entry: what the back end was told of them may not
+     * hold any more. Always true while an NMI is pending or blocked. */
+    bool windows;
+    bool odd_mode; /* the mode of this vCPU's LAPIC counts in INHIBIT_MODE, and so keeps acceleration off */
+    /* The device world has to be told of an EOI: its vector. ABI_EOI_NONE: it has to be told that a LAPIC takes
+     * messages now that no LAPIC took before. -1: nothing is due. */
+    int eoi_vector;
 
-    struct lapic *lapic; /* NULL: a guest without; ask vcpu_has_lapic() */
+    struct lapic *lapic; /* NULL: the guest has no LAPICs; ask vcpu_has_lapic() */
     struct timer timer;  /* the LAPIC timer's deadline */
 
     uint8_t *fpu; /* XSAVE area */
     uint64_t xcr0;
     uint64_t msr_system_time, msr_wall_clock, msr_steal_time; /* KVM's paravirtual clock: as the guest wrote them */
-    uint64_t tsc_offset; /* guest TSC = host TSC + this; read by other vCPUs of its VM, atomically */
+    uint64_t tsc_offset; /* guest TSC = host TSC + this; other vCPUs of the VM read this, atomically */
     uint64_t tsc_adjust; /* IA32_TSC_ADJUST */
     uint32_t clock_version;
-    atomic_bool was_paused; /* set by vm_resume(), taken when CLOCK is served */
-    uint64_t stolen;
+    atomic_bool was_paused; /* set by vm_resume(), cleared when CLOCK is served */
+    uint64_t stolen;        /* thread->waited_ticks when steal time was last written; UINT64_MAX: it has to be */
     struct msr_store *msrs; /* kernel/vm/msr_table.h */
 
     struct cpuid_entry { /* kernel/vm/cpuid.c: answers that do not change */
         uint64_t key, rax, rbx, rcx, rdx;
     } cpuid[VCPU_CPUID_ENTRIES];
 
-    uint64_t entries, parks, wakes, exit_rip; /* for control, read from other CPUs: RIP as of the last exit to ROOT */
-    uint64_t entries_before_reset;            /* entries as of the last INIT or power-up */
+    /* For control, read from other CPUs. exit_rip: RIP as of the last exit to ROOT. */
+    uint64_t entries, parks, wakes, exit_rip;
+    uint64_t entries_before_reset; /* `entries` at the last INIT or power-up */
     uint64_t exits[ABI_EXITS];
 };
 
-/* Free as long as all guests have theirs. */
+/* Does this vCPU have a LAPIC? The question costs nothing while all guests have LAPICs (kernel/cpu/key.h). */
 static inline bool vcpu_has_lapic(const struct vcpu *v) { return !lapic_absent_on() || v->lapic; }
 
-/* The one constructor and the one destructor; the latter only after the former returned 0 and after the thread is gone.
- * The vCPU is parked, UNINITIALIZED, and visible to others when this returns: OK, E_NOMEM, E_NOTSUP. */
+/* Creates vCPU number index of the VM. When this returns OK, the vCPU is parked, UNINITIALIZED, and visible to other
+ * threads. E_NOMEM, E_NOTSUP: nothing is left behind. */
 int vcpu_create(struct vm *vm, uint32_t index) MUST_CHECK;
+
+/* Frees a vCPU that vcpu_create() has created. Its thread must be gone. */
 void vcpu_destroy(struct vcpu *v);
 
-/* From any CPU: set the request and deliver it. vector: of a SIPI. */
+/* Sets the request and delivers it. Any CPU may call this. vector: the start page of a SIPI. */
 void vcpu_ask(struct vcpu *v, enum request r, uint8_t vector);
 
-/* What word_ask() said has to be done. */
+/* Does what word_ask() has answered: kicks the CPU or wakes the thread. */
 void vcpu_deliver(struct vcpu *v, struct told told);
 
-/* Own thread only, from here on. */
+/* ---- From here on: only the vCPU's own thread */
+
+/* The thread's function. Returns after TEARDOWN. */
 void vcpu_main(void *vcpu);
-/* Serves what is pending, in order; false: torn down. kernel/vm/serve.c */
+
+/* Serves all pending requests, in order. False: TEARDOWN was one of them. kernel/vm/serve.c */
 bool vcpu_serve_requests(struct vcpu *v);
 static inline bool vcpu_serve(struct vcpu *v) { return word_quiet(&v->word) || vcpu_serve_requests(v); }
-/* Is what the last entry was prepared with right for the next one, too, unless there is a v->event? No other is due,
- * and no window. */
+
+/* Does what the last entry was prepared with hold for the next entry, too? True: besides v->event no event is due, and
+ * no window. */
 static inline bool vcpu_events_stand(const struct vcpu *v)
 {
     return !v->windows && vcpu_has_lapic(v) && lapic_quiet(v->lapic);
 }
-/* Chooses the event for the next entry, or opens windows for it: AGAIN. DONE: run() has to see to an NMI that waits; or
- * an 8259 cycle is due, and in GUEST, where there is no upcall, nothing is done. kernel/vm/inject.c */
-enum quick vcpu_prepare_events(struct vcpu *v, enum where where);
-void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
-bool vcpu_has_wakeup(struct vcpu *v); /* would HLT end at once? What ends it may be in v->event then. */
-/* In that mp_state and off every run queue, until the asker whose request wakes makes it ROOT again. */
-void vcpu_park(struct vcpu *v, enum mp_state mp);
+
 /*
- * The back end, between an exit and the next entry: handles v->exit if that takes no upcall and no switch of threads.
- * For all others the vCPU is GUEST meanwhile, which is as good as one that has not exited yet: whoever asks for
- * something sends the kick too; it pends while interrupts are off, and ends the entry that follows. In HLT it may
- * be WAITING for a while, with interrupts served. Needs exit.kind and exit.u of an instruction whose length is known,
- * no v->event, and neither TF nor RF in RFLAGS: else vcpu_skip() has to see to it. kernel/vm/exit.c
+ * Chooses the event for the next entry, or asks the back end for windows. where: WHERE_ROOT or WHERE_GUEST.
+ * AGAIN: the next entry is prepared. DONE: the entry must go by way of ROOT, for one of two reasons:
+ * - an NMI waits for its window, which run() has to see to;
+ * - in GUEST: an 8259 cycle is due, which needs an upcall. The interrupt has not been prepared.
+ * kernel/vm/inject.c
+ */
+enum quick vcpu_prepare_events(struct vcpu *v, enum where where);
+
+/* Makes an exception the event for the next entry. kernel/vm/inject.c */
+void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error_code, uint32_t error_code);
+
+/* Would HLT end at once? Then the event that ends it may be in v->event already. kernel/vm/inject.c */
+bool vcpu_has_wakeup(struct vcpu *v);
+
+/* Parks the vCPU in the state mp, its thread on no run queue. Returns when an asker whose request wakes in mp has made
+ * the vCPU ROOT again, and at once if such a request is pending already. */
+void vcpu_park(struct vcpu *v, enum mp_state mp);
+
+/*
+ * The back end calls this between an exit and the next entry. It handles v->exit if that needs no upcall and no switch
+ * of threads.
+ *
+ * Meanwhile the vCPU is GUEST in its word, and to other CPUs it is as good as one that has not exited yet. An asker
+ * sends the kick, too. The kick pends while interrupts are off, and ends the entry that follows. In HLT the vCPU may be
+ * WAITING for a while, and the host's interrupts are served.
+ *
+ * It needs exit.kind and exit.u of an instruction whose length is known, no v->event, and RFLAGS with neither TF nor
+ * RF. In all other cases vcpu_skip() has to see to the instruction, in ROOT. kernel/vm/exit.c
  */
 enum quick vcpu_exit_quickly(struct vcpu *v);
-/* The same for INTERRUPT, once the host has had its interrupts: DONE or AGAIN. */
+
+/* The same for INTERRUPT, after the host has taken its interrupts: DONE or AGAIN. */
 enum quick vcpu_interrupted(struct vcpu *v);
-/* DONE or AGAIN: events that were asked for are in v->event, or have windows. kernel/vm/serve.c */
+
+/* AGAIN: TIMER, EVENT and CLOCK are served, and the next entry is prepared for what they brought. DONE: the vCPU has to
+ * go to ROOT. kernel/vm/serve.c */
 enum quick vcpu_serve_events(struct vcpu *v);
-/* Does the rest, in ROOT. */
+
+/* Does what vcpu_exit_quickly() has left of an exit, in ROOT. */
 void vcpu_exit(struct vcpu *v);
-/* Power-up and INIT state (SDM Vol. 3, table 10-1); a SIPI's start address is set on top. */
+
+/* Sets the state after power-up, or after INIT if init (SDM Vol. 3, table 10-1). A SIPI's start address is set after
+ * this. */
 void vcpu_reset(struct vcpu *v, bool init);
-/* Runs the device world's entry point with page->upcall: OK, or E_INTR: the VM is ending. kernel/vm/upcall.c */
+
+/* Runs the device world's entry point with page->upcall. OK, or E_INTR: the VM is ending. kernel/vm/upcall.c */
 int vcpu_enter_world(struct vcpu *v, enum abi_upcall_kind kind) MUST_CHECK;
+
+/* The same, and fills in page->regs for the upcalls that need the registers. */
 static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind kind)
 {
     if (kind == ABI_UPCALL_EMULATE || kind == ABI_UPCALL_LENGTH || kind == ABI_UPCALL_TASK_SWITCH) {
@@ -141,17 +183,25 @@ static inline MUST_CHECK int vcpu_upcall(struct vcpu *v, enum abi_upcall_kind ki
     }
     return vcpu_enter_world(v, kind);
 }
-/* An IO exit: by the device world. */
+
+/* Handles an IO exit by an upcall. */
 void vcpu_do_io(struct vcpu *v);
-/* Sees to it that exit.instruction_length is known, by the device world if need be, which has v->page->regs then;
- * false: an exception took its place, or the VM is ending. */
+
+/* Asks the device world for the length of the instruction that exited, and sets exit.instruction_length. False: the
+ * device world answered with an exception, or the VM is ending. v->page->regs are the registers after this. */
 bool vcpu_ask_length(struct vcpu *v) MUST_CHECK;
+
+/* The same, but only if exit.instruction_length is not known yet. */
 static inline MUST_CHECK bool vcpu_find_length(struct vcpu *v)
 {
     return v->exit.instruction_length || vcpu_ask_length(v);
 }
-/* The instruction that exited is done: RIP moves behind it. Asks the device world for its length if need be. */
+
+/* Moves RIP behind the instruction that exited, and injects the traps behind it. Asks the device world for the length
+ * if need be. False: as vcpu_ask_length(). */
 bool vcpu_skip_slowly(struct vcpu *v) MUST_CHECK;
+
+/* The same, unless the back end has moved RIP already. */
 static inline MUST_CHECK bool vcpu_skip(struct vcpu *v) { return v->quick == QUICK_SKIP || vcpu_skip_slowly(v); }
 
 #endif

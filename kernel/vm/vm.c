@@ -31,6 +31,7 @@ uint32_t vm_count(void)
     return n;
 }
 
+/* struct lapic_domain's signal(). */
 static void signal_vcpu(void *ctx, uint32_t index, enum lapic_signal what, uint8_t vector)
 {
     static const enum request request_of[] = {[LAPIC_SIGNAL_EVENT] = REQ_EVENT,
@@ -38,16 +39,18 @@ static void signal_vcpu(void *ctx, uint32_t index, enum lapic_signal what, uint8
                                               [LAPIC_SIGNAL_INIT] = REQ_INIT,
                                               [LAPIC_SIGNAL_SIPI] = REQ_SIPI};
     const struct vm *vm = ctx;
-    /* There is no SMM in a guest. Before vm_boot() its device world could only start the BSP under vm_boot()'s
-     * hands. */
+
+    /* SMI is ignored: there is no SMM in a guest. INIT is ignored before vm_boot(): otherwise a device world could
+     * start the BSP while vm_boot() writes the BSP's registers. */
     if (what < LAPIC_SIGNAL_INIT || (what == LAPIC_SIGNAL_INIT && atomic_load(&vm->state) != ABI_VM_LOADING))
         vcpu_ask(vm->vcpus[index], request_of[what], vector);
 }
 
+/* The device world has to be told: vector, or ABI_EOI_NONE. */
 static void for_ioapic(const struct vm *vm, uint32_t index, int vector)
 {
     vm->vcpus[index]->eoi_vector = vector;
-    vm->vcpus[index]->windows = true; /* so that it is looked for */
+    vm->vcpus[index]->windows = true; /* so that a quick exit looks for it */
 }
 
 static void eoi(void *ctx, uint32_t index, uint8_t vector)
@@ -55,10 +58,11 @@ static void eoi(void *ctx, uint32_t index, uint8_t vector)
     for_ioapic(ctx, index, vector);
 }
 
-/* An EOI that is due says it as well. */
+/* If an EOI is due already, its upcall does for this, too. */
 static void takes_more(void *ctx, uint32_t index)
 {
     const struct vm *vm = ctx;
+
     if (vm->vcpus[index]->eoi_vector < 0)
         for_ioapic(vm, index, ABI_EOI_NONE);
 }
@@ -68,7 +72,9 @@ static void timer_changed(void *ctx, uint32_t index)
     const struct vm *vm = ctx;
     struct vcpu *v = vm->vcpus[index];
     uint64_t deadline = lapic_timer_deadline(v->lapic);
-    /* Modulo 2^64, as the guest's clock counts. What it wants in a hundred years may come at once, for nothing. */
+
+    /* The difference is modulo 2^64, as the guest's TSC counts. So the timer of a deadline in a hundred years may fire
+     * at once. That does no harm. */
     if (deadline != NEVER)
         timer_set(&v->timer, deadline - v->tsc_offset);
     else
@@ -78,11 +84,13 @@ static void timer_changed(void *ctx, uint32_t index)
 static bool config_valid(const struct abi_vm_config *c)
 {
     bool some_cpu = false, any = true;
+
     for (uint32_t i = 0; i < ABI_MAX_CPUS; i++)
         if (c->cpus[i / 64] >> i % 64 & 1) {
             any = false;
             some_cpu |= i < cpu_count();
         }
+
     return c->vcpus >= 1 && c->vcpus <= ABI_MAX_VCPUS && c->weight >= 1 && c->weight <= SCHED_MAX_WEIGHT &&
            ((c->cpu_limit >= 1 && c->cpu_limit <= ABI_MAX_CPU_LIMIT) || c->cpu_limit == ABI_NO_CPU_LIMIT) &&
            c->memory >= ABI_MIN_MEMORY && c->memory <= ABI_MAX_MEMORY && c->memory % PAGE_SIZE == 0 &&
@@ -90,8 +98,8 @@ static bool config_valid(const struct abi_vm_config *c)
            c->module_count <= ARRAY_SIZE(c->modules);
 }
 
-/* The extent that holds that index into the guest's memory, and where in it. Every index below the memory's size is in
- * one. */
+/* The extent that holds byte number index of the guest's memory. *offset: where in the extent. index is less than the
+ * memory's size. */
 static const struct frame_extent *extent_of(const struct vm *vm, uint64_t index, uint64_t *offset)
 {
     uint32_t i = 0;
@@ -102,7 +110,7 @@ static const struct frame_extent *extent_of(const struct vm *vm, uint64_t index,
     return &vm->extents[i];
 }
 
-/* One piece of guest RAM, into the guest's and the device world's tables. */
+/* Maps one piece of guest RAM, in the guest's nested tables and in the device world's page tables. */
 static int map_piece(struct vm *vm, struct abi_ram_piece piece)
 {
     while (piece.size > 0) {
@@ -137,6 +145,7 @@ static int map_modules(struct vm *vm)
 {
     const struct abi_vm_config *c = &vm->config;
     int err = OK;
+
     for (uint32_t i = 0; i < c->module_count + 2 && !err; i++) {
         int32_t m = i == 0 ? c->image : i == 1 ? c->initrd : c->modules[i - 2];
         if (m >= 0)
@@ -145,7 +154,7 @@ static int map_modules(struct vm *vm)
     return err;
 }
 
-/* All guest RAM is zeroed before anybody may read it, in steps that let others run. False: the guest ends. */
+/* Zeroes all guest RAM before anybody can read it. Other threads may run between the steps. False: the guest ends. */
 static bool zero_memory(const struct vm *vm)
 {
     const uint64_t step = 64 << 10;
@@ -161,7 +170,8 @@ static bool zero_memory(const struct vm *vm)
     return !atomic_load(&vm->ending);
 }
 
-/* The world's own thread: it loads the guest's image, and then serves what no vCPU waits for. */
+/* The worker: the device world's own thread. It loads the guest's image, and then does the work that no vCPU waits
+ * for. */
 static void worker_main(void *arg)
 {
     bool goes_on = zero_memory(arg);
@@ -176,6 +186,7 @@ static void vm_free(struct vm *vm)
     for (uint32_t i = 0; i < vm->config.vcpus; i++)
         if (vm->vcpus[i])
             vcpu_destroy(vm->vcpus[i]);
+
     nested_destroy(vm->nested);
     world_destroy(vm->world);
     frames_free(vm->extents, vm->extent_count);
@@ -186,6 +197,7 @@ static void vm_free(struct vm *vm)
 static void fill_info(struct vm *vm)
 {
     struct abi_info *info = vm->world->info;
+
     info->guest_tsc_offset = vm->tsc_offset;
     info->ram_low = vm->ram_low;
     info->ram_high = vm->ram_high;
@@ -196,26 +208,30 @@ static void fill_info(struct vm *vm)
 
 static const struct thread_owner worker_owner = {.watch = vm_world_watch, .all_gone = control_wake};
 
+/* Does every step that can fail. If one fails, vm_free() frees what there is. */
 static int build(struct vm *vm)
 {
     int n = frames_alloc(vm->config.memory, vm->extents, VM_EXTENTS);
     if (n < 0)
         return n;
     vm->extent_count = (uint32_t)n;
+
     vm->world = world_create(vm, 1 + vm->config.vcpus);
     if (vm->world)
         vm->world->crashed = vm_world_crashed;
     vm->nested = page_alloc(0);
+
     int err = vm->world && vm->nested ? OK : E_NOMEM;
     err = err ? err : map_memory(vm);
     err = err ? err : map_modules(vm);
     for (uint32_t i = 0; i < vm->config.vcpus && !err; i++) {
-        thread_preempt_point(); /* what types at the serial port does not wait for all of them */
+        thread_preempt_point(); /* other threads on this CPU need not wait until all vCPUs are created */
         err = vcpu_create(vm, i);
     }
     if (err)
         return err;
     fill_info(vm);
+
     struct thread *t = thread_create(worker_main, vm, &vm->group, vm->config.cpus);
     if (!t)
         return E_NOMEM;
@@ -224,12 +240,14 @@ static int build(struct vm *vm)
     t->cr3 = page_to_pa(vm->world->pt).v;
     t->alive = &vm->world->alive;
     t->owner = &worker_owner;
+
     return world_map_console(control_world, vm->id, vm->world->console);
 }
 
 int vm_create(const struct abi_vm_config *config)
 {
     uint32_t id = 0;
+
     while (id < ABI_MAX_VMS && vms[id])
         id++;
     if (!config_valid(config))
@@ -238,11 +256,13 @@ int vm_create(const struct abi_vm_config *config)
         return E_NOTSUP;
     if (id == ABI_MAX_VMS)
         return E_BUSY;
+
     bill_cause(id);
     uint64_t free = mem_counts().pool_free;
     struct vm *vm = page_alloc(VM_ORDER);
     if (!vm)
         return E_NOMEM;
+
     vm->id = id;
     vm->config = *config;
     vm->ram_low = MIN(config->memory, ABI_RAM_LOW_MAX);
@@ -258,17 +278,21 @@ int vm_create(const struct abi_vm_config *config)
                                        .takes_more = takes_more,
                                        .timer_changed = timer_changed,
                                        .ctx = vm};
+
     vm->inhibits.count[INHIBIT_ABSENT] = !config->lapic;
     vm->inhibits.count[INHIBIT_CONFIG] = !config->acceleration;
     vm->inhibits.mask =
         (!config->lapic ? 1u << INHIBIT_ABSENT : 0) | (!config->acceleration ? 1u << INHIBIT_CONFIG : 0);
+
     int err = build(vm);
     if (err) {
         vm_free(vm);
         return err;
     }
+
     pt_check_wx(vm->world->pt, vm->config.name);
     vm->root_bytes = free - mem_counts().pool_free;
+
     vms[id] = vm;
     vm->world->alive = 1 + vm->config.vcpus;
     thread_wake(vm->world->worker);
@@ -280,6 +304,7 @@ void vm_destroy(struct vm *vm)
     vm_end(vm, ABI_END_STOPPED, 0);
     while (atomic_load(&vm->world->alive))
         thread_park();
+
     log_world_end(vm->id, vm->config.name, &vm->log);
     vms[vm->id] = NULL;
     world_unmap_console(control_world, vm->id);
@@ -290,16 +315,19 @@ void vm_end(struct vm *vm, enum abi_end reason, uint32_t status)
 {
     if (atomic_exchange(&vm->ending, 1))
         return;
+
     atomic_store(&vm->world->ending, true);
     vm->end_reason = reason;
     vm->end_status = status;
     vm->ended_tsc = tsc_now();
+
     schedule_end(&vm->group);
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         vcpu_ask(vm->vcpus[i], REQ_TEARDOWN, 0);
         thread_poke(vm->vcpus[i]->thread);
     }
     thread_poke(vm->world->worker);
+
     atomic_store(&vm->state, ABI_VM_ENDED);
     bill_cause(vm->id);
     control_wake();
@@ -308,13 +336,17 @@ void vm_end(struct vm *vm, enum abi_end reason, uint32_t status)
 void vm_broadcast(struct vm *vm, enum request r)
 {
     atomic_store(&vm->waiter, current_thread());
+
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         bool must_wait;
+
+        /* Before the ask: the vCPU may acknowledge it at once. */
         atomic_fetch_add(&vm->acks, 1);
         vcpu_deliver(vm->vcpus[i], word_ask_wait(&vm->vcpus[i]->word, r, &must_wait));
         if (!must_wait)
             atomic_fetch_sub(&vm->acks, 1);
     }
+
     while (atomic_load(&vm->acks))
         thread_park();
     atomic_store(&vm->waiter, NULL);
@@ -330,7 +362,7 @@ void vm_pause(struct vm *vm)
 
 void vm_resume(struct vm *vm)
 {
-    /* CLOCK first: a guest that goes on looks at once how long it has been, and must find that it was paused. */
+    /* CLOCK before RESUME: a guest that goes on looks at its clock at once, and must find there that it was paused. */
     for (uint32_t i = 0; i < vm->config.vcpus; i++) {
         atomic_store(&vm->vcpus[i]->was_paused, true);
         vcpu_ask(vm->vcpus[i], REQ_CLOCK, 0);

@@ -5,8 +5,8 @@
 #include "kernel/base/trap_frame.h"
 #include "kernel/vm/vm.h"
 
-/* CPU time after which a device world is given up that does not answer, or whose worker does not park; while that loads
- * the guest's image it has more to do. */
+/* CPU time after which a device world is given up, if it does not answer an upcall or its worker does not park. The
+ * worker has LOAD_SECONDS while it loads the guest's image. */
 #define HANG_SECONDS 10
 #define LOAD_SECONDS 60
 
@@ -24,11 +24,13 @@ void vm_world_watch(struct thread *t)
 {
     if (!t->user_rsp0 || t->leave)
         return;
+
     struct vm *vm = t->world->vm;
     bool loading = !t->vcpu && atomic_load(&vm->state) == ABI_VM_LOADING;
     uint64_t seconds = loading ? LOAD_SECONDS : HANG_SECONDS;
     if (t->se.run_ticks - t->upcall_ticks < seconds * tsc_hz())
         return;
+
     t->leave = true;
     if (t->vcpu)
         log_vm_line(vm->id, LOG_ERROR,

@@ -30,35 +30,40 @@ static uint64_t set_mp(uint64_t w, enum mp_state mp)
     return (w & ~MP_MASK) | (uint64_t)mp << WORD_MP_SHIFT;
 }
 
-/* Requests of which asking, and taking, makes no more than their bit. */
+/* Requests for which asking sets their bit and taking clears it, and nothing else changes. */
 #define PLAIN (WORD_REQUESTS & ~(BIT(REQ_PAUSE) | BIT(REQ_RESUME) | BIT(REQ_INIT) | BIT(REQ_SIPI) | BIT(REQ_NMI)))
 
-/* What asking makes of the word; the word itself if there is nothing to ask. PAUSE is pending only while mp_state is
- * not PAUSED, RESUME only while it is. */
+/* The word as it is after asking for r. It is w itself if this request changes nothing.
+ * PAUSE is pending only while mp_state is not PAUSED. RESUME is pending only while mp_state is PAUSED. */
 static __attribute__((noinline)) uint64_t with_request(uint64_t w, enum request r, uint8_t vector)
 {
     if (r == REQ_INIT)
         return (w & ~(BIT(REQ_SIPI) | BIT(REQ_NMI) | WORD_NMI_AGAIN | SIPI_MASK)) | BIT(REQ_INIT);
+
     if (w & BIT(r))
         return r == REQ_NMI ? w | WORD_NMI_AGAIN : w;
+
     if (r == REQ_PAUSE && word_mp(w) == MP_PAUSED)
         return w & ~BIT(REQ_RESUME);
     if (r == REQ_RESUME && word_mp(w) != MP_PAUSED)
         return w & ~BIT(REQ_PAUSE);
+
     if (r == REQ_SIPI) {
         if (word_mp_behind(w) != MP_WAIT_FOR_SIPI && !(w & BIT(REQ_INIT)))
             return w;
         w |= (uint64_t)vector << WORD_SIPI_SHIFT;
     }
+
     return w | BIT(r);
 }
 
-/* What taking makes of the word. */
+/* The word as it is after r has been taken. */
 static uint64_t without_request(uint64_t w, enum request r)
 {
     w &= ~BIT(r);
     if (BIT(r) & PLAIN)
         return w;
+
     if (r == REQ_PAUSE)
         return set_mp(w | (uint64_t)word_mp(w) << WORD_BEHIND_SHIFT, MP_PAUSED);
     if (r == REQ_RESUME)
@@ -70,15 +75,19 @@ static uint64_t without_request(uint64_t w, enum request r)
     return r == REQ_SIPI ? w & ~SIPI_MASK : w;
 }
 
+/* plain: r is one of PLAIN. ack: if the vCPU is in the guest, word_leave() has to report that it has left. */
 static inline __attribute__((always_inline)) struct told ask(vcpu_word *w, enum request r, uint8_t vector, bool plain,
                                                              bool ack, bool *must_wait)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed), new;
     enum asked asked;
+
     do {
         enum where where = word_where(old);
+
         asked = ASKED_NOTHING;
         new = plain ? old | BIT(r) : with_request(old, r, vector);
+
         if (new &BIT(r) & ~old) {
             if (where == WHERE_GUEST) {
                 asked = ASKED_KICK;
@@ -87,14 +96,18 @@ static inline __attribute__((always_inline)) struct told ask(vcpu_word *w, enum 
                 new &= ~WORD_PARKED; /* to ROOT, or to GUEST */
             }
         }
+
         if (ack && where == WHERE_GUEST)
             new |= WORD_ACK;
         *must_wait = ack && (new &WORD_ACK);
+
         if (new == old) {
             *must_wait = false;
             return (struct told){.asked = ASKED_NOTHING};
         }
-        /* Pairs with word_enter and word_park: one of the two sees the other. */
+
+        /* Pairs with word_enter(), word_wait() and word_park(): of two such changes of the word, one comes first, and
+         * the other sees it. */
     } while (!atomic_compare_exchange_weak(w, &old, new));
     return (struct told){asked, word_cpu(old)};
 }
@@ -118,12 +131,14 @@ struct told word_ask_wait(vcpu_word *w, enum request r, bool *must_wait)
         REQUEST_TABLE(X)
 #undef X
     };
+
     return ask(w, r, 0, false, waited[r], must_wait);
 }
 
 bool word_start(vcpu_word *w)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+
     do {
         if (word_where(old) != WHERE_PARKED || word_mp(old) != MP_UNINITIALIZED)
             return false;
@@ -145,6 +160,7 @@ bool word_park(vcpu_word *w, enum mp_state mp)
 void word_set_mp(vcpu_word *w, enum mp_state mp)
 {
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+
     while (!atomic_compare_exchange_weak(w, &old, set_mp(old, mp)))
         ;
 }
@@ -153,10 +169,12 @@ enum request word_take(vcpu_word *w, uint8_t *vector)
 {
     const uint64_t while_paused = BIT(REQ_TEARDOWN) | BIT(REQ_RESUME);
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
+
     for (;;) {
         uint64_t pending = old & (word_mp(old) == MP_PAUSED ? while_paused : WORD_REQUESTS);
         if (!pending)
             return REQUESTS;
+
         enum request first = (enum request)__builtin_ctzll(pending);
         if (atomic_compare_exchange_weak(w, &old, without_request(old, first))) {
             *vector = first == REQ_NMI ? !!(old & WORD_NMI_AGAIN) : word_sipi_vector(old);
