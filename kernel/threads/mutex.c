@@ -6,7 +6,9 @@
 void mutex_lock(struct mutex *m)
 {
     struct thread *t = current_thread();
+
     ASSERT(atomic_load(&m->owner) != t);
+
     spin_lock(&m->lock);
     if (!atomic_load(&m->owner)) {
         atomic_store(&m->owner, t);
@@ -16,18 +18,23 @@ void mutex_lock(struct mutex *m)
         m->last = t;
     }
     spin_unlock(&m->lock);
+
     while (atomic_load(&m->owner) != t)
         thread_park();
 }
 
 void mutex_unlock(struct mutex *m)
 {
+
     spin_lock(&m->lock);
+
     struct thread *next = m->first;
+
     if (next)
         m->first = next->mutex_next;
     atomic_store(&m->owner, next);
     spin_unlock(&m->lock);
+
     if (next)
         thread_wake(next);
 }
