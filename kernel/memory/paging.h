@@ -54,7 +54,7 @@ void kstack_free(uint64_t top);
 /* A CPU calls this before it runs on, or writes to, a stack that it has not used yet. */
 void kstack_sync(void);
 
-/* Walks a whole table (NULL: root's). Logs how many pages it maps, and how many of them both writable and executable. */
+/* Walks a whole table (NULL: root's). Logs how many pages it maps, and how many of them are writable and executable. */
 void pt_check_wx(const uint64_t *pt, const char *whose);
 
 #endif
