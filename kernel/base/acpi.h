@@ -1,5 +1,7 @@
-/* A parser for ACPI's static tables (ACPI 6.4, 5.2), as far as root needs them. Pure. It checks every length and
- * checksum. */
+/*
+ * A parser for ACPI's static tables (ACPI 6.4, 5.2), as far as root needs them. Pure. It checks every length and
+ * checksum.
+ */
 #ifndef KERNEL_BASE_ACPI_H
 #define KERNEL_BASE_ACPI_H
 

@@ -37,8 +37,8 @@ void backtrace_log(uint64_t frame, void (*put)(const char *fmt, ...))
     for (int depth = 0; depth < 24 && frame >= KERNEL_MAPPED_BASE && !(frame & 7); depth++) {
         const uint64_t *f = (const uint64_t *)frame;
         uint64_t offset, caller = f[1];
-
         const char *name = symbol_of(caller, &offset);
+
         if (name[0] == '?')
             return;
         put("  %016lx %s+0x%lx", caller, name, offset);

@@ -218,7 +218,7 @@ void apic_timer_set(uint64_t deadline)
     }
 
     uint64_t now = tsc_now(), left = deadline > now ? deadline - now : 0;
-    /* If more than 1 s is left, the interrupt comes early. So the product does not overflow. */
+    /* If more than 1 s is left, the interrupt comes early. That keeps the product small. */
     uint64_t count = (MIN(left, tsc_hz()) * timer_per_tick >> 24) + 1;
     set(INITIAL, (uint32_t)MIN(count, (uint64_t)UINT32_MAX));
 }

@@ -65,7 +65,6 @@ static void change(const struct key *k, bool on)
     patch(k, on);
     atomic_store(&waiting, 0);
     atomic_fetch_add(&round, 1);
-
     (void)cpuid(0, 0);
 
     log_line(LOG_DEBUG, "key %s is %s on %u CPUs", k->name, on ? "on" : "off", others + 1);

@@ -60,7 +60,7 @@ static void take_run(struct framemap *map, struct frame_extent *out, uint64_t f,
 
 /*
  * The length of the next run to take, in frames, and *at, its first frame:
- *   1. whole GiB-aligned GiBs, if that much is wanted;
+ *   1. whole GiB-aligned GiBs, if that much is wanted and such a run is free;
  *   2. else the first run that holds all that is wanted;
  *   3. else the longest run.
  * 0: nothing is free.

@@ -4,8 +4,10 @@
 
 #include "abi/types.h"
 
-/* Copies size bytes from the physical address through the window (kernel/memory/paging.h). Always true: acpi_parse()
- * wants a reader that can fail. */
+/*
+ * Copies size bytes from the physical address through the window (kernel/memory/paging.h). Returns true, always:
+ * acpi_parse() takes a reader that may fail.
+ */
 bool phys_read(uint64_t address, void *out, uint32_t size);
 
 #endif

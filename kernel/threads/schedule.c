@@ -96,8 +96,8 @@ static void enqueue(struct schedule *s, struct thread *t, uint64_t now)
     t->cpu = this_cpu()->index;
 
     /*
-     * A thread without a home is new. Only this CPU can tell: while the waker looked, the CPU that the thread ran on
-     * may have been about to leave the thread, and so to set its home.
+     * A thread without a home is new. Its waker cannot tell: the CPU that the thread ran on may be just leaving it, and
+     * that sets its home.
      */
     sched_enqueue(&s->rq, now, &t->se, t->se.home ? t->why : SCHED_NEW);
 
@@ -156,10 +156,7 @@ static void move(struct schedule *s, uint64_t now, struct thread *t, uint32_t ta
     sched_dequeue(&s->rq, now, &t->se);
     publish(s);
 
-    /*
-     * To other CPUs, the target does not idle any more. The target publishes its load itself when it has taken the
-     * thread.
-     */
+    /* Other CPUs must not take the target for idle any more. It publishes its load itself when it takes the thread. */
     uint32_t load = __atomic_load_n(&loads[target], __ATOMIC_RELAXED);
     __atomic_store_n(&loads[target], load + t->se.weight, __ATOMIC_RELAXED);
 
@@ -229,7 +226,7 @@ static void give(struct schedule *s, uint64_t now, uint64_t price)
         s->rq.again = now;
 }
 
-/* Called when the queue has become empty or is not empty any more, and when this CPU's offer may have changed. */
+/* For when the queue has become empty or is not empty any more, and when this CPU's offer may have changed. */
 static __attribute__((noinline)) void follow_queue(struct schedule *s, uint64_t now)
 {
     s->crowded = s->rq.queued != 0;
@@ -253,8 +250,8 @@ static __attribute__((noinline)) void follow_queue(struct schedule *s, uint64_t 
 static __attribute__((noinline)) void asked(struct schedule *s, uint64_t now)
 {
     atomic_store(&s->asked, false);
-    if (s->rq.current)
 
+    if (s->rq.current)
         sched_forgive(&s->rq, s->price);
     give(s, now, s->price);
     follow_queue(s, now);

@@ -43,7 +43,7 @@ struct thread {
     _Atomic bool interrupted;         /* a park in ring 3 ends with E_INTR */
     bool leave;                       /* it has to leave ring 3 for good */
     uint64_t ready_since;             /* TSC since which it is runnable but does not run; 0: it runs or sleeps */
-    uint64_t billed_ticks;            /* of control's thread: the part of se.run_ticks that a guest has paid */
+    uint64_t billed_ticks;            /* of control's thread: the part of se.run_ticks that is billed already */
     uint64_t waited_ticks;            /* all ticks that it was runnable without a CPU */
     uint64_t upcall_ticks;            /* se.run_ticks when its upcall began; of a worker: when it parked last */
     _Atomic uint32_t *alive;          /* count of its owner's threads; goes down when this one is gone */
@@ -61,8 +61,10 @@ struct thread *thread_create(void (*main)(void *), void *arg, struct sched_group
                              const uint64_t *cpus) MUST_CHECK;
 /* For a thread that is dead or has never run. NULL: nothing. */
 void thread_destroy(struct thread *t);
-/* If the thread is blocked, it becomes runnable. If not, its next thread_park() returns at once. Any CPU, any context
- * in root. */
+/*
+ * If the thread is blocked, it becomes runnable. If not, its next thread_park() returns at once. Any CPU, any context
+ * in root.
+ */
 void thread_wake(struct thread *t);
 /* Ends a PARK of ring 3 with E_INTR. If the thread is in ring 3, it passes user_return() soon. */
 void thread_poke(struct thread *t);
