@@ -94,6 +94,7 @@ bool log_world_line(uint32_t vm, const char *name, struct log_budget *budget, en
         taken = false;
         break;
     }
+
     spin_unlock(&logger.lock);
     return taken;
 }

@@ -45,6 +45,7 @@ void trap_init(void)
                                .offset_16 = (uint16_t)(stub >> 16),
                                .offset_32 = (uint32_t)(stub >> 32)};
     }
+
     trap_load();
 }
 

@@ -25,11 +25,8 @@ void mutex_lock(struct mutex *m)
 
 void mutex_unlock(struct mutex *m)
 {
-
     spin_lock(&m->lock);
-
     struct thread *next = m->first;
-
     if (next)
         m->first = next->mutex_next;
     atomic_store(&m->owner, next);

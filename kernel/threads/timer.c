@@ -23,10 +23,9 @@ static void (*served)(struct sched_group *payer, uint64_t begin);
 static void arm(struct cpu_timers *t)
 {
     struct timer_node *first = timerq_first(&t->queue);
-
     uint64_t next = first ? first->deadline : NEVER;
-    next = MIN(next, t->slice);
 
+    next = MIN(next, t->slice);
     if (next == t->armed)
         return;
     t->armed = next;
@@ -82,7 +81,6 @@ void timer_init(void (*on_slice_end)(uint64_t now), void (*every)(void),
 
 bool timer_init_cpu(void)
 {
-
     static_assert(sizeof(struct cpu_timers) <= PAGE_SIZE, "fits a page");
     struct cpu_timers *t = page_alloc(0);
     if (!t)
@@ -119,7 +117,7 @@ void timer_set(struct timer *timer, uint64_t deadline)
 
 void timer_cancel(struct timer *timer)
 {
-    /* Only the caller puts the timer in, and only this CPU takes it out of this CPU's queue: no lock is needed here. */
+    /* Only the caller puts the timer into a queue, and only this CPU takes it out of this CPU's: no lock is needed. */
     if (timer->cpu != this_cpu()->index || timer->node.queued)
         take_out(timer);
 
