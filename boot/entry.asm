@@ -1,5 +1,6 @@
 ; From the boot loader to C: multiboot2 (3.1.1 headers, 3.3 machine state) and PVH (Xen's docs/misc/pvh.pandoc).
-; Both enter in 32-bit protected mode without paging, interrupts off, EBX = boot information.
+; Both enter in 32-bit protected mode, without paging, with interrupts off, and with the address of the boot information
+; in EBX.
 
 %define KERNEL_BASE 0xffffffff80000000
 %define COM1        0x3f8
@@ -36,7 +37,8 @@ start:
     cli
     cld
     mov esp, boot_stack_end
-    ; Long mode and no-execute pages are what everything else stands on.
+
+    ; All that follows needs long mode and no-execute pages.
     mov eax, 0x80000000
     push edi
     push ebx
@@ -54,7 +56,8 @@ start:
     pop ebx
     pop edi
 
-    ; The first 4 GiB at 0, and the first GiB at KERNEL_BASE, in 2 MiB pages.
+    ; Fills the early page tables with 2 MiB pages: the first 4 GiB are mapped at 0 and at DIRECT_MAP_BASE, and the
+    ; first GiB at KERNEL_BASE.
     mov ecx, 0
     mov eax, 0x83
 .fill:
@@ -63,7 +66,8 @@ start:
     inc ecx
     cmp ecx, 2048
     jne .fill
-    mov eax, 1 << 5             ; PAE, and nothing of the firmware's
+
+    mov eax, 1 << 5             ; PAE, and no bit that the firmware had set
     mov cr4, eax
     mov eax, early_pml4
     mov cr3, eax
@@ -72,12 +76,13 @@ start:
     or eax, (1 << 8) | (1 << 11)
     wrmsr
     mov eax, cr0
-    or eax, (1 << 31) | (1 << 16) | 1
+    or eax, (1 << 31) | (1 << 16) | 1   ; PG, WP, PE
     mov cr0, eax
     lgdt [early_gdtr]
     jmp 8:long_mode
 
-refuse:                         ; ESI = why
+; Prints the string at ESI on COM1, and stops.
+refuse:
     mov dx, COM1
 .next:
     lodsb
@@ -99,6 +104,7 @@ long_mode:
     xor eax, eax
     mov fs, eax
     mov gs, eax
+
     mov esi, ebx                ; boot_main(protocol, information)
     mov edi, edi
     mov rsp, boot_stack_top

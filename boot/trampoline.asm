@@ -1,5 +1,6 @@
-; Where an application processor starts (SDM Vol. 3, 9.4.4): copied to a page below 640 KiB, entered in real mode at
-; CS = page << 8, IP = 0. The last part of the page is the mailbox that kernel/cpu/smp.c fills.
+; Where an application processor starts (SDM Vol. 3, 9.4.4). kernel/cpu/smp.c copies this code to a page below 640 KiB,
+; and fills the mailbox in the last part of that page. The processor begins in real mode, with CS = page << 8 and IP = 0
+; (page: the page's address >> 12).
 %define MAILBOX 0xfc0           ; dq CR3, dq stack, dq entry, dq argument
 
 section .rodata
@@ -12,15 +13,17 @@ bits 16
     mov ax, cs
     mov ds, ax
     movzx ebx, ax
-    shl ebx, 4                  ; the page's address
-    ; The 32-bit pointers below get the page's address added here.
+    shl ebx, 4                  ; EBX: the page's address
+
+    ; The pointers at the end of this page are relative to the page. Now they become addresses.
     add [gdtr - trampoline_start + 2], ebx
     add [far32 - trampoline_start], ebx
     add [far64 - trampoline_start], ebx
     o32 lgdt [gdtr - trampoline_start]
+
     mov eax, cr0
-    and eax, 0x9fffffff         ; caches on
-    or eax, 1
+    and eax, 0x9fffffff         ; CD and NW are clear: caches are on
+    or eax, 1                   ; PE
     mov cr0, eax
     o32 jmp far [far32 - trampoline_start]
 bits 32
@@ -33,17 +36,18 @@ protected:
     mov cr4, eax
     mov eax, [ebx + MAILBOX]
     mov cr3, eax
+
     mov ecx, 0xc0000080         ; EFER: LME, NXE
     rdmsr
     or eax, (1 << 8) | (1 << 11)
     wrmsr
     mov eax, cr0
-    or eax, (1 << 31) | (1 << 16)
+    or eax, (1 << 31) | (1 << 16)       ; PG, WP
     mov cr0, eax
     jmp far [ebx + far64 - trampoline_start]
 bits 64
 long_mode:
-    mov rsp, [rbx + MAILBOX + 8]
+    mov rsp, [rbx + MAILBOX + 8]    ; entry(argument), on the new stack
     mov rdi, [rbx + MAILBOX + 24]
     xor ebp, ebp
     xor eax, eax

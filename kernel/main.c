@@ -43,13 +43,14 @@ static _Noreturn void stop(void)
         __asm__ volatile("cli; hlt");
 }
 
-/* What follows a module in its last page is somebody else's: ring 3 must not read it. */
+/* Ring 3 must not read what follows a module in the module's last page: it belongs to others. */
 static void clear_module_tails(void)
 {
     for (uint32_t i = 0; i < boot.module_count; i++) {
         uint64_t end = boot.modules[i].base + boot.modules[i].size;
         if (end % PAGE_SIZE == 0)
             continue;
+
         uint8_t *page = window_map(pa(ALIGN_DOWN(end, PAGE_SIZE)), true);
         memset(page + end % PAGE_SIZE, 0, PAGE_SIZE - end % PAGE_SIZE);
         window_unmap();
@@ -61,10 +62,12 @@ static void find_acpi(void)
     int err = acpi_parse(&acpi, boot.rsdp, boot.rsdp_copy, boot.rsdp_size, phys_read);
     if (err)
         log_line(LOG_WARNING, "ACPI: no usable tables (%s): going on with one CPU", err_text(err));
-    /* The loader's copy of the RSDP has no address that control could read; root's copy of it has. */
+
+    /* The boot loader's copy of the RSDP has no address at which control could read it. Root makes a copy that has. */
     uint8_t *copy = !err && !acpi.rsdp ? page_alloc(0) : NULL;
     if (!copy || acpi.table_count == ACPI_MAX_TABLES)
         return;
+
     memcpy(copy, boot.rsdp_copy, boot.rsdp_size);
     acpi.rsdp = page_to_pa(copy).v;
     acpi.tables[acpi.table_count].base = acpi.rsdp;
@@ -77,19 +80,22 @@ static void serial_irq(void)
         control_wake();
 }
 
-/* Each CPU, when it has its per-CPU area, tables, traps and LAPIC: becomes a place for threads. */
+/* Runs on each CPU that has its per-CPU area, page tables, traps and LAPIC: the CPU begins to run threads. */
 static _Noreturn void cpu_main(void)
 {
     int err = schedule_init_cpu() ? OK : E_NOMEM;
+
     machine_check_init_cpu();
     syscall_init_cpu();
     fpu_init();
     err = err || !backend ? err : backend->cpu_enable();
     if (err)
         panic("CPU %u: %s", this_cpu()->index, err_text(err));
+
     arrived++;
     while (arrived < expected)
         cpu_pause();
+
     if (this_cpu()->index == 0) {
         schedule_set_online(expected);
         static const struct thread_owner owner = {.left = bill_control};
@@ -99,57 +105,74 @@ static _Noreturn void cpu_main(void)
     schedule_start();
 }
 
-/* A stack canary that this boot alone has. Its lowest byte is 0, which the end of a string cannot get past. */
+/*
+ * A stack canary for this boot only. Its lowest byte is 0, at which strings end: no string function that overruns its
+ * buffer can write the canary and go on.
+ */
 static uint64_t new_canary(void)
 {
     uint64_t canary = rdtsc() * 0x9e3779b97f4a7c15ull, drawn;
+
     if (cpuid(1, 0).ecx & CPUID_1_ECX_RDRAND)
-        for (int tries = 0; tries < 10; tries++) /* SDM Vol. 1, 7.3.17.1: it may have none to give just now */
+        for (int tries = 0; tries < 10; tries++) /* RDRAND may have no number ready (SDM Vol. 1, 7.3.17.1) */
             if (rdrand(&drawn)) {
                 canary ^= drawn;
                 break;
             }
+
     return canary << 8;
 }
 
 void boot_main(enum boot_protocol protocol, uint64_t information)
 {
-    __stack_chk_guard = new_canary(); /* nothing that has the old one on its stack returns any more */
+    __stack_chk_guard = new_canary(); /* no function that has the old canary in its frame returns any more */
+
     serial_init();
     log_line(LOG_INFO, "Lapwing " LAPWING_VERSION " starts");
+
     boot_read(protocol, information);
     if (!mem_init(&boot))
         stop();
+
     struct percpu *bsp = smp_add_cpu(0);
     if (!bsp)
         stop();
     percpu_load(bsp);
+
     trap_init();
     if (!paging_init())
         stop();
     trap_use_smap();
+
     clear_module_tails();
     find_acpi();
     time_init(acpi.pm_timer);
+
     if (!apic_init() || !ioapic_init(&acpi))
         stop();
     apic_enable();
     bsp->apic_id = apic_id();
+
     timer_init(schedule_tick, schedule_look, schedule_served);
     schedule_init();
     key_init();
     irq_register(VECTOR_SERIAL, serial_irq);
+
     machine_check_init();
     user_init();
     backend_find();
     msr_setup();
+
     expected = UINT32_MAX;
     expected = smp_start(&acpi, &boot, cpu_main);
+
     pt_check_wx(NULL, "root");
     struct mem_counts m = mem_counts();
     log_line(LOG_INFO, "%u CPUs, %lu MiB for guests, %lu MiB for root, back end %s", cpu_count(), m.frames_total >> 20,
              m.pool_total >> 20, backend ? backend->name : "none");
+
     if (ioapic_route_isa(&acpi, SERIAL_IRQ, bsp->apic_id, VECTOR_SERIAL))
         log_line(LOG_WARNING, "COM1's interrupt has no IOAPIC: the keyboard does not work");
+
     cpu_main();
 }

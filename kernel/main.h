@@ -4,7 +4,7 @@
 
 #include "kernel/base/boot.h"
 
-/* From boot/entry.asm, on the early tables. */
+/* Called by boot/entry.asm, on the early page tables. information: physical address of what the boot loader tells. */
 _Noreturn void boot_main(enum boot_protocol protocol, uint64_t information);
 
 #endif

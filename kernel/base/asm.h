@@ -75,11 +75,11 @@ DEFINE_CR(4)
 static inline void invlpg(const void *address) { __asm__ volatile("invlpg (%0)" ::"r"(address) : "memory"); }
 static inline void cpu_pause(void) { __asm__ volatile("pause" ::: "memory"); }
 static inline void irq_disable(void) { __asm__ volatile("cli" ::: "memory"); }
-/* Let what is pending in: STI holds interrupts off for one more instruction. */
+/* Lets pending interrupts in. STI holds them off for one more instruction, so the NOP is needed. */
 static inline void irq_window(void) { __asm__ volatile("sti; nop; cli" ::: "memory"); }
-/* Sleep until an interrupt, which cannot slip in between STI and HLT; served on return. */
+/* Sleeps until an interrupt has come and been served. No interrupt can come between STI and HLT. */
 static inline void irq_wait(void) { __asm__ volatile("sti; hlt; cli" ::: "memory"); }
-/* Where this CPU's IDT is. */
+/* The address of this CPU's IDT. */
 static inline uint64_t idt_base(void)
 {
     struct {
@@ -89,7 +89,7 @@ static inline uint64_t idt_base(void)
     __asm__ volatile("sidt %0" : "=m"(idtr));
     return idtr.base;
 }
-/* DR0 to DR3, which neither back end switches by itself; root uses none. */
+/* DR0 to DR3: neither VMX nor SVM switches them, and root does not use them. */
 static inline void load_breakpoints(const uint64_t dr[4])
 {
     __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(dr[0]), "r"(dr[1]), "r"(dr[2]),

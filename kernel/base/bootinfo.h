@@ -1,6 +1,7 @@
 /*
- * What the boot loader tells: memory, modules, where ACPI starts. Pure: parses bytes that it is given, checks every
- * length, keeps copies only. (Multiboot2 specification 2.0, section 3.6; Xen's docs/misc/pvh.pandoc.)
+ * A parser for what the boot loader tells: memory, modules, and where ACPI's tables begin (Multiboot2 specification
+ * 2.0, section 3.6; Xen's docs/misc/pvh.pandoc). Pure: it reads only the bytes that it is given, checks every length,
+ * and keeps only copies.
  */
 #ifndef KERNEL_BASE_BOOTINFO_H
 #define KERNEL_BASE_BOOTINFO_H
@@ -21,18 +22,21 @@ struct boot_module {
 
 struct bootinfo {
     uint32_t region_count, module_count;
-    uint32_t regions_lost, modules_lost; /* did not fit */
-    uint64_t rsdp;                       /* physical address; 0: not told. rsdp_copy counts if rsdp_size > 0 */
+    uint32_t regions_lost, modules_lost; /* how many did not fit */
+    uint64_t rsdp;                       /* physical address; 0: not told. If rsdp_size > 0, rsdp_copy is valid */
     uint32_t rsdp_size;
     uint8_t rsdp_copy[36];
     struct boot_region regions[BOOTINFO_REGIONS];
     struct boot_module modules[ABI_MAX_MODULES];
 };
 
-/* Multiboot2 information of at most size bytes at data: OK, E_FORMAT (out then holds what came before the fault). */
+/* Reads Multiboot2 information of at most size bytes. OK; E_FORMAT: out holds what came before the fault. */
 int bootinfo_multiboot2(struct bootinfo *out, const void *data, uint64_t size);
 
-/* PVH start information. read(address, size) gives the physical memory there, or NULL: OK, E_FORMAT. */
+/*
+ * Reads PVH start information at the physical address `start`. read(address, size) returns a pointer to the physical
+ * memory there; NULL: it cannot be read. OK; E_FORMAT: out holds what came before the fault.
+ */
 int bootinfo_pvh(struct bootinfo *out, uint64_t start, const void *(*read)(uint64_t address, uint64_t size));
 
 #endif

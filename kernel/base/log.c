@@ -10,7 +10,7 @@
 static struct {
     struct spinlock lock;
     struct logring ring;
-    bool indirect; /* control prints what comes */
+    bool indirect; /* control prints the lines that come from now on */
 } logger;
 
 static void line_to(unsigned part, enum log_level level, const char *fmt, va_list args)
@@ -32,7 +32,7 @@ static void line_to(unsigned part, enum log_level level, const char *fmt, va_lis
     }
 }
 
-/* Of root's own. */
+/* A line of root's own. */
 static void line(enum log_level level, const char *fmt, va_list args)
 {
     line_to(logger.indirect ? LOGRING_ROOT : LOGRING_START, level, fmt, args);
@@ -58,7 +58,7 @@ void log_vm_line(uint32_t vm, enum log_level level, const char *fmt, ...)
     va_end(args);
 }
 
-/* The same, locked. */
+/* As log_vm_line(), but the caller holds logger.lock. */
 static void vm_line(uint32_t vm, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 static void vm_line(uint32_t vm, enum log_level level, const char *fmt, ...)
 {
@@ -94,6 +94,7 @@ bool log_world_line(uint32_t vm, const char *name, struct log_budget *budget, en
         taken = false;
         break;
     }
+
     spin_unlock(&logger.lock);
     return taken;
 }
@@ -110,9 +111,11 @@ void log_world_end(uint32_t vm, const char *name, const struct log_budget *budge
 bool log_read(uint64_t number, struct abi_log_line *out)
 {
     spin_lock(&logger.lock);
+
     const struct abi_log_line *found = logring_find(&logger.ring, number);
     if (found)
         *out = *found;
+
     spin_unlock(&logger.lock);
     return found != NULL;
 }

@@ -1,6 +1,6 @@
 #include "kernel/base/logring.h"
 
-/* The n-th line that was put into a part, if it is kept. */
+/* The n-th line that was put into the part, from 0. It must be one that is kept. */
 static struct abi_log_line *line_at(struct logring *ring, unsigned part, uint64_t n)
 {
     switch (part) {
@@ -30,7 +30,7 @@ struct abi_log_line *logring_add(struct logring *ring, unsigned part)
     return line;
 }
 
-/* Of one part. Numbers grow in it, so that it can be searched by halves. */
+/* As logring_find(), in one part. The numbers in a part grow, so it can be searched by halves. */
 static const struct abi_log_line *find_in_part(struct logring *ring, unsigned part, uint64_t number)
 {
     uint64_t behind = ring->counts[part];

@@ -1,4 +1,4 @@
-/* The end of what cannot go on. */
+/* Panic: root cannot go on. */
 #ifndef KERNEL_BASE_PANIC_H
 #define KERNEL_BASE_PANIC_H
 
@@ -6,12 +6,13 @@
 
 struct trap_frame;
 
-/* Adds lines by put to what is said of a panic. */
+/* Adds lines to what is said of a panic, by put(). */
 typedef void panic_details(const void *what, void (*put)(const char *fmt, ...));
 
 /*
- * All CPUs stop, and the serial port gets this line, details(what), the frame's registers and a backtrace. NULL: there
- * are no details, no frame. Any CPU, any context, with any lock held.
+ * Stops all CPUs, and prints on the serial port this line, what details(what) adds, the frame's registers, and a
+ * backtrace. details NULL: there are no details. frame NULL: no registers are printed. Any CPU, any context, with any
+ * lock held.
  */
 _Noreturn void panic_with(const struct trap_frame *frame, panic_details *details, const void *what, const char *fmt,
                           ...) PRINTF_LIKE(4, 5);
@@ -20,7 +21,7 @@ _Noreturn void panic_with(const struct trap_frame *frame, panic_details *details
 
 #define ASSERT(cond) ((cond) ? (void)0 : panic("%s:%d: not true: %s", __FILE__, __LINE__, #cond))
 
-/* How a panic stops the other CPUs. Once, before there are others. */
+/* stop_others() is how a panic stops the other CPUs. Called once, before other CPUs run. */
 void panic_set_stop(void (*stop_others)(void));
 
 #endif

@@ -7,7 +7,7 @@ enum { DATA = COM1, IER, FCR, LCR, MCR, LSR, MSR, SCR };
 enum { LSR_DATA_READY = 1, LSR_THR_EMPTY = 0x20 };
 
 #define FIFO_SIZE 16u
-/* Longest wait for room in the transmitter, in looks: at 115200 baud a FIFO empties in 1.4 ms. */
+/* Longest wait for room in the transmitter, in looks. At 115200 baud a full FIFO is empty after 1.4 ms. */
 #define WRITE_LOOKS 1000000
 
 #define INPUT_SIZE 1024u
@@ -23,13 +23,14 @@ void serial_init(void)
     present = inb(SCR) == 0x5a;
     if (!present)
         return;
+
     outb(IER, 0);
     outb(LCR, 0x80); /* divisor 1: 115200 baud */
     outb(DATA, 1);
     outb(IER, 0);
     outb(LCR, 3);
     outb(FCR, 7);
-    outb(MCR, 0x0b); /* DTR, RTS, OUT2: the interrupt's gate */
+    outb(MCR, 0x0b); /* DTR, RTS, and OUT2, which lets the interrupt through */
 }
 
 uint32_t serial_try_write(const char *text, uint32_t size)
@@ -60,7 +61,8 @@ void serial_enable_input(void)
 bool serial_interrupt(void)
 {
     bool some = false;
-    /* At most a ring's worth at a time, so that a UART that always says "ready" does not hold us. */
+
+    /* At most INPUT_SIZE bytes at a time, so that a UART that always says "ready" does not keep the CPU here. */
     for (uint32_t n = 0; present && n < INPUT_SIZE && (inb(LSR) & LSR_DATA_READY); n++) {
         char c = (char)inb(DATA);
         uint32_t head = input.head;
@@ -70,6 +72,7 @@ bool serial_interrupt(void)
         }
         some = true;
     }
+
     return some;
 }
 

@@ -1,4 +1,4 @@
-/* COM1, a 16550A at 0x3f8 (datasheet PC16550D), 115200 8N1: output polled, input by interrupt. */
+/* COM1, a 16550A at 0x3f8 (datasheet PC16550D), 115200 baud, 8N1. Output is polled, input comes by interrupt. */
 #ifndef KERNEL_BASE_SERIAL_H
 #define KERNEL_BASE_SERIAL_H
 
@@ -6,19 +6,23 @@
 
 #define SERIAL_IRQ 4
 
-/* Finds out whether there is one; without, output is thrown away and input never comes. */
+/* Finds out whether there is a UART, and sets it up. Without one, output is thrown away and input never comes. */
 void serial_init(void);
 
-/* As many bytes as the transmitter takes at once: how many. Callers exclude each other. */
+/* Writes as many bytes as the transmitter takes at once. Returns how many. One caller at a time. */
 uint32_t serial_try_write(const char *text, uint32_t size);
-/* All of them; waits for a full transmitter, but not for ever. Callers exclude each other. */
+/*
+ * Writes all bytes. Waits while the transmitter is full, but not for ever: if that lasts too long, the rest is lost.
+ * One caller at a time.
+ */
 void serial_write(const char *text, uint32_t size);
 
-/* Bytes that have come in, at most size. One caller at a time. */
+/* Takes bytes that have come in, at most size. Returns how many. One caller at a time. */
 uint32_t serial_read(char *out, uint32_t size);
 
-/* Switch the receive interrupt on, and its handler: moves bytes to the input ring; true: there is something new. */
+/* Switches the receive interrupt on. */
 void serial_enable_input(void);
+/* The handler of that interrupt: moves bytes to the input ring. True: at least one byte has come. */
 bool serial_interrupt(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* A ticket lock, for root's short sections: interrupts are off in root, so it needs no saving of flags. */
+/* A ticket lock, for short critical sections in root. Interrupts are off in root, so no flags have to be saved. */
 #ifndef KERNEL_BASE_SPINLOCK_H
 #define KERNEL_BASE_SPINLOCK_H
 

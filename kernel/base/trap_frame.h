@@ -1,4 +1,4 @@
-/* The registers that an exception's entry stub pushes (kernel/cpu/trap.asm). */
+/* The registers that the entry stub of an exception and the CPU push (kernel/cpu/trap.asm). */
 #ifndef KERNEL_BASE_TRAP_FRAME_H
 #define KERNEL_BASE_TRAP_FRAME_H
 
@@ -6,7 +6,7 @@
 
 struct trap_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
-    uint64_t vector, error_code; /* NO_ERROR_CODE: of an exception that has one, the CPU has pushed none */
+    uint64_t vector, error_code; /* NO_ERROR_CODE: the exception has an error code, but the CPU has pushed none */
     uint64_t rip, cs, rflags, rsp, ss;
 };
 

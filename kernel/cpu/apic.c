@@ -41,12 +41,12 @@ enum {
     DELIVER_STARTUP = 6 << 8
 };
 
-#define ICR_LOOKS 100000 /* an IPI is on its way in microseconds */
+#define ICR_LOOKS 100000 /* longest wait for the ICR, in looks: an IPI is sent within microseconds */
 
-volatile uint32_t *apic_page; /* NULL: x2APIC mode; for kernel/cpu/trap.asm, too */
+volatile uint32_t *apic_page; /* NULL: x2APIC mode. kernel/cpu/trap.asm reads it, too */
 static bool tsc_deadline;
 static uint64_t timer_hz;
-static uint64_t timer_per_tick; /* of the TSC, times 2^24 */
+static uint64_t timer_per_tick; /* the timer's counts in one TSC tick, times 2^24 */
 
 static uint32_t get(uint32_t reg)
 {
@@ -67,15 +67,20 @@ static void wait_for_icr(volatile const uint32_t *page)
         cpu_pause();
 }
 
-/* In x2APIC mode the write does not wait for earlier stores; who sends an IPI wants them to be seen (SDM 11.12.3). */
+/*
+ * In x2APIC mode the write to the ICR does not wait for earlier stores (SDM Vol. 3, 11.12.3). The fences see to it that
+ * the target of the IPI sees those stores.
+ */
 static inline void send(uint32_t destination, uint32_t command)
 {
     volatile uint32_t *page = apic_page;
+
     if (!page) {
         __asm__ volatile("mfence; lfence" ::: "memory");
         wrmsr(X2APIC_MSRS + ICR / 16, (uint64_t)destination << 32 | command);
         return;
     }
+
     wait_for_icr(page);
     page[ICR_HIGH / 4] = destination << 24;
     page[ICR / 4] = command;
@@ -93,24 +98,30 @@ bool apic_init(void)
         log_line(LOG_ERROR, "this CPU has no local APIC, or the firmware switched it off: enable it in its set-up");
         return false;
     }
+
     tsc_deadline = cpuid(1, 0).ecx >> 24 & 1;
     irq_register(VECTOR_ERROR, error_interrupt);
+
     if (cpuid(1, 0).ecx >> 21 & 1)
         return true;
+
     apic_page = map_device(pa(rdmsr(IA32_APIC_BASE) & 0xffffff000ull), PAGE_SIZE);
     return apic_page;
 }
 
-/* 10 ms of the counter against the TSC. */
+/* Measures the counter's frequency: lets it run for 10 ms, by the TSC. */
 static void calibrate(void)
 {
     uint64_t begin = tsc_now(), length = tsc_hz() / 100;
+
     set(LVT_TIMER, LVT_MASKED);
     set(INITIAL, UINT32_MAX);
     while (tsc_now() - begin < length)
         cpu_pause();
+
     uint64_t counted = UINT32_MAX - get(CURRENT), passed = tsc_now() - begin;
     set(INITIAL, 0);
+
     timer_hz = counted * 1000 / (passed * 1000 / tsc_hz() ? passed * 1000 / tsc_hz() : 1);
     timer_hz = timer_hz ? timer_hz : 1;
     timer_per_tick = (timer_hz << 24) / tsc_hz();
@@ -119,9 +130,11 @@ static void calibrate(void)
 void apic_enable(void)
 {
     uint64_t base = rdmsr(IA32_APIC_BASE) | BASE_ENABLE;
+
     if (!apic_page)
         base |= BASE_X2APIC;
     wrmsr(IA32_APIC_BASE, base);
+
     set(SVR, 0x100 | VECTOR_SPURIOUS);
     set(TPR, 0);
     set(LVT_THERMAL, LVT_MASKED);
@@ -130,10 +143,12 @@ void apic_enable(void)
     set(LVT_LINT1, LVT_NMI);
     set(LVT_ERROR, VECTOR_ERROR);
     set(DIVIDE, 0xb); /* by 1 */
+
     if (!timer_hz)
         calibrate();
+
     set(LVT_TIMER, VECTOR_TIMER | (tsc_deadline ? TIMER_DEADLINE : 0));
-    __asm__ volatile("mfence" ::: "memory"); /* the mode is set before the first deadline (SDM 11.5.4.1) */
+    __asm__ volatile("mfence" ::: "memory"); /* the mode must be set before the first deadline (SDM Vol. 3, 11.5.4.1) */
 }
 
 uint32_t apic_id(void)
@@ -148,7 +163,7 @@ void apic_eoi(void)
 
 bool apic_in_service(uint8_t vector)
 {
-    /* Before apic_enable() nothing is, and the x2APIC's registers are not there. */
+    /* Before apic_enable() no vector is in service, and the x2APIC's registers must not be read. */
     if (!apic_page && !(rdmsr(IA32_APIC_BASE) & BASE_X2APIC))
         return false;
     return get(ISR + vector / 32 * 0x10u) >> vector % 32 & 1;
@@ -159,13 +174,14 @@ void apic_ipi(uint32_t cpu, uint8_t vector)
     send(percpu_of(cpu)->apic_id, vector | ICR_ASSERT);
 }
 
-/* ICR_HIGH stays as it is: send() may have been interrupted behind writing it. */
+/* Leaves ICR_HIGH as it is: the exception may have come in send(), between its writes of ICR_HIGH and ICR. */
 void apic_ipi_self(uint8_t vector)
 {
     if (!apic_page) {
         send(0, vector | ICR_ASSERT | ICR_SELF);
         return;
     }
+
     wait_for_icr(apic_page);
     set(ICR, vector | ICR_ASSERT | ICR_SELF);
 }
@@ -188,16 +204,21 @@ void apic_send_nmi_to_others(void)
 void apic_timer_set(uint64_t deadline)
 {
     if (tsc_deadline) {
-        /* 0 would switch it off (SDM Vol. 3, 11.5.4.1): every deadline is one tick late, and of NEVER that makes 0. */
+        /*
+         * A deadline of 0 would switch the timer off (SDM Vol. 3, 11.5.4.1). So each deadline is set one tick late. For
+         * NEVER, that makes 0.
+         */
         wrmsr(IA32_TSC_DEADLINE, deadline + 1);
         return;
     }
+
     if (deadline == NEVER) {
         set(INITIAL, 0);
         return;
     }
+
     uint64_t now = tsc_now(), left = deadline > now ? deadline - now : 0;
-    /* Beyond 1 s the answer may come early, and that keeps the product small. */
+    /* If more than 1 s is left, the interrupt comes early. That keeps the product small. */
     uint64_t count = (MIN(left, tsc_hz()) * timer_per_tick >> 24) + 1;
     set(INITIAL, (uint32_t)MIN(count, (uint64_t)UINT32_MAX));
 }

@@ -25,10 +25,12 @@ bool ioapic_init(const struct acpi_info *acpi)
 {
     outb(0x21, 0xff); /* both 8259s */
     outb(0xa1, 0xff);
+
     for (uint32_t i = 0; i < acpi->ioapic_count; i++) {
         pages[i] = map_device(pa(acpi->ioapics[i].address), 0x20);
         if (!pages[i])
             return false;
+
         pins[i] = (get(i, VERSION) >> 16 & 0xff) + 1;
         for (uint32_t pin = 0; pin < pins[i]; pin++)
             set(i, REDIRECTION + 2 * pin, MASKED);
@@ -39,10 +41,12 @@ bool ioapic_init(const struct acpi_info *acpi)
 int ioapic_route_isa(const struct acpi_info *acpi, unsigned irq, uint32_t apic_id, uint8_t vector)
 {
     const struct acpi_isa_irq *isa = &acpi->isa[irq];
+
     for (uint32_t i = 0; i < acpi->ioapic_count; i++) {
         uint32_t pin = isa->gsi - acpi->ioapics[i].gsi_base;
         if (isa->gsi < acpi->ioapics[i].gsi_base || pin >= pins[i])
             continue;
+
         set(i, REDIRECTION + 2 * pin + 1, apic_id << 24);
         set(i, REDIRECTION + 2 * pin, vector | (isa->active_low ? ACTIVE_LOW : 0) | (isa->level ? LEVEL : 0));
         return OK;

@@ -19,9 +19,9 @@ struct site {
 extern const struct site keys_start[], keys_end[];
 
 static _Atomic uint32_t waiting; /* CPUs that stand still */
-static _Atomic uint32_t round;   /* of patching; they stand until it changes */
+static _Atomic uint32_t round;   /* the number of the patching: they stand still until it changes */
 
-/* Root's code is mapped without write permission, everywhere. */
+/* Writes through the window, as no mapping of root's code is writable. */
 void code_write(uint64_t at, const uint8_t *bytes, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -41,25 +41,32 @@ static void patch(const struct key *k, bool on)
             code[0] = 0xe9;
             memcpy(code + 1, &distance, sizeof distance);
         }
+
         if (s->key == k)
             code_write(s->at, code, sizeof code);
     }
 }
 
-/* Other CPUs stand still meanwhile; CPUID serializes, there and here, before anything of the new code is executed (SDM
- * Vol. 3, 8.1.3). */
+/*
+ * The other CPUs stand still while the code is patched. They and this CPU execute CPUID, which serializes, before they
+ * execute anything of the new code (SDM Vol. 3, 8.1.3).
+ */
 static void change(const struct key *k, bool on)
 {
     uint32_t others = cpu_count() - 1;
+
     for (uint32_t i = 0; i <= others; i++)
         if (i != this_cpu()->index)
             apic_ipi(i, VECTOR_PATCH);
+
     while (atomic_load(&waiting) != others)
         cpu_pause();
+
     patch(k, on);
     atomic_store(&waiting, 0);
     atomic_fetch_add(&round, 1);
     (void)cpuid(0, 0);
+
     log_line(LOG_DEBUG, "key %s is %s on %u CPUs", k->name, on ? "on" : "off", others + 1);
 }
 
@@ -67,6 +74,7 @@ static void stand_still(void)
 {
     uint32_t before = atomic_load(&round);
     atomic_fetch_add(&waiting, 1);
+
     while (atomic_load(&round) == before)
         cpu_pause();
     (void)cpuid(0, 0);

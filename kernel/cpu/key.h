@@ -1,4 +1,4 @@
-/* Static keys: conditions that hardly ever change, as branches that are patched into root's code. */
+/* Static keys: conditions that hardly ever change. When one does, the branches on it are patched in root's code. */
 #ifndef KERNEL_CPU_KEY_H
 #define KERNEL_CPU_KEY_H
 
@@ -6,10 +6,13 @@
 
 struct key {
     const char *name;
-    uint32_t count; /* of reasons; the condition holds while it is not 0 */
+    uint32_t count; /* how many reasons the condition has; it holds while this is not 0 */
 };
 
-/* Declares name_on(): does the condition hold? A five-byte NOP while it does not, a jump while it does. */
+/*
+ * Declares key_name and key_name_on(), which says whether the condition holds. In the code, that is a five-byte NOP
+ * while the condition does not hold, and a jump while it does.
+ */
 #define DECLARE_KEY(key_name)                                                                                          \
     extern struct key key_name;                                                                                        \
     static inline bool key_name##_on(void)                                                                             \
@@ -25,15 +28,19 @@ struct key {
         return true;                                                                                                   \
     }
 
-/* Counts one reason more or one less. Where that changes the condition, all CPUs have the new code when this returns.
- * Control's thread, without a lock; one at a time; all CPUs run that ever will. */
+/*
+ * Count one reason more, or one less. If that changes the condition, all CPUs execute the new code when the function
+ * returns. Called by control's thread, without a lock, one call at a time, when all CPUs run that ever will.
+ */
 void key_increment(struct key *k);
 void key_decrement(struct key *k);
 
 void key_init(void);
 
-/* Replaces bytes of root's code. The caller sees to it that no CPU executes them meanwhile, and that each one that may
- * have fetched them serializes before it does (SDM Vol. 3, 8.1.3). */
+/*
+ * Replaces bytes of root's code. The caller sees to it that no CPU executes them meanwhile, and that each CPU that may
+ * have fetched them executes a serializing instruction before it executes them (SDM Vol. 3, 8.1.3).
+ */
 void code_write(uint64_t at, const uint8_t *bytes, unsigned count);
 
 #endif

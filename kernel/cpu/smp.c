@@ -10,8 +10,8 @@
 #include "kernel/memory/paging.h"
 #include "lib/string.h"
 
-#define MAILBOX   0xfc0 /* boot/trampoline.asm */
-#define ANSWER_US 200000
+#define MAILBOX   0xfc0  /* boot/trampoline.asm */
+#define ANSWER_US 200000 /* how long a CPU has to come up, after the second SIPI */
 #define LOW_LIMIT 0xa0000ull
 
 struct mailbox {
@@ -24,16 +24,19 @@ static atomic_bool online;    /* the CPU being started has come up */
 static atomic_bool stopping;  /* all but one are to stop */
 static void (*started)(void); /* what each CPU does when it has come up */
 
-/* The highest free page below 640 KiB, not the first, where firmware keeps its tables; 0: none. */
+/* The highest free page below 640 KiB: firmware keeps its tables in the first ones. 0: there is none. */
 static uint64_t find_low_page(const struct bootinfo *boot)
 {
     uint64_t best = 0;
+
     for (uint32_t i = 0; i < boot->region_count; i++) {
         const struct boot_region *r = &boot->regions[i];
         uint64_t end = MIN(r->base + r->size, LOW_LIMIT), at = ALIGN_DOWN(end, PAGE_SIZE) - PAGE_SIZE;
+
         if (r->ram && end >= 2 * PAGE_SIZE && at >= r->base)
             best = MAX(best, at);
     }
+
     return best;
 }
 
@@ -77,23 +80,28 @@ static bool start(uint32_t id, uint64_t low, uint64_t cr3)
             percpu_withdraw();
         return false;
     }
+
     uint8_t *page = window_map(pa(low), true);
     memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     *(struct mailbox *)(page + MAILBOX) =
         (struct mailbox){.cr3 = cr3, .stack = stack, .entry = (uint64_t)ap_entry, .argument = (uint64_t)p};
     window_unmap();
+
     atomic_store(&online, false);
     apic_send_init(id);
     wait_us(10000);
+
     for (unsigned tries = 0; tries < 2 && !atomic_load(&online); tries++) {
         apic_send_startup(id, (uint8_t)(low >> PAGE_SHIFT));
         uint64_t end = tsc_now() + tsc_from_us(tries ? ANSWER_US : 1000);
         while (!atomic_load(&online) && tsc_now() < end)
             cpu_pause();
     }
+
     if (atomic_load(&online))
         return true;
-    /* It may come up still: what it would use stays as it is, and no other one is started over it. */
+
+    /* The CPU may still come up. What it would use then stays as it is, and no other CPU is started with it. */
     log_line(LOG_WARNING, "CPU with APIC ID %u does not start: going on without it and those after it", id);
     percpu_withdraw();
     return false;
@@ -120,6 +128,7 @@ uint32_t smp_start(const struct acpi_info *acpi, const struct bootinfo *boot, vo
         pt_destroy(pt);
         return count;
     }
+
     for (uint32_t i = 0; i < acpi->cpu_count; i++) {
         if (acpi->apic_ids[i] == self)
             continue;
@@ -127,6 +136,7 @@ uint32_t smp_start(const struct acpi_info *acpi, const struct bootinfo *boot, vo
             return count;
         count++;
     }
+
     pt_destroy(pt);
     return count;
 }
@@ -136,6 +146,7 @@ void smp_stop_others(void)
     if (atomic_exchange(&stopping, true))
         for (;;)
             __asm__ volatile("cli; hlt");
+
     if (cpu_count() > 1)
         apic_send_nmi_to_others();
 }

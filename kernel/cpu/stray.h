@@ -1,19 +1,25 @@
-/* Interrupts that nobody can have sent: of a vector without a handler, or of an exception's. Machines with a fault of
- * their own, and emulators, send such; nothing is lost by them. */
+/*
+ * Stray interrupts, which nobody can have sent: their vector has no handler, or is an exception's. They come on faulty
+ * machines and in emulators, and do no harm.
+ */
 #ifndef KERNEL_CPU_STRAY_H
 #define KERNEL_CPU_STRAY_H
 
 #include "abi/types.h"
 
 /*
- * The CPU came by that exception vector (0..31): was it an interrupt? True if the vector is in service in the LAPIC, or
- * no exception of root's has it, or no_error_code: the CPU has pushed none where the exception has one. An exception
- * never comes with the vector in service: whoever takes such an interrupt dismisses it at once.
+ * The CPU has come by that exception vector (0..31). Was it an interrupt, and no exception? True in one of these cases:
+ *   - no_error_code: the vector's exception has an error code, and the CPU has pushed none;
+ *   - no exception that can come in root has this vector;
+ *   - the vector is in service in this CPU's LAPIC. An exception never comes while its vector is in service, as
+ *     stray_take() dismisses such an interrupt at once.
  */
 bool stray_is_interrupt(uint8_t vector, bool no_error_code);
 
-/* Takes one, on that CPU: dismisses it if it is in service (else the EOI would be another one's), counts it, and logs
- * it when the vector's count is a power of two. Interrupts are off. */
+/*
+ * Takes a stray interrupt; cpu is this CPU's index. If the vector is in service, it is dismissed; if not, an EOI would
+ * dismiss another one. Counts it, and logs it when the vector's count is a power of two. Interrupts are off.
+ */
 void stray_take(uint8_t vector, uint32_t cpu);
 
 #endif

@@ -10,14 +10,14 @@ extern trap_dispatch, irq_dispatch, user_return, apic_page
 %define VECTOR_MC   18
 %define KERNEL_RSP  8               ; struct percpu
 %define IST_HANDLED 132             ; tss.ist[PERCPU_IST_HANDLED]
-%define HANDLED_SIZE (4 * 4096)     ; what is for sure of that stack
+%define HANDLED_SIZE (4 * 4096)     ; that stack is at least so large
 %define EOI         0xb0            ; kernel/cpu/apic.c
 %define X2APIC_EOI  0x80b
 %define NO_ERROR_CODE -1            ; kernel/cpu/trap.h
 
 ; Exceptions that push an error code: 8, 10-14, 17, 21, 29, 30.
 %define HAS_ERROR_CODE(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21 || (v) == 29 || (v) == 30)
-; These have stacks of their own and may come anywhere, between SWAPGS and its use too.
+; NMI, #DF and #MC have stacks of their own. They may come anywhere, even between an entry from ring 3 and its SWAPGS.
 %define PARANOID(v) ((v) == 2 || (v) == 8 || (v) == 18)
 
 section .text
@@ -30,8 +30,8 @@ stub_%1:
 %elif %1 < 32 && !HAS_ERROR_CODE(%1)
     push 0
 %elif %1 < 32
-    ; The CPU aligns RSP to 16 bytes before it pushes five words, and an error code (SDM Vol. 3, 7.14.2): where there is
-    ; none, it was an interrupt.
+    ; The CPU aligns RSP to 16 bytes before it pushes five words and the error code (SDM Vol. 3, 7.14.2). If RSP shows
+    ; that there is no error code, this is not the exception but an interrupt.
     test spl, 8
     jz %%pushed
     push NO_ERROR_CODE
@@ -55,7 +55,7 @@ stub_%1:
 %assign v v + 1
 %endrep
 
-; It has done all it was for by coming.
+; KICK or WAKE in root: it has done its work by coming, so only the EOI is left to do.
 kick_in_root:
     push rax
     mov rax, [apic_page]
@@ -68,7 +68,7 @@ kick_in_root:
 .x2apic:
     PUSHES rcx, rdx
     mov ecx, X2APIC_EOI
-    xor edx, edx                ; and EAX is 0
+    xor edx, edx                ; EAX is 0 already
     wrmsr
     POPS rdx, rcx
     jmp .out
@@ -82,7 +82,7 @@ kick_in_root:
     add rsp, 16
 %endmacro
 
-; What C may change, and no more: handlers of interrupts see no frame.
+; Saves only the registers that C code may change: handlers of interrupts get no frame.
 %macro SAVE_IRQ 0
     PUSHES rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
     mov edi, [rsp + 9 * 8]      ; the vector
@@ -93,8 +93,9 @@ kick_in_root:
     add rsp, 8
 %endmacro
 
-; AC as ring 3 chose it would switch SMAP off for root: a NOP of three bytes, CLAC where there is SMAP (kernel/cpu/trap.c). TF,
-; NT and RF are cleared by the gate (SDM Vol. 3, 7.12.1.3), IOPL is never changed by ring 3; all others mean nothing to root.
+; Ring 3 chooses AC, and AC = 1 would switch SMAP off for root. So AC is cleared: this is a NOP of three bytes, which
+; trap_use_smap() replaces by CLAC if the CPU has SMAP (kernel/cpu/trap.c). Of the other flags, the gate clears TF, NT
+; and RF (SDM Vol. 3, 7.12.1.3), ring 3 can never change IOPL, and the rest mean nothing to root.
 %macro CLEAR_AC 0
 %%at:
     db 0x0f, 0x1f, 0x00
@@ -107,7 +108,8 @@ __?SECT?__
 %define FRAME_RSP   (20 * 8)
 %define FRAME_WORDS 22              ; struct trap_frame
 
-; GS is root's if its base lies in the upper half; else it becomes so, and EBX is 1.
+; If the base of GS lies in the upper half, GS is root's already, and EBX is 0. If not, SWAPGS makes it root's, and EBX
+; is 1.
 %macro FIND_GS 0
     xor ebx, ebx
     mov ecx, 0xc0000101         ; IA32_GS_BASE
@@ -156,9 +158,10 @@ enter_irq:
     RESTORE_IRQ
     iretq
 
-; The next one may come as soon as this one's MCIP is cleared, and the CPU would push its frame over this one's: so the frame
-; moves to another stack first. From ring 3 that is the stack of the thread, which may end then, as by other exceptions of
-; ring 3. From root it is one for this only; if one is being handled there, below that.
+; The next #MC may come as soon as MCIP is cleared for this one, and the CPU would push its frame over this one's. So
+; the frame is moved to another stack first:
+;   from ring 3:  to the kernel stack of the thread, which may end then, as by other exceptions in ring 3;
+;   from root:    to a stack that is there for this only. If a #MC is being handled on that stack, below what it uses.
 enter_machine_check:
     test byte [rsp + 3 * 8], 3  ; CS
     jz .root

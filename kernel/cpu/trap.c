@@ -45,6 +45,7 @@ void trap_init(void)
                                .offset_16 = (uint16_t)(stub >> 16),
                                .offset_32 = (uint32_t)(stub >> 32)};
     }
+
     trap_load();
 }
 
@@ -54,6 +55,7 @@ void trap_load(void)
         uint16_t limit;
         uint64_t base;
     } __attribute__((packed)) idtr = {sizeof idt - 1, (uint64_t)idt};
+
     __asm__ volatile("lidt %0" ::"m"(idtr));
 }
 
@@ -61,8 +63,10 @@ void trap_use_smap(void)
 {
     extern const uint64_t smap_sites_start[], smap_sites_end[];
     static const uint8_t clac[] = {0x0f, 0x01, 0xca};
-    if (!(read_cr4() & CR4_SMAP)) /* else CLAC is an invalid opcode */
+
+    if (!(read_cr4() & CR4_SMAP)) /* without SMAP, CLAC is an invalid opcode */
         return;
+
     for (const uint64_t *at = smap_sites_start; at < smap_sites_end; at++)
         code_write(*at, clac, sizeof clac);
     (void)cpuid(0, 0);
@@ -89,8 +93,10 @@ void trap_register_machine_check(bool (*handler)(const struct trap_frame *frame)
     machine_check = handler;
 }
 
-/* NMI and #MC come between STI and HLT, too, and end STI's shadow: what the CPU was to wait for may then be served
- * before HLT, and nothing ends that. */
+/*
+ * An NMI or #MC can come between STI and HLT. It ends the shadow of STI, so the interrupt that the CPU was to wait for
+ * may be served before the HLT. Then nothing would end the HLT, so it is skipped.
+ */
 static void step_over_hlt(struct trap_frame *f)
 {
     if (!trap_from_user(f) && *(const uint8_t *)f->rip == HLT)
@@ -100,25 +106,29 @@ static void step_over_hlt(struct trap_frame *f)
 void trap_dispatch(struct trap_frame *f)
 {
     if (f->vector == VECTOR_NMI) {
-        if (nmi_handler) /* it means nothing else */
+        if (nmi_handler)
             nmi_handler();
         step_over_hlt(f);
         return;
     }
+
     if (stray_is_interrupt((uint8_t)f->vector, f->error_code == NO_ERROR_CODE)) {
         stray_take((uint8_t)f->vector, this_cpu()->index);
         return;
     }
+
     if (f->vector == VECTOR_MC && machine_check) {
         if (machine_check(f))
             user_fault(f);
         step_over_hlt(f);
         return;
     }
+
     if (trap_from_user(f) && f->vector != VECTOR_DF) {
         user_fault(f);
         return;
     }
+
     uint64_t offset;
     const char *where = symbol_of(f->rip, &offset);
     panic_at(f, "%s (error code %lx) in root, CPU %u, at %016lx %s+0x%lx",
@@ -126,11 +136,12 @@ void trap_dispatch(struct trap_frame *f)
              where, offset);
 }
 
-/* The spurious vector takes no EOI (SDM Vol. 3, 11.9). KICK and WAKE have done all they are for by coming. */
+/* The spurious vector takes no EOI (SDM Vol. 3, 11.9). KICK and WAKE have done their work when they have come. */
 void irq_dispatch(uint8_t vector)
 {
     if (vector == VECTOR_SPURIOUS)
         return;
+
     void (*handler)(void) = irq_handlers[vector];
     if (handler) {
         apic_eoi();

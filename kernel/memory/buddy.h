@@ -1,6 +1,6 @@
 /*
- * A buddy allocator over one range of pages, as pure logic: no locks. State lies in one byte a page and in the free
- * pages themselves.
+ * A buddy allocator over one range of pages, as pure logic: no locks. Its state is one byte for each page, and the
+ * links in the free pages themselves.
  */
 #ifndef KERNEL_MEMORY_BUDDY_H
 #define KERNEL_MEMORY_BUDDY_H
@@ -20,14 +20,16 @@ struct buddy {
     struct buddy_block heads[BUDDY_MAX_ORDER + 1];
 };
 
-/* [base, base + size): page-aligned. The first pages hold the state bytes; the rest is free. */
+/* [base, base + size): page-aligned. The first pages hold the state bytes. The rest is free. */
 void buddy_init(struct buddy *b, void *base, uint64_t size);
 
-/* 2^order pages, aligned to their size from base on, contents undefined; NULL: there are none. */
+/* 2^order pages, contents undefined. Their offset from base is a multiple of their total size. NULL: there are none. */
 void *buddy_alloc(struct buddy *b, unsigned order);
 
-/* Exactly what buddy_alloc gave. False: some of it is not allocated (so it is of another size, or freed twice), or it
- * never was a block; nothing done. Only a part of a block cannot be told from a whole one. */
+/*
+ * block, order: exactly what buddy_alloc() gave. False, and nothing is done: some page of it is not allocated (the
+ * order is wrong, or it was freed before), or it cannot be a block. A part of a block is not told from a whole block.
+ */
 bool buddy_free(struct buddy *b, void *block, unsigned order) MUST_CHECK;
 
 #endif

@@ -36,6 +36,7 @@ void framemap_take(struct framemap *map, uint64_t base, uint64_t size)
 {
     if (size == 0)
         return;
+
     uint64_t last = (base + size - 1) / LARGE_PAGE_SIZE;
     for (uint64_t f = base / LARGE_PAGE_SIZE; f <= last && f < map->count; f++)
         set(map, f, false);
@@ -57,7 +58,13 @@ static void take_run(struct framemap *map, struct frame_extent *out, uint64_t f,
     *out = (struct frame_extent){.base = pa(f * LARGE_PAGE_SIZE), .size = n * LARGE_PAGE_SIZE};
 }
 
-/* The next run: whole aligned GiBs first, then one that holds all the rest, then whatever comes. 0: nothing is free. */
+/*
+ * The length of the next run to take, in frames, and *at, its first frame:
+ *   1. whole GiB-aligned GiBs, if that much is wanted and such a run is free;
+ *   2. else the first run that holds all that is wanted;
+ *   3. else the longest run.
+ * 0: nothing is free.
+ */
 static uint64_t next_run(const struct framemap *map, uint64_t want, uint64_t *at)
 {
     if (want >= FRAMES_PER_HUGE)
@@ -66,7 +73,9 @@ static uint64_t next_run(const struct framemap *map, uint64_t want, uint64_t *at
                 *at = f;
                 return ALIGN_DOWN(run_at(map, f, want), FRAMES_PER_HUGE);
             }
+
     uint64_t best = 0;
+
     for (uint64_t f = 0; f < map->count && best < want;) {
         uint64_t n = run_at(map, f, want);
         if (n > best) {
@@ -75,6 +84,7 @@ static uint64_t next_run(const struct framemap *map, uint64_t want, uint64_t *at
         }
         f += n + 1;
     }
+
     return best;
 }
 
@@ -82,13 +92,16 @@ int framemap_alloc(struct framemap *map, uint64_t bytes, struct frame_extent *ou
 {
     uint64_t want = ALIGN_UP(bytes, LARGE_PAGE_SIZE) / LARGE_PAGE_SIZE;
     uint32_t n = 0;
+
     if (want == 0 || want > map->free)
         return E_NOMEM;
+
     while (want > 0 && n < max) {
         uint64_t at = 0, run = next_run(map, want, &at);
         take_run(map, &out[n++], at, run);
         want -= run;
     }
+
     if (want == 0)
         return (int)n;
     framemap_free(map, out, n);

@@ -1,7 +1,8 @@
 /*
- * Kernel stacks. The addresses of a freed stack are used again for other pages; a CPU that ran on the old one may still
- * have them in its TLB. Nobody but the running thread touches a stack, so it is enough that each CPU flushes before it
- * switches to a stack mapped after its last flush: a count of mappings tells, and no CPU has to be interrupted.
+ * Kernel stacks. When a stack has been freed, its addresses are used again for other pages, and a CPU that ran on the
+ * old stack may still have the old pages in its TLB. Only the running thread touches a stack. So it is enough that each
+ * CPU flushes its TLB before it switches to a stack that was mapped after its last flush. `epoch` counts the mappings:
+ * a CPU compares it with its own copy, and no CPU has to be interrupted.
  */
 #include "kernel/base/asm.h"
 #include "kernel/base/panic.h"
@@ -9,7 +10,7 @@
 #include "kernel/base/spinlock.h"
 #include "kernel/memory/paging.h"
 
-#define KSTACK_STRIDE (2 * KSTACK_SIZE) /* the lower half is never mapped */
+#define KSTACK_STRIDE (2 * KSTACK_SIZE) /* the lower half of each is never mapped */
 #define KSTACK_ORDER  2
 #define KSTACK_SLOTS  32768u
 
@@ -39,6 +40,7 @@ uint64_t kstack_alloc(void)
     void *pages = page_alloc(KSTACK_ORDER);
     if (!pages)
         return 0;
+
     spin_lock(&lock);
     int slot = take_slot();
     bool mapped = slot >= 0 && pt_map(NULL, bottom_of(slot), page_to_pa(pages), KSTACK_SIZE, PT_WRITE) == OK;
@@ -48,6 +50,7 @@ uint64_t kstack_alloc(void)
         used[slot / 64] &= ~BIT(slot % 64);
     epoch++;
     spin_unlock(&lock);
+
     if (mapped)
         return bottom_of(slot) + KSTACK_SIZE;
     page_free(pages, KSTACK_ORDER);
@@ -58,7 +61,9 @@ void kstack_free(uint64_t top)
 {
     if (!top)
         return;
+
     uint64_t slot = (top - KSTACKS_BASE - 1) / KSTACK_STRIDE;
+
     spin_lock(&lock);
     ASSERT(slot < KSTACK_SLOTS && pages_of[slot]);
     pt_unmap(NULL, top - KSTACK_SIZE, KSTACK_SIZE);
@@ -66,6 +71,7 @@ void kstack_free(uint64_t top)
     pages_of[slot] = NULL;
     used[slot / 64] &= ~BIT(slot % 64);
     spin_unlock(&lock);
+
     page_free(pages, KSTACK_ORDER);
 }
 
@@ -73,9 +79,11 @@ void kstack_sync(void)
 {
     enum { CR4_PGE = 1 << 7 };
     uint64_t now = epoch;
+
     if (this_cpu()->kstack_epoch == now)
         return;
     this_cpu()->kstack_epoch = now;
+
     uint64_t cr4 = read_cr4();
     write_cr4(cr4 & ~(uint64_t)CR4_PGE);
     write_cr4(cr4);

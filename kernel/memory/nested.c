@@ -15,6 +15,7 @@ static uint64_t *entry_of(uint64_t *table, const struct nested_format *f, uint64
         }
         table = pa_to_page(pa(*e & ADDRESS_MASK));
     }
+
     return &table[guest >> (PAGE_SHIFT + 9 * level) & (ENTRIES - 1)];
 }
 
@@ -29,10 +30,12 @@ int nested_map(uint64_t *top, const struct nested_format *f, gpaddr_t guest, pad
 {
     for (uint64_t done = 0; done < size;) {
         unsigned level = level_for(f, (guest.v + done) | (to.v + done), size - done);
+
         uint64_t *e = entry_of(top, f, guest.v + done, level);
         if (!e)
             return E_NOMEM;
         *e = (to.v + done) | f->leaf | (level ? PAGE_SIZE_BIT : 0);
+
         done += PAGE_SIZE << 9 * level;
     }
     return OK;

@@ -10,7 +10,7 @@ enum { P = 1, W = 2, U = 4, PWT = 8, PCD = 16, PS = 128, G = 256 };
 #define NX           BIT(63)
 #define ADDRESS_MASK 0x000ffffffffff000ull
 #define ENTRIES      512
-#define WINDOWS_BASE (DEVICES_BASE + (1ull << 32)) /* one for each CPU, all by one table */
+#define WINDOWS_BASE (DEVICES_BASE + (1ull << 32)) /* one window for each CPU; one page table maps all of them */
 #define KERNEL_SLOT  256                           /* the first top-level entry of root's half */
 
 static uint64_t *root;
@@ -27,10 +27,14 @@ static unsigned slot_of(uint64_t va, unsigned level)
     return va >> (PAGE_SHIFT + 9 * level) & (ENTRIES - 1);
 }
 
-/* The entry for va at level (0: 4 KiB pages); with alloc, tables on the way are made. NULL: none, or no memory. */
+/*
+ * The entry for va at `level` (0: of a 4 KiB page). With `alloc`, missing tables on the way are made. NULL: there is no
+ * such entry, or no memory.
+ */
 static uint64_t *entry_of(uint64_t *pt, uint64_t va, unsigned level, bool alloc)
 {
     ASSERT(pt);
+
     for (unsigned l = 3; l > level; l--) {
         uint64_t *e = &pt[slot_of(va, l)];
         if (!(*e & P)) {
@@ -43,12 +47,14 @@ static uint64_t *entry_of(uint64_t *pt, uint64_t va, unsigned level, bool alloc)
         }
         pt = table_of(*e);
     }
+
     return &pt[slot_of(va, level)];
 }
 
 static unsigned level_for(uint64_t va, uint64_t to, uint64_t size)
 {
     uint64_t both = va | to;
+
     if (huge_pages && both % HUGE_PAGE_SIZE == 0 && size >= HUGE_PAGE_SIZE)
         return 2;
     return both % LARGE_PAGE_SIZE == 0 && size >= LARGE_PAGE_SIZE ? 1 : 0;
@@ -58,6 +64,7 @@ int pt_map(uint64_t *pt, uint64_t va, paddr_t to, uint64_t size, uint32_t flags)
 {
     uint64_t bits = P | (flags & PT_WRITE ? W : 0) | (flags & PT_USER ? U : G) | (flags & PT_EXEC ? 0 : NX) |
                     (flags & PT_UNCACHED ? PCD | PWT : 0);
+
     for (uint64_t done = 0; done < size;) {
         unsigned level = level_for(va + done, to.v + done, size - done);
         uint64_t *e = entry_of(pt ? pt : root, va + done, level, true);
@@ -65,10 +72,12 @@ int pt_map(uint64_t *pt, uint64_t va, paddr_t to, uint64_t size, uint32_t flags)
             pt_unmap(pt, va, done);
             return E_NOMEM;
         }
+
         ASSERT(!(*e & P));
         *e = (to.v + done) | bits | (level ? PS : 0);
         done += PAGE_SIZE << 9 * level;
     }
+
     return OK;
 }
 
@@ -76,6 +85,7 @@ void pt_unmap(uint64_t *pt, uint64_t va, uint64_t size)
 {
     for (uint64_t done = 0; done < size;) {
         uint64_t step = PAGE_SIZE;
+
         for (unsigned level = 0; level < 3; level++) {
             uint64_t *e = entry_of(pt ? pt : root, va + done, level, false);
             if (e && (*e & P) && (level == 0 || (*e & PS))) {
@@ -84,6 +94,7 @@ void pt_unmap(uint64_t *pt, uint64_t va, uint64_t size)
                 break;
             }
         }
+
         done += step;
     }
 }
@@ -121,20 +132,24 @@ bool paging_init(void)
     root = page_alloc(0);
     if (!root)
         return false;
-    /* The top-level entries of root's half exist before any world copies them. */
+
+    /* The top-level entries of root's half must exist before a world copies them. */
     const uint64_t halves[] = {DIRECT_MAP_BASE, KSTACKS_BASE, DEVICES_BASE};
     for (unsigned i = 0; i < ARRAY_SIZE(halves); i++)
         if (!entry_of(root, halves[i], 2, true))
             return false;
+
     struct mem_counts m = mem_counts();
     if (!entry_of(root, WINDOWS_BASE, 0, true))
         return false;
-    /* The page under the boot stack stays out: it is the stack's guard. */
+
+    /* The lowest page of the boot stack is not mapped: it is the stack's guard. */
     if (map_image(kernel_start, kernel_text_end, PT_EXEC) || map_image(kernel_text_end, kernel_rodata_end, 0) ||
         map_image(kernel_rodata_end, boot_stack_bottom, PT_WRITE) ||
         map_image(boot_stack_bottom + PAGE_SIZE, kernel_end, PT_WRITE) || map_image(kernel_end, symbols_end, 0) ||
         pt_map(root, DIRECT_MAP_BASE + m.pool_base, pa(m.pool_base), m.pool_total, PT_WRITE))
         return false;
+
     paging_enable();
     return true;
 }
@@ -158,24 +173,28 @@ void paging_enable(void)
         CR4_SMEP = 1 << 20,
         CR4_SMAP = 1 << 21
     };
-    wrmsr(0xc0000080, rdmsr(0xc0000080) | 1 << 11);
+
+    wrmsr(0xc0000080, rdmsr(0xc0000080) | 1 << 11); /* EFER.NXE */
     write_cr3(page_to_pa(root).v);
     write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS | 3ull << 29)) | CR0_WP | CR0_MP);
-    /* Nothing of the firmware's: ring 3 has no WRGSBASE and no RDPMC (docs/security.md). */
+
+    /* No bit of the firmware's stays set: ring 3 has no WRGSBASE and no RDPMC (docs/security.md). */
     uint64_t cr4 = CR4_DE | CR4_PAE | CR4_PGE | CR4_OSFXSR;
     struct cpuid seven = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid){0, 0, 0, 0};
     cr4 |= (seven.ebx >> 7 & 1 ? CR4_SMEP : 0) | (seven.ebx >> 20 & 1 ? CR4_SMAP : 0) |
            (seven.ecx >> 2 & 1 ? CR4_UMIP : 0);
     cr4 |= cpuid(1, 0).ecx >> 26 & 1 ? CR4_OSXSAVE : 0;
-    cr4 |= cpuid(1, 0).edx >> 7 & 1 ? CR4_MCE : 0; /* a machine check is a panic with a line, not a reset */
+    cr4 |= cpuid(1, 0).edx >> 7 & 1 ? CR4_MCE : 0; /* a machine check is then handled, and not a reset */
     write_cr4(cr4);
 }
 
 volatile void *map_device(paddr_t base, uint64_t size)
 {
     uint64_t offset = base.v % PAGE_SIZE, pages = ALIGN_UP(offset + size, PAGE_SIZE), va = device_next;
+
     if (pt_map(root, va, pa(base.v - offset), pages, PT_WRITE | PT_UNCACHED))
         return NULL;
+
     device_next = va + pages + PAGE_SIZE;
     return (volatile void *)(va + offset);
 }
@@ -184,6 +203,7 @@ void *window_map(paddr_t page, bool write)
 {
     static_assert(ABI_MAX_CPUS * 2 <= ENTRIES, "one table");
     uint64_t window = WINDOWS_BASE + this_cpu()->index * 2 * PAGE_SIZE;
+
     *entry_of(root, window, 0, false) = (page.v & ADDRESS_MASK) | P | NX | (write ? W : 0);
     return (void *)window;
 }
@@ -198,11 +218,13 @@ void window_unmap(void)
 static uint64_t check(const uint64_t *table, unsigned level, bool writable, bool executable, uint64_t *violations)
 {
     uint64_t pages = 0;
+
     for (unsigned i = 0; i < ENTRIES; i++) {
         uint64_t e = table[i];
         bool w = writable && (e & W), x = executable && !(e & NX);
         if (!(e & P))
             continue;
+
         if (level > 0 && !(e & PS)) {
             pages += check(table_of(e), level - 1, w, x, violations);
         } else {
@@ -210,12 +232,14 @@ static uint64_t check(const uint64_t *table, unsigned level, bool writable, bool
             *violations += w && x;
         }
     }
+
     return pages;
 }
 
 void pt_check_wx(const uint64_t *pt, const char *whose)
 {
     uint64_t violations = 0, pages = check(pt ? pt : root, 3, true, true, &violations);
+
     log_line(violations ? LOG_ERROR
              : pt       ? LOG_DEBUG
                         : LOG_INFO,

@@ -4,7 +4,10 @@
 
 #include "abi/types.h"
 
-/* Copies size bytes from there through the window (kernel/memory/paging.h). True: acpi_parse() has it so. */
+/*
+ * Copies size bytes from the physical address through the window (kernel/memory/paging.h). Returns true, always:
+ * acpi_parse() takes a reader that may fail.
+ */
 bool phys_read(uint64_t address, void *out, uint32_t size);
 
 #endif

@@ -4,9 +4,9 @@
 
 #include "kernel/threads/thread.h"
 
-/* SYSCALL's MSRs of this CPU (SDM Vol. 3, 6.8.8). */
+/* Sets this CPU's MSRs for SYSCALL (SDM Vol. 3, 6.8.8). Called on each CPU. */
 void syscall_init_cpu(void);
-/* kernel/syscalls/syscall_control.c: those of control; the number has been checked. */
+/* Control's system calls (kernel/syscalls/syscall_control.c). The caller has checked that control may make this one. */
 int64_t syscall_control(struct abi_page *page, uint64_t a, uint64_t b, uint64_t c, uint64_t number);
 
 #endif

@@ -6,7 +6,9 @@
 void mutex_lock(struct mutex *m)
 {
     struct thread *t = current_thread();
+
     ASSERT(atomic_load(&m->owner) != t);
+
     spin_lock(&m->lock);
     if (!atomic_load(&m->owner)) {
         atomic_store(&m->owner, t);
@@ -16,6 +18,7 @@ void mutex_lock(struct mutex *m)
         m->last = t;
     }
     spin_unlock(&m->lock);
+
     while (atomic_load(&m->owner) != t)
         thread_park();
 }
@@ -28,6 +31,7 @@ void mutex_unlock(struct mutex *m)
         m->first = next->mutex_next;
     atomic_store(&m->owner, next);
     spin_unlock(&m->lock);
+
     if (next)
         thread_wake(next);
 }

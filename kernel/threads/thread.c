@@ -24,12 +24,14 @@ static struct sched_group *deadline_fired(struct timer *timer)
 struct thread *thread_create(void (*main)(void *), void *arg, struct sched_group *group, const uint64_t *cpus)
 {
     static_assert(sizeof(struct thread) <= PAGE_SIZE, "fits a page");
+
     struct thread *t = page_alloc(0);
     uint64_t top = t ? kstack_alloc() : 0;
     if (!top) {
         page_free(t, 0);
         return NULL;
     }
+
     sched_entity_init(&t->se, group, cpus);
     t->kstack = top;
     t->cr3 = paging_root().v;
@@ -37,10 +39,14 @@ struct thread *thread_create(void (*main)(void *), void *arg, struct sched_group
     t->deadline.fired = deadline_fired;
     t->main = main;
     t->arg = arg;
+
     while (!sched_allowed(&t->se, t->cpu) && t->cpu + 1 < cpu_count())
         t->cpu++;
-    /* What thread_switch pops: RBX holds the thread, the return address is the stub. The stack is mapped in every
-     * table, but this CPU may have stale entries for it. */
+
+    /*
+     * The frame that thread_switch() pops: RBX holds the thread, and the return address is the stub. The stack is
+     * mapped in every page table, but this CPU may have stale TLB entries for it.
+     */
     kstack_sync();
     uint64_t *frame = (uint64_t *)top - 8;
     memset(frame, 0, 8 * sizeof *frame);
@@ -78,12 +84,14 @@ void thread_exit(void)
 void thread_wake(struct thread *t)
 {
     uint32_t old = atomic_load(&t->state), new;
+
     do {
         if (old == THREAD_PERMIT || old == THREAD_DEAD)
             return;
         new = old == THREAD_BLOCKED ? THREAD_RUNNING : THREAD_PERMIT;
-        /* Pairs with thread_park: it sees the permit, or we see it blocked. */
+        /* Pairs with thread_park(): the thread sees the permit, or its waker sees that the thread is blocked. */
     } while (!atomic_compare_exchange_weak(&t->state, &old, new));
+
     if (old == THREAD_BLOCKED)
         schedule_wake(t);
 }
@@ -92,6 +100,7 @@ void thread_park(void)
 {
     struct thread *t = current_thread();
     uint32_t running = THREAD_RUNNING;
+
     if (atomic_compare_exchange_strong(&t->state, &running, THREAD_BLOCKED))
         schedule(false);
     else
@@ -101,10 +110,12 @@ void thread_park(void)
 int thread_park_until(uint64_t deadline)
 {
     struct thread *t = current_thread();
+
     if (deadline == NEVER) {
         thread_park();
         return OK;
     }
+
     timer_set(&t->deadline, deadline);
     thread_park();
     timer_cancel(&t->deadline);
@@ -115,8 +126,10 @@ void thread_poke(struct thread *t)
 {
     atomic_store(&t->interrupted, true);
     thread_wake(t);
+
+    /* The interrupt returns to ring 3 through user_return(). */
     if (atomic_load(&t->on_cpu) && t->cpu != this_cpu()->index)
-        apic_ipi(t->cpu, VECTOR_KICK); /* comes back to ring 3 through user_return */
+        apic_ipi(t->cpu, VECTOR_KICK);
 }
 
 void thread_preempt_point(void)

@@ -10,19 +10,21 @@
 struct cpu_timers {
     struct spinlock lock;
     struct timerq queue;
-    uint64_t slice; /* this CPU's only, as the next */
-    uint64_t armed; /* not after the slice or any deadline; 0: its time has passed, whatever it was */
+    /* TSC ticks, both used by this CPU only. */
+    uint64_t slice; /* when the scheduler wants to be asked */
+    uint64_t armed; /* the hardware timer: not after `slice` or any deadline. 0: it has fired and was not set anew */
 };
 static struct cpu_timers *timers[ABI_MAX_CPUS];
 static void (*slice_ended)(uint64_t now);
 static void (*every_interrupt)(void);
 static void (*served)(struct sched_group *payer, uint64_t begin);
 
-/* Own CPU, locked. */
+/* For this CPU's own timers, with t->lock held. */
 static void arm(struct cpu_timers *t)
 {
     struct timer_node *first = timerq_first(&t->queue);
     uint64_t next = first ? first->deadline : NEVER;
+
     next = MIN(next, t->slice);
     if (next == t->armed)
         return;
@@ -30,7 +32,7 @@ static void arm(struct cpu_timers *t)
     apic_timer_set(next);
 }
 
-/* Locked. */
+/* With t->lock held. */
 static struct timer *expired(struct cpu_timers *t, uint64_t now)
 {
     struct timer_node *node = timerq_pop_expired(&t->queue, now);
@@ -43,15 +45,20 @@ static struct timer *expired(struct cpu_timers *t, uint64_t now)
 static void interrupt(void)
 {
     struct cpu_timers *t = timers[this_cpu()->index];
-    t->armed = 0; /* nobody sets the hardware timer before all is served */
+    t->armed = 0; /* timer_set_slice() leaves the hardware timer alone until all is served */
     uint64_t now = tsc_now(), begin = now;
-    /* slice_ended() sets the next one or sees to it that schedule() does. In the past it would interrupt at once,
-     * again and again. */
+
+    /*
+     * slice_ended() sets the next slice, or sees to it that schedule() does. The old one must not stay: a slice in the
+     * past would interrupt at once, again and again.
+     */
     if (t->slice <= now) {
         t->slice = NEVER;
         slice_ended(now);
     }
+
     every_interrupt();
+
     spin_lock(&t->lock);
     for (struct timer *timer; (timer = expired(t, now)); begin = tsc_now()) {
         spin_unlock(&t->lock);
@@ -78,6 +85,7 @@ bool timer_init_cpu(void)
     struct cpu_timers *t = page_alloc(0);
     if (!t)
         return false;
+
     t->slice = t->armed = NEVER;
     timers[this_cpu()->index] = t;
     return true;
@@ -86,6 +94,7 @@ bool timer_init_cpu(void)
 static void take_out(struct timer *timer)
 {
     struct cpu_timers *t = timers[timer->cpu];
+
     spin_lock(&t->lock);
     timerq_remove(&t->queue, &timer->node);
     spin_unlock(&t->lock);
@@ -94,8 +103,11 @@ static void take_out(struct timer *timer)
 void timer_set(struct timer *timer, uint64_t deadline)
 {
     struct cpu_timers *t = timers[this_cpu()->index];
-    if (timer->cpu != this_cpu()->index) /* that CPU may be about to take it out: only its lock says that it has */
+
+    /* The timer's CPU may be just about to take the timer out. Only its lock tells that it has. */
+    if (timer->cpu != this_cpu()->index)
         take_out(timer);
+
     spin_lock(&t->lock);
     timer->cpu = this_cpu()->index;
     timerq_insert(&t->queue, &timer->node, deadline);
@@ -105,8 +117,10 @@ void timer_set(struct timer *timer, uint64_t deadline)
 
 void timer_cancel(struct timer *timer)
 {
-    if (timer->cpu != this_cpu()->index || timer->node.queued) /* nobody else puts it in, or takes it out of ours */
+    /* Only the caller puts the timer into a queue, and only this CPU takes it out of this CPU's: no lock is needed. */
+    if (timer->cpu != this_cpu()->index || timer->node.queued)
         take_out(timer);
+
     while (atomic_load_explicit(&timer->busy, memory_order_acquire))
         cpu_pause();
 }
@@ -115,7 +129,8 @@ void timer_set_slice(uint64_t deadline)
 {
     struct cpu_timers *t = timers[this_cpu()->index];
     t->slice = deadline;
-    /* The hardware timer stays where it is if it comes early enough, for slices change all the time and seldom end. */
+
+    /* If the hardware timer comes early enough, it stays as it is: slices change all the time and seldom end. */
     if (t->armed <= deadline)
         return;
     t->armed = deadline;

@@ -1,16 +1,18 @@
-/* The control world: the ring-3 program that owns the console and the guests' lives. */
+/* The control world: the ring-3 program that owns the console, and that creates and destroys guests. */
 #ifndef KERNEL_WORLDS_CONTROL_H
 #define KERNEL_WORLDS_CONTROL_H
 
 #include "kernel/worlds/world.h"
 
-extern struct world *control_world; /* NULL: not there yet */
+extern struct world *control_world; /* NULL: it does not exist yet */
 
-/* Creates it, with every boot module in it, and lets its thread run, which owner looks after. From now on the log is control's to print. False:
- * no memory. Once, on the BSP, when all CPUs run. */
+/*
+ * Creates the control world, with every boot module mapped in it, and wakes its thread, whose owner is `owner`. From
+ * now on control prints the log. Called once, on the BSP, when all CPUs run. False: no memory.
+ */
 bool control_start(const struct thread_owner *owner) MUST_CHECK;
 
-/* Control's thread has something to look at. Any CPU, any context; nothing before control_start(). */
+/* Wakes control's thread to look for work. Any CPU, any context. Before control_start() it does nothing. */
 void control_wake(void);
 
 #endif

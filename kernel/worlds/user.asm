@@ -1,4 +1,4 @@
-; To ring 3 and back: system calls (SDM Vol. 2, SYSCALL and SYSRET), upcalls, the switch between threads.
+; To ring 3 and back: system calls (SDM Vol. 2, SYSCALL and SYSRET), upcalls, and the switch between threads.
 %include "lib/regs.inc"
 bits 64
 default rel
@@ -19,7 +19,7 @@ extern syscall_dispatch
 section .text
 
 ; int64_t user_enter(uint64_t rip, uint64_t rsp, uint64_t arg)
-; The frame that it leaves on the stack is what user_leave() comes back to; traps from ring 3 begin below it.
+; Leaves a frame on the stack, to which user_leave() returns. Traps and system calls from ring 3 begin below that frame.
 global user_enter
 user_enter:
     PUSH_KEPT
@@ -36,7 +36,7 @@ user_enter:
     swapgs
     o64 sysret
 
-; Out of ring 3, with the current thread in RCX and the result in RAX.
+; Returns from user_enter(). RCX: the current thread; RAX: the result.
 %macro LEAVE_USER 0
     mov rsp, [rcx + USER_RSP0]
     and qword [rcx + USER_RSP0], 0
@@ -51,7 +51,7 @@ user_leave:
     mov rcx, [gs:GS_CURRENT]
     LEAVE_USER
 
-; REPLY ends the upcall here, if there is one: nothing of its caller's is needed any more.
+; SYS_REPLY of a vCPU's thread returns from user_enter() right here, as no register of its caller's is needed any more.
 global syscall_entry
 syscall_entry:
     swapgs
@@ -101,7 +101,7 @@ thread_switch:
     POP_KEPT
     ret
 
-; Where a new thread's first switch goes: thread_begin(thread), thread in RBX.
+; The first switch to a new thread returns to here, with the thread in RBX. Calls thread_begin(thread).
 extern thread_begin
 global thread_start_stub
 thread_start_stub:

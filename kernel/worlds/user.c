@@ -15,8 +15,11 @@ static_assert(offsetof(struct thread, user_rsp0) == 0 && offsetof(struct thread,
 void user_return(void)
 {
     struct thread *t = current_thread();
-    if (thread_should_yield()) /* first: thread_poke() interrupts nobody who is off its CPU */
+
+    /* This comes before the look at `leave`: thread_poke() does not interrupt a thread that is off its CPU. */
+    if (thread_should_yield())
         schedule(true);
+
     if (t->leave || (t->world && atomic_load(&t->world->ending)))
         user_leave(E_INTR);
 }
@@ -24,6 +27,7 @@ void user_return(void)
 void user_zero(uint64_t address, uint64_t size)
 {
     bool smap = read_cr4() >> 21 & 1;
+
     if (smap)
         __asm__ volatile("stac" ::: "memory");
     memset((void *)address, 0, size);
@@ -31,7 +35,7 @@ void user_zero(uint64_t address, uint64_t size)
         __asm__ volatile("clac" ::: "memory");
 }
 
-/* What an exception in ring 3 means, behind its numbers. */
+/* What an exception in ring 3 means, for the end of the line in the log. */
 static const char *meaning(uint64_t vector)
 {
     enum { VECTOR_NM = 7, VECTOR_MC = 18 };

@@ -10,7 +10,7 @@ struct vm;
 
 struct world {
     uint64_t *pt;
-    struct vm *vm; /* whose device world it is; NULL: control */
+    struct vm *vm; /* this is the VM's device world; NULL: this is control */
     uint32_t slots;
     struct abi_info *info;       /* ABI_INFO_PAGES pages */
     struct abi_console *console; /* of a device world */
@@ -19,20 +19,29 @@ struct world {
     struct thread *worker;
     struct abi_page *pages[1 + ABI_MAX_VCPUS];
     uint8_t *stacks[1 + ABI_MAX_VCPUS];
-    _Atomic uint32_t alive; /* threads */
-    _Atomic bool ending;    /* its threads leave ring 3 for good */
-    /* What its owner does when an exception has come in ring 3, on the thread that has it. address: a page fault's, else 0.
-     * meaning: what there is to say about the vector, behind all else. */
+    _Atomic uint32_t alive; /* how many threads it has */
+    _Atomic bool ending;    /* its threads have to leave ring 3 for good */
+    /*
+     * Called when an exception has come in ring 3, on the thread that has it. address: that of a page fault, else 0.
+     * meaning: what there is to say about the vector, for the end of a line in the log.
+     */
     void (*crashed)(struct thread *t, const struct trap_frame *f, uint64_t address, const char *meaning);
 };
 
-/* An address space with the program, information page, and for each slot a page and a stack. vm NULL: control's.
- * NULL: no memory. */
+/*
+ * Makes an address space with the program, the information pages, and a page and a stack for each slot. vm: whose
+ * device world it is; NULL: control. Returns NULL: no memory.
+ */
 struct world *world_create(struct vm *vm, uint32_t slots) MUST_CHECK;
+/* Frees the world and its worker, which must be dead or have never run. NULL: nothing. */
 void world_destroy(struct world *w);
-/* Maps the console rings of VM number vm, which are another world's, into control (and takes them out again): OK, E_NOMEM. */
+/* Maps the console rings of VM number vm, which belong to that VM's device world, into control. OK, E_NOMEM. */
 int world_map_console(struct world *control, uint32_t vm, const struct abi_console *console) MUST_CHECK;
+/* Takes these rings out of control again. Called by control's thread. */
 void world_unmap_console(struct world *control, uint32_t vm);
-/* Makes a boot module readable in this world and enters it in its information page. */
+/*
+ * Makes a boot module readable in this world, and writes its address to the information pages. OK; E_NOMEM. One that is
+ * empty or does not begin on a page boundary is left out, with OK.
+ */
 int world_map_module(struct world *w, uint32_t module) MUST_CHECK;
 #endif

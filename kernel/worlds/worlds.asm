@@ -1,4 +1,4 @@
-; The images of the worlds, on pages of their own: their text and constants are mapped into ring 3 from here.
+; The images of the worlds, each on its own pages: their text and constants are mapped into ring 3 from here.
 section .rodata.worlds progbits alloc noexec nowrite align=4096
 global device_image, control_image
     align 4096
