@@ -38,20 +38,22 @@ extern svm_caps
 %define EXIT_CPUID   0x72
 %define EXIT_HLT     0x78
 %define EXIT_MSR     0x7c
-%define V_IRQ        1 << 8 | 1 << 20 ; whatever the TPR
+%define V_IRQ        1 << 8 | 1 << 20 ; V_IRQ and V_IGN_TPR
 %define RFLAGS_IF    1 << 9
 %define RFLAGS_TF    1 << 8
 %define MSR_STAR     0xc0000081
 
 svm_run:
     PUSH_KEPT
-    sub rsp, 8                  ; for the alignment of a call
+    sub rsp, 8                  ; aligns the stack for the call
     push rcx
     push rdx
     push rsi
     push rdi
-    clgi                        ; all that follows, to the last exit: svm_exited() is short
-    sti                         ; a pending interrupt of the host ends the guest at once, and stays pending
+    ; GIF stays clear until the last exit, but where svm_exited() opens it: svm_exited() is short. IF is set, so that
+    ; a pending interrupt of the host ends the guest at once. The interrupt stays pending.
+    clgi
+    sti
 .again:
     mov rsi, [rsp + VCPU]
     mov rax, [rsp + VMCB_PA]
@@ -86,12 +88,19 @@ svm_run:
     POP_KEPT
     ret
 
-; How long is the instruction that was intercepted? The CPU finds out: it executes the instruction in the guest, in an
-; interrupt shadow, behind which an intercepted virtual interrupt waits (15.21). Prefixes, page tables and what another
-; CPU writes there do not matter then. What the instruction does is lost: registers are put back (but RBX, which CPUID
-; alone writes, and its answer too), and RDMSR and WRMSR get as ECX an MSR that takes any value, and that VMSAVE has
-; saved already. If RIP is where it was, something came in between: that is the exit then, unless it is an exception.
-; An instruction that another CPU has put there meanwhile meets all other intercepts.
+; The length of the intercepted instruction, on a CPU without nRIP.
+;
+; The CPU finds out the length: it executes the instruction in the guest. The instruction stands in an interrupt shadow,
+; and behind the shadow waits a virtual interrupt that is intercepted (15.21). So prefixes, page tables and what another
+; CPU writes into that page need no care.
+;
+; What the instruction does is lost:
+; * Registers are put back. RBX is not: only CPUID writes RBX, and so does the answer to CPUID.
+; * RDMSR and WRMSR get the ECX of an MSR that takes any value, and that VMSAVE has saved already.
+;
+; If RIP has not changed, something else came first. Then that is the exit; but after an exception below #AC, the first
+; exit stands, and the length is unknown. If another CPU has put another instruction there meanwhile, all other
+; intercepts apply to that instruction.
 .count:
     mov rax, [rsp + VMCB]
     cmp dword [rax + EXIT_CODE], EXIT_MSR
@@ -126,12 +135,12 @@ svm_run:
     cmp rdx, [rsp + 16]
     jne .executed
     mov edx, [rcx + EXIT_CODE]
-    cmp edx, EXIT_VINTR         ; VMRUN does not load the shadow (QEMU 7.2)
+    cmp edx, EXIT_VINTR         ; QEMU 7.2: VMRUN does not load the interrupt shadow
     je .unknown
-    sub edx, EXIT_EXCEPTION0    ; the page is not there any more, or something else is
+    sub edx, EXIT_EXCEPTION0    ; an exception: the page, or the instruction in it, has changed
     cmp edx, VECTOR_AC
     jae .not_executed
-.unknown:                       ; the device world has to decode it
+.unknown:                       ; next_rip is 0: the device world has to decode the instruction
     xor edx, edx
 .executed:
     mov [rcx + NEXT_RIP], rdx
