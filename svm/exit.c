@@ -45,8 +45,8 @@ static void window(struct exit *e, struct vmcb *c)
 void svm_take_back_event(struct vcpu *v, struct vmcb *c)
 {
     /* V_IRQ without its intercept is a virtual interrupt that was not taken: v->event still is that interrupt, whatever
-     * EXITINTINFO says. If IF is clear, nothing is due any more: the delivery has caused a fault, which the guest itself
-     * handles. A CPU clears V_IRQ then, QEMU does not. */
+     * EXITINTINFO says. If IF is clear, nothing is due any more: the delivery has caused a fault, which the guest
+     * itself handles. A CPU clears V_IRQ then, QEMU does not. */
     if ((c->virtual_interrupt & V_IRQ) && !(c->intercept1 & I1_VINTR)) {
         c->virtual_interrupt &= ~(uint32_t)V_IRQ;
         v->event.valid = c->rflags & RFLAGS_IF;

@@ -1,5 +1,5 @@
-/* Access to the fields of the current VMCS. Their numbers are in abi/vmcs.h. An access that fails is a mistake of root's,
- * or the CPU does not have the field (vmx/fields.h). */
+/* Access to the fields of the current VMCS. Their numbers are in abi/vmcs.h. An access that fails is a mistake of
+ * root's, or the CPU does not have the field (vmx/fields.h). */
 #ifndef VMX_VMCS_H
 #define VMX_VMCS_H
 

@@ -22,8 +22,8 @@ enum {
     RIGHTS_UNUSABLE = 1 << 16
 };
 
-/* MSRs that have no field in the VMCS. An entry loads all of them from an array in this order (25.8.2), and an exit loads
- * root's. An exit stores the first one only (25.7.2). */
+/* MSRs that have no field in the VMCS. An entry loads all of them from an array in this order (25.8.2), and an exit
+ * loads root's. An exit stores the first one only (25.7.2). */
 enum { SWITCHED_KERNEL_GS_BASE, SWITCHED_STAR, SWITCHED_LSTAR, SWITCHED_SFMASK, SWITCHED };
 
 /* SDM Vol. 3, table 25-15. */
@@ -42,14 +42,14 @@ struct vmx_vcpu {
     bool launched;
     struct asid vpid;
 
-    /* Copies of fields of the VMCS. Each exit reads them; the next entry writes those that have changed. Like v->gpr, the
-     * copies are valid on any CPU. */
+    /* Copies of fields of the VMCS. Each exit reads them; the next entry writes those that have changed. Like v->gpr,
+     * the copies are valid on any CPU. */
     uint64_t rip, rflags, rsp;
     uint32_t interruptibility;
     /* Which copies have changed: enum vmx_dirty. RSP is compared instead. */
     uint8_t dirty;
 
-    /* The next entry brings a debug trap. */
+    /* A debug trap is due at the next entry. */
     bool trap_due;
     /* The guest's debug registers and CR2 while its VMCS is not current. Else they are in the CPU: root uses none. */
     uint64_t dr[4], dr6, cr2;
@@ -95,7 +95,7 @@ struct vmx_cpu {
     } creation;
     /* The longest entry, in ticks of the preemption timer. */
     uint32_t entry_ticks;
-    /* The longest time with the guest's IF clear, in ticks of the TSC. */
+    /* The longest time with the guest's IF clear and without an exit for the host, in ticks of the TSC. */
     uint64_t closed_ticks;
     /* What LGDT loads after an exit. */
     struct {
@@ -130,11 +130,11 @@ static inline void vmx_put_interruptibility(struct vmx_vcpu *s, uint32_t state)
     s->dirty |= DIRTY_INTERRUPTIBILITY;
 }
 
-/* vmx/vmx.c: makes v's VMCS the current one of this CPU. Also loads DR0 to DR3, DR6 and CR2, and writes what the VMCS has
- * to know of this CPU. */
+/* vmx/vmx.c: makes v's VMCS the current one of this CPU. Also loads DR0 to DR3, DR6 and CR2, and writes what the VMCS
+ * has to know of this CPU. */
 void vmx_make_current(struct vcpu *v);
 
-/* Does so if v's VMCS is not the current one. */
+/* The same, unless v's VMCS is the current one already. */
 static inline void vmx_load(struct vcpu *v)
 {
     const struct vmx_cpu *c = this_cpu()->backend;
@@ -142,7 +142,8 @@ static inline void vmx_load(struct vcpu *v)
         vmx_make_current(v);
 }
 
-/* vmx/exit.c: called after each exit. True: vmx_enter() enters again at once. False: v->exit and v->event are filled. */
+/* vmx/exit.c: called after each exit. True: vmx_enter() enters again at once. False: v->exit and v->event are
+ * filled. */
 bool vmx_exited(struct vcpu *v);
 
 /* vmx/cr.c: a MOV to CR0, CR4 or CR8 that exited. v->exit.info[0] is the exit qualification. */
@@ -161,8 +162,8 @@ uint64_t vmx_get_cr0(struct vcpu *v);
 uint64_t vmx_get_cr4(struct vcpu *v);
 uint64_t vmx_get_efer(struct vcpu *v);
 void vmx_set_efer(struct vcpu *v, uint64_t efer);
-/* Writes what an entry that was refused had into out, for the device world. Returns the number of fields. v's VMCS has to
- * be the current one. */
+/* Writes what an entry that was refused had into out, for the device world. Returns the number of fields. v's VMCS has
+ * to be the current one. */
 unsigned vmx_get_fields(const struct vcpu *v, struct abi_field *out);
 
 /* vmx/run.c: as in struct backend, if there is no comment. */
@@ -191,7 +192,8 @@ void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi);
 void vmx_set_cr8(struct vcpu *v, uint8_t cr8);
 void vmx_set_tsc_offset(struct vcpu *v);
 
-/* Before each entry: writes those copies of struct vmx_vcpu that have changed, but RSP, and sets the preemption timer. */
+/* Before each entry: writes those copies of struct vmx_vcpu that have changed, but RSP, and sets the preemption
+ * timer. */
 static inline void vmx_write_back(const struct vmx_cpu *c, struct vmx_vcpu *s)
 {
     if ((s->dirty & ~DIRTY_RIP) || (s->interruptibility & IN_SHADOW))
