@@ -145,7 +145,7 @@ static void svm_vcpu_destroy(struct vcpu *v)
     v->backend = NULL;
 }
 
-/* Only DR0 to DR3 are in this CPU's registers. All other state of this back end is in the VMCB. */
+/* After an exit, only DR0 to DR3 stay in this CPU's registers. All the rest is in the VMCB. */
 static void release(struct vcpu *v)
 {
     struct svm_cpu *cpu = this_cpu()->backend;
@@ -178,8 +178,8 @@ static enum quick interrupted(struct vcpu *v, struct vmcb *c)
     return vcpu_interrupted(v);
 }
 
-/* After an exit by HLT. HLT counts as executed, so an interrupt shadow is over, and RIP for others is behind HLT.
- * vcpu_exit_quickly() may wait for an interrupt, and GIF has to be set for that. */
+/* After an exit by HLT. HLT counts as executed, whatever comes next: the interrupt shadow is over, and exit_rip is
+ * behind HLT. vcpu_exit_quickly() may wait for an interrupt, and GIF has to be set for that. */
 static enum quick halted(struct vcpu *v, struct vmcb *c)
 {
     c->interrupt_shadow = 0;
@@ -194,9 +194,9 @@ static enum quick halted(struct vcpu *v, struct vmcb *c)
 /*
  * Injects an event at the next entry.
  *
- * An interrupt that the guest can take at once is injected as a virtual interrupt (15.21.4): the CPU takes a virtual
- * interrupt before the next instruction, as it takes one of EVENTINJ. QEMU may deliver an interrupt of EVENTINJ twice
- * (docs/debugging.md). EVENTINJ has all other events, and an interrupt while V_IRQ is used for a window.
+ * An interrupt that the guest can take at once goes in as a virtual interrupt (15.21.4). The CPU takes a virtual
+ * interrupt before the next instruction, just as it takes an interrupt of EVENTINJ; but QEMU may deliver the latter
+ * twice (docs/debugging.md). All other events go in by EVENTINJ, and so does an interrupt while V_IRQ opens a window.
  */
 static inline __attribute__((always_inline)) void inject(const struct event *e, struct vmcb *c)
 {

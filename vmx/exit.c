@@ -60,8 +60,8 @@ static void exception(struct exit *e, uint8_t vector)
     e->u.exception.vector = vector;
 }
 
-/* #DB exits before the CPU changes DR6 and DR7 (SDM Vol. 3, 18.2.3 and 28.2.1), so root changes them. INT1 does not
- * change them: only RIP moves behind INT1. */
+/* #DB exits before the CPU changes DR6 and DR7 (SDM Vol. 3, 18.2.3 and 28.2.1), so root changes them here. After INT1,
+ * root moves RIP behind the instruction instead. */
 static void debug_exception(struct vcpu *v, uint32_t event)
 {
     enum { DR6_HITS = 0xf, DR6_SET = 0xe00f };
@@ -131,7 +131,7 @@ static void mmio(struct vcpu *v)
 }
 
 /* Sets v->event and v->nmi_blocked. An event that was on its way into the guest, and did not arrive, goes in again
- * (28.2.4). If that is an NMI, NMIs are not blocked before. */
+ * (28.2.4). If that event is an NMI, NMIs may not be blocked when it goes in: its first delivery has blocked them. */
 static void take_back_event(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
@@ -152,8 +152,8 @@ static void take_back_event(struct vcpu *v)
     v->nmi_blocked = s->interruptibility & BLOCKED_BY_NMI;
 }
 
-/* The exit qualification is that of SDM Vol. 3, table 28-2. A task switch for an NMI blocks NMIs, and a task switch by
- * IRET unblocks them, as without tasks. */
+/* The exit qualification is that of SDM Vol. 3, table 28-2. A task switch that delivers an NMI blocks NMIs. A task
+ * switch by IRET unblocks them. */
 static void task_switch(struct vcpu *v)
 {
     enum { SOURCE_SHIFT = 30 };

@@ -5,9 +5,9 @@
 #include "vmx/vmx.h"
 
 enum { CR0_PE = 1, DEBUG_BS = 1 << 14, DEBUGCTL_BTF = 2 };
-/* Bounds that hold whatever becomes of the host's own interrupts:
- * LONGEST_ENTRY_US: of one entry.
- * LONGEST_CLOSED_US: with the guest's IF clear, of a series of entries without an exit for an interrupt. A UART's FIFO
+/* How long the guest runs at most, whatever becomes of the host's own interrupts:
+ * LONGEST_ENTRY_US: one entry.
+ * LONGEST_CLOSED_US: with the guest's IF clear, a series of entries without an exit for an interrupt. A UART's FIFO
  * overflows after 1.4 ms. */
 enum { LONGEST_ENTRY_US = 10000, LONGEST_CLOSED_US = 1000 };
 
@@ -18,11 +18,12 @@ void vmx_set_longest_entry(struct vmx_cpu *c)
 }
 
 /*
- * With the guest's IF set, an interrupt that is due ends the entry at once. So the timer is only the bound of one
- * entry, and stays the same in the VMCS.
+ * With the guest's IF set, an interrupt of the host that is due ends the entry at once. So the timer is only the bound
+ * of one entry, and its value in the VMCS stays the same.
  *
- * With IF clear, the timer stands for a point in time, s->leave_by, since the guest may exit again and again before. A
- * new point in time is chosen after IF was set, or after an exit for an interrupt.
+ * With IF clear, Bochs does not end the entry for an interrupt (docs/debugging.md). The timer stands for a point in
+ * time, s->leave_by, since the guest may exit again and again before. A new point in time is chosen after IF was set,
+ * or after an exit for an interrupt.
  */
 void vmx_set_preemption_timer(const struct vmx_cpu *c, struct vmx_vcpu *s)
 {
@@ -73,9 +74,9 @@ void vmx_use_address_space(struct vcpu *v)
 /* Exceptions with an error code (SDM Vol. 3, 27.2.1.3): #DF #TS #NP #SS #GP #PF #AC. */
 #define HAS_ERROR_CODE (1u << 8 | 0x1fu << 10 | 1u << 17)
 
-/* Injects v->event at the next entry (SDM Vol. 3, 27.8.3). An entry fails if an event lacks its error code, or has one
- * that does not belong to it or is too large. The device world chooses error codes and must not be able to stop root,
- * so they are made valid here. */
+/* Injects v->event at the next entry (SDM Vol. 3, 27.8.3). The entry would fail if an error code were missing, were one
+ * too many, or were too large. The device world chooses error codes, and must not be able to stop root by them. So this
+ * function makes them valid. */
 static void set_event(const struct vcpu *v)
 {
     const struct event *e = &v->event;
@@ -138,7 +139,7 @@ void vmx_write_back_others(struct vmx_vcpu *s)
 
 void vmx_prepare_entry(struct vcpu *v)
 {
-    /* If there is no event, the field has none either: an exit clears its valid bit. */
+    /* Without an event nothing has to be written: the last exit has cleared the valid bit of the field. */
     if (v->event.valid)
         set_event(v);
     set_exits(v);
@@ -170,7 +171,7 @@ uint64_t vmx_get_rip(struct vcpu *v)
 }
 
 /* Only 64-bit code may have an RIP beyond 4 GiB (SDM Vol. 3, 27.3.1.4), so code whose RIP was beyond 4 GiB is 64-bit
- * code. Of other code, CS.L is looked at, which counts in long mode only. */
+ * code. For other code CS.L decides, in long mode only: CS.L has no meaning in another mode. */
 void vmx_set_rip(struct vcpu *v, uint64_t rip)
 {
     struct vmx_vcpu *s = vmx_of(v);

@@ -108,10 +108,10 @@ static int cpu_enable(void)
     if (!(feature & FEATURE_LOCKED))
         wrmsr(IA32_FEATURE_CONTROL, feature | FEATURE_LOCKED | FEATURE_VMX);
 
-    /* VMXON fails only if this CPU differs from the first one. Root stops then. */
     write_cr0(read_cr0() | vmx_caps.cr0_fixed[0]);
     write_cr4(read_cr4() | CR4_VMXE);
     region[0] = vmx_caps.revision;
+    /* VMXON fails only if this CPU differs from the first one. Root stops then. */
     if (!vmxon(page_to_pa(region)))
         return E_NOTSUP;
 
@@ -255,7 +255,7 @@ static int write_vmcs(struct vcpu *v)
     struct vmx_cpu *c = this_cpu()->backend;
     paddr_t vmcs = page_to_pa(vmx_of(v)->vmcs);
 
-    /* A failure of this release is one of the current vCPU, so it comes before creation.active is set. */
+    /* Before creation.active is set: if this fails, the state of the current vCPU is lost. */
     if (c->current)
         release(c->current);
 

@@ -177,7 +177,7 @@ void vmx_write_back_others(struct vmx_vcpu *s);
 void vmx_use_address_space(struct vcpu *v);
 /* Fills c->entry_ticks and c->closed_ticks. */
 void vmx_set_longest_entry(struct vmx_cpu *c);
-/* Writes v->event, and all of v's state that has changed, to the VMCS; but RSP. */
+/* Writes v->event, and all of v's state that has changed except RSP, to the VMCS. */
 void vmx_prepare_entry(struct vcpu *v);
 void vmx_run(struct vcpu *v);
 uint64_t vmx_get_rip(struct vcpu *v);
@@ -192,7 +192,7 @@ void vmx_set_windows(struct vcpu *v, uint8_t class, bool nmi);
 void vmx_set_cr8(struct vcpu *v, uint8_t cr8);
 void vmx_set_tsc_offset(struct vcpu *v);
 
-/* Before each entry: writes those copies of struct vmx_vcpu that have changed, but RSP, and sets the preemption
+/* Before each entry: writes the copies of struct vmx_vcpu that have changed, except RSP, and sets the preemption
  * timer. */
 static inline void vmx_write_back(const struct vmx_cpu *c, struct vmx_vcpu *s)
 {
