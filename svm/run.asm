@@ -50,10 +50,12 @@ svm_run:
     push rdx
     push rsi
     push rdi
-    ; GIF stays clear until the last exit, but where svm_exited() opens it: svm_exited() is short. IF is set, so that
-    ; a pending interrupt of the host ends the guest at once. The interrupt stays pending.
+
+    ; GIF is clear until the last exit, except where svm_exited() sets it for a while: svm_exited() is short. IF is set,
+    ; so that a pending interrupt of the host ends the guest at once. The interrupt stays pending.
     clgi
     sti
+
 .again:
     mov rsi, [rsp + VCPU]
     mov rax, [rsp + VMCB_PA]
@@ -65,6 +67,7 @@ svm_run:
     vmsave
     cmp byte [svm_caps + NRIP], 0
     je .count
+
 .exited:
     push rsi
     mov rsi, [rsp + 8 + VCPU]
@@ -75,6 +78,7 @@ svm_run:
     xor ecx, ecx
     xor r11d, r11d
     xor r12d, r12d
+
     mov rax, [rsp + HOST_STATE]
     vmload
     mov rdi, [rsp + VCPU]
@@ -82,6 +86,7 @@ svm_run:
     call svm_exited
     test al, al
     jnz .again
+
     cli
     stgi
     add rsp, FRAME_SIZE
@@ -95,7 +100,7 @@ svm_run:
 ; CPU writes into that page need no care.
 ;
 ; What the instruction does is lost:
-; * Registers are put back. RBX is not: only CPUID writes RBX, and so does the answer to CPUID.
+; * Registers are put back. RBX is not: only CPUID writes RBX, and root's answer to CPUID overwrites RBX.
 ; * RDMSR and WRMSR get the ECX of an MSR that takes any value, and that VMSAVE has saved already.
 ;
 ; If RIP has not changed, something else came first. Then that is the exit; but after an exception below #AC, the first
@@ -109,6 +114,7 @@ svm_run:
     je .step
     cmp dword [rax + EXIT_CODE], EXIT_HLT
     jne .exited
+
 .step:
     push rcx
     mov rcx, rax
@@ -121,6 +127,7 @@ svm_run:
     push qword [rcx + RIP]
     push qword [rcx + EXIT_INFO1]
     push qword [rcx + EXIT_CODE]
+
     mov rdx, [svm_step_intercepts]
     mov [rcx + INTERCEPTS], rdx
     or dword [rcx + VIRTUAL_INTERRUPT], V_IRQ
@@ -130,6 +137,7 @@ svm_run:
     mov ecx, MSR_STAR
     mov rax, [rsp + 80 + VMCB_PA]
     vmrun
+
     mov rcx, [rsp + 80 + VMCB]
     mov rdx, [rcx + RIP]
     cmp rdx, [rsp + 16]
@@ -146,6 +154,7 @@ svm_run:
     mov [rcx + NEXT_RIP], rdx
     pop qword [rcx + EXIT_CODE]
     pop qword [rcx + EXIT_INFO1]
+
 .put_back:
     pop qword [rcx + RIP]
     pop qword [rcx + RFLAGS]
@@ -156,6 +165,7 @@ svm_run:
     pop rdx
     pop rcx
     jmp .exited
+
 .not_executed:
     add rsp, 16
     jmp .put_back

@@ -195,8 +195,9 @@ static enum quick halted(struct vcpu *v, struct vmcb *c)
  * Injects an event at the next entry.
  *
  * An interrupt that the guest can take at once goes in as a virtual interrupt (15.21.4). The CPU takes a virtual
- * interrupt before the next instruction, just as it takes an interrupt of EVENTINJ; but QEMU may deliver the latter
- * twice (docs/debugging.md). All other events go in by EVENTINJ, and so does an interrupt while V_IRQ opens a window.
+ * interrupt before the next instruction, just as it takes an interrupt of EVENTINJ. But QEMU may deliver an
+ * interrupt of EVENTINJ twice (docs/debugging.md). All other events go in by EVENTINJ, and so does an interrupt while
+ * V_IRQ is used for a window.
  */
 static inline __attribute__((always_inline)) void inject(const struct event *e, struct vmcb *c)
 {

@@ -35,8 +35,8 @@ static void cr4_write(struct vcpu *v, uint64_t operand)
 }
 
 /*
- * Writes those bits of the value that root owns to the shadow. Then the guest executes the instruction again. The
- * instruction does not exit a second time, and the CPU does and checks the rest.
+ * MOV to CR0 or CR4: writes the bits that root owns to the shadow, as the guest wants them. Then the guest executes the
+ * instruction again. The instruction does not exit a second time, and the CPU does and checks the rest.
  */
 void vmx_cr_access(struct vcpu *v)
 {
