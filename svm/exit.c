@@ -1,4 +1,4 @@
-/* From an exit code (APM Vol. 2, appendix C) to root's neutral words. */
+/* Translates an exit code (APM Vol. 2, appendix C) into struct exit, which is the same for all back ends. */
 #include "svm/svm.h"
 
 #include "kernel/vm/machine_check_cpu.h"
@@ -21,18 +21,20 @@ static void mmio(struct exit *e, const struct vmcb *c)
     e->u.mmio.final = c->exit_info1 & NPF_FINAL;
     e->u.mmio.write = c->exit_info1 & NPF_WRITE;
     e->u.mmio.fetch = c->exit_info1 & NPF_FETCH;
+
     e->u.mmio.bytes_count = svm_caps.decode_assists ? c->fetched & 15 : 0;
     if (e->u.mmio.bytes_count)
         memcpy(e->u.mmio.bytes, c->bytes, sizeof e->u.mmio.bytes);
 }
 
-/* IRET is about to unblock NMIs. */
+/* IRET has exited, and will unblock NMIs: the next entry executes IRET and exits again. */
 static void iret(struct vcpu *v)
 {
     v->exit.kind = ABI_EXIT_WINDOW;
     svm_of(v)->step = true;
 }
 
+/* The interrupt window is open. V_IRQ and its intercept are not needed any more. */
 static void window(struct exit *e, struct vmcb *c)
 {
     e->kind = ABI_EXIT_WINDOW;
@@ -42,15 +44,19 @@ static void window(struct exit *e, struct vmcb *c)
 
 void svm_take_back_event(struct vcpu *v, struct vmcb *c)
 {
-    /* A virtual interrupt that was not taken, whatever EXITINTINFO calls it: v->event. If a fault of its delivery was
-     * the guest's own, QEMU leaves V_IRQ set, which a CPU does not: nothing is due any more. */
+    /* V_IRQ without its intercept is a virtual interrupt that was not taken: v->event still is that interrupt, whatever
+     * EXITINTINFO says. If IF is clear, nothing is due any more: the delivery has caused a fault, which the guest
+     * itself handles. A CPU clears V_IRQ then, QEMU does not. */
     if ((c->virtual_interrupt & V_IRQ) && !(c->intercept1 & I1_VINTR)) {
         c->virtual_interrupt &= ~(uint32_t)V_IRQ;
         v->event.valid = c->rflags & RFLAGS_IF;
         return;
     }
+
     bool was_nmi = v->event.valid && v->event.type == EVENT_NMI;
     v->event = (struct event){.injection = c->exit_int_info & ~EVENT_RESERVED};
+
+    /* The guest has got the NMI. */
     if (was_nmi && !v->event.valid)
         v->nmi_blocked = true;
 }
@@ -59,17 +65,24 @@ void svm_decode_exit(struct vcpu *v)
 {
     struct vmcb *c = svm_of(v)->vmcb;
     struct exit *e = &v->exit;
-    uint32_t code = (uint32_t)c->exit_code; /* INVALID is -1, in 32 or 64 bits */
+    /* VMEXIT_INVALID is -1, in 32 bits or in 64. */
+    uint32_t code = (uint32_t)c->exit_code;
+
     e->code = code;
     e->info[0] = c->exit_info1;
     e->info[1] = c->exit_info2;
+
     bool known = svm_decode_instruction(v, c);
     e->instruction_length = c->next_rip ? (uint8_t)(c->next_rip - c->rip) : 0;
-    c->next_rip = 0;     /* a CPU without it leaves it alone */
-    if (!v->event.valid) /* else svm_exited() has asked */
+    /* A CPU without nRIP does not write the field, so an old value would stay. */
+    c->next_rip = 0;
+
+    /* If v->event is valid, svm_exited() has taken it back already. */
+    if (!v->event.valid)
         svm_take_back_event(v, c);
     if (known)
         return;
+
     switch (code) {
     case EXIT_INTR:
     case EXIT_SMI:
@@ -83,7 +96,8 @@ void svm_decode_exit(struct vcpu *v)
     case EXIT_EXCEPTION0 + VECTOR_AC:
         exception(e, (uint8_t)(code - EXIT_EXCEPTION0));
         return;
-    case EXIT_EXCEPTION0 + VECTOR_MC: /* root's, as on VMX */
+    case EXIT_EXCEPTION0 + VECTOR_MC:
+        /* A machine check is root's to handle, as on VMX. */
         e->machine_check = machine_check_in_guest();
         e->kind = e->machine_check ? ABI_EXIT_OTHER : ABI_EXIT_INTERRUPT;
         return;

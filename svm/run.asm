@@ -38,20 +38,24 @@ extern svm_caps
 %define EXIT_CPUID   0x72
 %define EXIT_HLT     0x78
 %define EXIT_MSR     0x7c
-%define V_IRQ        1 << 8 | 1 << 20 ; whatever the TPR
+%define V_IRQ        1 << 8 | 1 << 20 ; V_IRQ and V_IGN_TPR
 %define RFLAGS_IF    1 << 9
 %define RFLAGS_TF    1 << 8
 %define MSR_STAR     0xc0000081
 
 svm_run:
     PUSH_KEPT
-    sub rsp, 8                  ; for the alignment of a call
+    sub rsp, 8                  ; aligns the stack for the call
     push rcx
     push rdx
     push rsi
     push rdi
-    clgi                        ; all that follows, to the last exit: svm_exited() is short
-    sti                         ; a pending interrupt of the host ends the guest at once, and stays pending
+
+    ; GIF is clear until the last exit, except where svm_exited() sets it for a while: svm_exited() is short. IF is set,
+    ; so that a pending interrupt of the host ends the guest at once. The interrupt stays pending.
+    clgi
+    sti
+
 .again:
     mov rsi, [rsp + VCPU]
     mov rax, [rsp + VMCB_PA]
@@ -63,6 +67,7 @@ svm_run:
     vmsave
     cmp byte [svm_caps + NRIP], 0
     je .count
+
 .exited:
     push rsi
     mov rsi, [rsp + 8 + VCPU]
@@ -73,6 +78,7 @@ svm_run:
     xor ecx, ecx
     xor r11d, r11d
     xor r12d, r12d
+
     mov rax, [rsp + HOST_STATE]
     vmload
     mov rdi, [rsp + VCPU]
@@ -80,18 +86,26 @@ svm_run:
     call svm_exited
     test al, al
     jnz .again
+
     cli
     stgi
     add rsp, FRAME_SIZE
     POP_KEPT
     ret
 
-; How long is the instruction that was intercepted? The CPU finds out: it executes the instruction in the guest, in an
-; interrupt shadow, behind which an intercepted virtual interrupt waits (15.21). Prefixes, page tables and what another
-; CPU writes there do not matter then. What the instruction does is lost: registers are put back (but RBX, which CPUID
-; alone writes, and its answer too), and RDMSR and WRMSR get as ECX an MSR that takes any value, and that VMSAVE has
-; saved already. If RIP is where it was, something came in between: that is the exit then, unless it is an exception.
-; An instruction that another CPU has put there meanwhile meets all other intercepts.
+; The length of the intercepted instruction, on a CPU without nRIP.
+;
+; The CPU finds out the length: it executes the instruction in the guest. The instruction stands in an interrupt shadow,
+; and behind the shadow waits a virtual interrupt that is intercepted (15.21). So prefixes, page tables and what another
+; CPU writes into that page need no care.
+;
+; What the instruction does is lost:
+; * Registers are put back. RBX is not: only CPUID writes RBX, and root's answer to CPUID overwrites RBX.
+; * RDMSR and WRMSR get the ECX of an MSR that takes any value, and that VMSAVE has saved already.
+;
+; If RIP has not changed, something else came first. Then that is the exit; but after an exception below #AC, the first
+; exit stands, and the length is unknown. If another CPU has put another instruction there meanwhile, all other
+; intercepts apply to that instruction.
 .count:
     mov rax, [rsp + VMCB]
     cmp dword [rax + EXIT_CODE], EXIT_MSR
@@ -100,6 +114,7 @@ svm_run:
     je .step
     cmp dword [rax + EXIT_CODE], EXIT_HLT
     jne .exited
+
 .step:
     push rcx
     mov rcx, rax
@@ -112,6 +127,7 @@ svm_run:
     push qword [rcx + RIP]
     push qword [rcx + EXIT_INFO1]
     push qword [rcx + EXIT_CODE]
+
     mov rdx, [svm_step_intercepts]
     mov [rcx + INTERCEPTS], rdx
     or dword [rcx + VIRTUAL_INTERRUPT], V_IRQ
@@ -121,22 +137,24 @@ svm_run:
     mov ecx, MSR_STAR
     mov rax, [rsp + 80 + VMCB_PA]
     vmrun
+
     mov rcx, [rsp + 80 + VMCB]
     mov rdx, [rcx + RIP]
     cmp rdx, [rsp + 16]
     jne .executed
     mov edx, [rcx + EXIT_CODE]
-    cmp edx, EXIT_VINTR         ; VMRUN does not load the shadow (QEMU 7.2)
+    cmp edx, EXIT_VINTR         ; QEMU 7.2: VMRUN does not load the interrupt shadow
     je .unknown
-    sub edx, EXIT_EXCEPTION0    ; the page is not there any more, or something else is
+    sub edx, EXIT_EXCEPTION0    ; an exception: the page, or the instruction in it, has changed
     cmp edx, VECTOR_AC
     jae .not_executed
-.unknown:                       ; the device world has to decode it
+.unknown:                       ; next_rip is 0: the device world has to decode the instruction
     xor edx, edx
 .executed:
     mov [rcx + NEXT_RIP], rdx
     pop qword [rcx + EXIT_CODE]
     pop qword [rcx + EXIT_INFO1]
+
 .put_back:
     pop qword [rcx + RIP]
     pop qword [rcx + RFLAGS]
@@ -147,6 +165,7 @@ svm_run:
     pop rdx
     pop rcx
     jmp .exited
+
 .not_executed:
     add rsp, 16
     jmp .put_back

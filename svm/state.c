@@ -18,15 +18,18 @@ static struct abi_segment *segment(struct vmcb *c, unsigned i)
 void svm_get_regs(struct vcpu *v, struct abi_regs *out)
 {
     struct vmcb *c = svm_of(v)->vmcb;
+
     static_assert(offsetof(struct vmcb, gdtr) - offsetof(struct vmcb, es) == sizeof out->seg &&
                       offsetof(struct abi_regs, gdtr) - offsetof(struct abi_regs, seg) == sizeof out->seg,
                   "the VMCB's order of them is that of enum abi_seg");
+
     memcpy(out->gpr, v->gpr, sizeof out->gpr);
     memcpy(out->seg, &c->es, sizeof out->seg);
     out->gdtr = c->gdtr;
     out->idtr = c->idtr;
     out->ldtr = c->ldtr;
     out->tr = c->tr;
+
     out->rip = c->rip;
     out->rflags = c->rflags;
     out->cr0 = c->cr0;
@@ -36,16 +39,18 @@ void svm_get_regs(struct vcpu *v, struct abi_regs *out)
     out->efer = c->efer & ~(uint64_t)EFER_SVME;
     out->cpl = c->cpl;
     out->reserved = 0;
+
     out->dr7 = c->dr7;
     if (c->dr7 & DR7_ENABLED)
         svm_get_breakpoints(v, out->dr);
 }
 
-/* DR0 to DR3 are in this CPU's registers while the vCPU is its current one. */
+/* Sets DR0 to DR3. They are in this CPU's registers, too, while the vCPU is the CPU's current one. */
 static void put_breakpoints(struct vcpu *v, const uint64_t dr[4])
 {
     const struct svm_cpu *cpu = this_cpu()->backend;
     struct svm_vcpu *s = svm_of(v);
+
     memcpy(s->dr, dr, sizeof s->dr);
     if (cpu->current == s)
         load_breakpoints(dr);
@@ -54,6 +59,7 @@ static void put_breakpoints(struct vcpu *v, const uint64_t dr[4])
 void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
 {
     struct vmcb *c = svm_of(v)->vmcb;
+
     memcpy(v->gpr, r->gpr, sizeof v->gpr);
     for (unsigned i = 0; i < ABI_SEGS; i++)
         *segment(c, i) = r->seg[i];
@@ -61,6 +67,7 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     c->idtr = r->idtr;
     c->ldtr = r->ldtr;
     c->tr = r->tr;
+
     c->rip = r->rip;
     c->rflags = r->rflags | 2;
     c->cr0 = r->cr0;
@@ -69,11 +76,14 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
     svm_put_cr4(v, r->cr4);
     c->efer = r->efer | EFER_SVME;
     c->cpl = (uint8_t)r->cpl;
+
     put_breakpoints(v, (const uint64_t[4]){0});
     c->dr6 = 0xffff0ff0;
     c->dr7 = 0x400;
     c->interrupt_shadow = 0;
-    svm_of(v)->asid.generation = 0; /* nothing of the paging before stays */
+
+    /* A new ASID: no translation from before is used. */
+    svm_of(v)->asid.generation = 0;
 }
 
 void svm_set_start(struct vcpu *v, uint8_t page)
@@ -84,20 +94,23 @@ void svm_set_start(struct vcpu *v, uint8_t page)
     c->rip = 0;
 }
 
-/* Whatever is in them, VMRUN checks. */
+/* The values are not checked here: VMRUN checks them. */
 void svm_set_system(struct vcpu *v, const struct abi_regs *r)
 {
     struct vmcb *c = svm_of(v)->vmcb;
+
     for (unsigned i = 0; i < ABI_SEGS; i++)
         *segment(c, i) = r->seg[i];
     c->gdtr = r->gdtr;
     c->idtr = r->idtr;
     c->ldtr = r->ldtr;
     c->tr = r->tr;
+
     c->cr0 = (c->cr0 & ~(uint64_t)(CR0_STATUS & ~CR0_PE)) | (r->cr0 & CR0_STATUS);
 }
 
-/* With MCE as root has it: without, a machine check in the guest would shut the CPU down (APM Vol. 2, 9.3.2). */
+/* MCE in the VMCB stays as root has it. With MCE clear, a machine check in the guest would shut the CPU down (APM
+ * Vol. 2, 9.3.2). */
 void svm_put_cr4(struct vcpu *v, uint64_t cr4)
 {
     svm_of(v)->mce = cr4 & CR4_MCE;
@@ -114,17 +127,18 @@ uint64_t svm_get_efer(struct vcpu *v)
     return svm_of(v)->vmcb->efer & ~(uint64_t)EFER_SVME;
 }
 
-/* LMA follows LME and paging (APM Vol. 2, 3.1.7); the CPU changes it with CR0.PG by itself. */
+/* LMA is set if LME and CR0.PG are (APM Vol. 2, 3.1.7). When the guest changes CR0.PG, the CPU changes LMA itself. */
 void svm_set_efer(struct vcpu *v, uint64_t efer)
 {
     struct vmcb *c = svm_of(v)->vmcb;
+
     efer &= ~(uint64_t)EFER_LMA;
     if ((efer & EFER_LME) && (c->cr0 & CR0_PG))
         efer |= EFER_LMA;
     c->efer = efer | EFER_SVME;
 }
 
-/* Where the VMCB keeps an MSR that it switches; NULL: nowhere. */
+/* Where the VMCB keeps an MSR. NULL: the VMCB has no such MSR. */
 static uint64_t *slot(struct vmcb *c, uint32_t msr)
 {
     switch (msr) {

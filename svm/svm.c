@@ -10,20 +10,22 @@ enum { RFLAGS_TF = 1 << 8, RFLAGS_RF = 1 << 16 };
 enum { EFER = 0xc0000080, EFER_SVME = 1 << 12, VM_CR = 0xc0010114, VM_CR_SVMDIS = 1 << 4, VM_HSAVE_PA = 0xc0010117 };
 /* CPUID 8000_000A EDX */
 enum { HAS_NPT = 1, HAS_NRIP = 8, HAS_DECODE_ASSISTS = 128, HAS_PAUSE_FILTER = 1 << 10, HAS_PAUSE_THRESHOLD = 1 << 12 };
-/* So many PAUSEs, each less than so many cycles after the one before, are a wait for somebody who does not run. */
+/* PAUSE exits after PAUSE_COUNT PAUSEs, each less than PAUSE_THRESHOLD cycles after the one before. The guest then
+ * waits for a vCPU that does not run. */
 enum { PAUSE_COUNT = 3000, PAUSE_THRESHOLD = 128 };
 enum { MSRPM_ORDER = 1, IOPM_ORDER = 2 };
 
 #define INTERCEPTS1                                                                                                    \
     (I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO | I1_MSR |    \
      I1_FERR_FREEZE | I1_SHUTDOWN)
-/* Of svm_run()'s step over an instruction: all exceptions, in the upper half intercept1. */
+/* What svm_run() intercepts while it steps over one instruction. Lower half: all exceptions. Upper half: intercept1. */
 const uint64_t svm_step_intercepts = UINT32_MAX | (uint64_t)((INTERCEPTS1 & ~(uint32_t)(I1_CPUID | I1_HLT)) | I1_VINTR)
                                                       << 32;
 
 struct svm_caps svm_caps;
 static uint8_t *msrpm, *iopm;
-/* Every access by way of nested tables is a user access. */
+
+/* Each access through nested tables is a user access, so U is set. */
 enum { P = 1, W = 2, U = 4 };
 static struct nested_format nested = {.table = P | W | U, .leaf = P | W | U, .large = true};
 
@@ -32,10 +34,12 @@ static bool present(void)
     return cpuid(0x80000000, 0).eax >= 0x8000000a && (cpuid(0x80000001, 0).ecx >> 2 & 1);
 }
 
-/* The VMCB switches these, and no value of theirs harms root (15.11: two bits an MSR, read and write). */
+/* Lets the guest read and write an MSR without an exit. The VMCB switches that MSR, and no value in it harms root. The
+ * map has two bits an MSR: one for reads, one for writes (15.11). */
 static void pass_msr(uint32_t msr)
 {
     uint32_t bit = msr >= 0xc0000000 ? 0x800 * 8 + (msr - 0xc0000000) * 2 : msr * 2;
+
     msrpm[bit / 8] &= (uint8_t) ~(3u << bit % 8);
 }
 
@@ -43,21 +47,25 @@ static const char *probe(void)
 {
     static const uint32_t passed[] = {0x174,      0x175,      0x176,      0xc0000081, 0xc0000082,
                                       0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102};
+
     if (rdmsr(VM_CR) & VM_CR_SVMDIS)
         return "SVM is switched off in VM_CR: enable virtualization (SVM) in the firmware's set-up";
     struct cpuid a = cpuid(0x8000000a, 0);
     if (!(a.edx & HAS_NPT))
         return "this CPU's SVM has no nested paging (CPUID 8000_000A EDX.NP), which Lapwing needs: use a newer CPU";
+
     svm_caps = (struct svm_caps){.asids = MAX(a.ebx, 2u),
                                  .nrip = a.edx & HAS_NRIP,
                                  .decode_assists = a.edx & HAS_DECODE_ASSISTS,
                                  .pause_filter = a.edx & HAS_PAUSE_FILTER,
                                  .pause_threshold = a.edx & HAS_PAUSE_THRESHOLD};
     nested.huge = cpuid(0x80000001, 0).edx >> 26 & 1;
+
     msrpm = page_alloc(MSRPM_ORDER);
     iopm = page_alloc(IOPM_ORDER);
     if (!msrpm || !iopm)
         return "no memory for SVM's permission maps: give the machine more";
+
     memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
     memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
     for (unsigned i = 0; i < ARRAY_SIZE(passed); i++)
@@ -70,15 +78,18 @@ static int cpu_enable(void)
     static_assert(sizeof(struct svm_cpu) <= PAGE_SIZE, "fits a page");
     struct svm_cpu *s = page_alloc(0);
     void *host = page_alloc(0), *save = page_alloc(0);
+
     if (!s || !host || !save) {
         page_free(s, 0);
         page_free(host, 0);
         page_free(save, 0);
         return E_NOMEM;
     }
+
     wrmsr(EFER, rdmsr(EFER) | EFER_SVME);
     wrmsr(VM_HSAVE_PA, page_to_pa(save).v);
     __asm__ volatile("vmsave" ::"a"(page_to_pa(host).v) : "memory");
+
     s->host_state = page_to_pa(host).v;
     s->save_area = save;
     asid_pool_init(&s->asids, svm_caps.asids);
@@ -90,25 +101,31 @@ static int svm_vcpu_create(struct vcpu *v)
 {
     struct svm_vcpu *s = page_alloc(0);
     struct vmcb *c = s ? page_alloc(0) : NULL;
+
     if (!c) {
         page_free(s, 0);
         return E_NOMEM;
     }
+
     s->vmcb = c;
     s->vmcb_pa = page_to_pa(c).v;
     v->backend = s;
-    c->intercept_dr = 0; /* DR0-3 are switched around each entry */
-    /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
+
+    /* MOV to and from debug registers does not exit: while a vCPU is current, the CPU's DR0 to DR3 are the guest's. */
+    c->intercept_dr = 0;
+    /* The delivery of #DB or #AC may raise the same exception, without end and without an interrupt in between. */
     c->intercept_exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
     c->intercept_cr = CR4_READ | CR4_WRITE;
     c->intercept1 = INTERCEPTS1;
     c->intercept2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_WBINVD |
                     I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_XSETBV;
-    if (svm_caps.pause_filter) { /* 15.14.4; without it each PAUSE would exit */
+    /* Without the filter, each PAUSE would exit (15.14.4). */
+    if (svm_caps.pause_filter) {
         c->intercept1 |= I1_PAUSE;
         c->pause_count = PAUSE_COUNT;
         c->pause_threshold = svm_caps.pause_threshold ? PAUSE_THRESHOLD : 0;
     }
+
     c->iopm_base = page_to_pa(iopm).v;
     c->msrpm_base = page_to_pa(msrpm).v;
     c->tsc_offset = v->tsc_offset;
@@ -128,13 +145,15 @@ static void svm_vcpu_destroy(struct vcpu *v)
     v->backend = NULL;
 }
 
-/* The VMCB is all there is, but for the breakpoints. */
+/* After an exit, only DR0 to DR3 stay in this CPU's registers. All the rest is in the VMCB. */
 static void release(struct vcpu *v)
 {
     struct svm_cpu *cpu = this_cpu()->backend;
     struct svm_vcpu *s = svm_of(v);
+
     if (cpu->current != s)
         return;
+
     save_breakpoints(s->dr);
     cpu->current = NULL;
 }
@@ -149,27 +168,37 @@ void svm_get_breakpoints(const struct vcpu *v, uint64_t dr[4])
         memcpy(dr, s->dr, sizeof s->dr);
 }
 
+/* After an exit by a host interrupt. */
 static enum quick interrupted(struct vcpu *v, struct vmcb *c)
 {
-    __asm__ volatile("stgi; nop; clgi" ::: "memory"); /* IF is set */
+    /* IF is set, so the CPU takes the host's interrupts between STGI and CLGI. */
+    __asm__ volatile("stgi; nop; clgi" ::: "memory");
     v->exit.kind = ABI_EXIT_INTERRUPT;
     v->cr8 = svm_cr8(c);
     return vcpu_interrupted(v);
 }
 
-/* It is done, whatever becomes of it, and may wait for an interrupt. */
+/* After an exit by HLT. HLT counts as executed, whatever comes next: the interrupt shadow is over, and exit_rip is
+ * behind HLT. vcpu_exit_quickly() may wait for an interrupt, and GIF has to be set for that. */
 static enum quick halted(struct vcpu *v, struct vmcb *c)
 {
     c->interrupt_shadow = 0;
     v->exit_rip = c->next_rip;
+
     __asm__ volatile("cli; stgi" ::: "memory");
     enum quick quick = vcpu_exit_quickly(v);
     __asm__ volatile("clgi; sti" ::: "memory");
     return quick;
 }
 
-/* An interrupt that the guest is ready for is a virtual one (15.21.4), which comes before the next instruction just as
- * EVENTINJ does: that, QEMU may deliver twice (docs/debugging.md). It has to do where V_IRQ is a window. */
+/*
+ * Injects an event at the next entry.
+ *
+ * An interrupt that the guest can take at once goes in as a virtual interrupt (15.21.4). The CPU takes a virtual
+ * interrupt before the next instruction, just as it takes an interrupt of EVENTINJ. But QEMU may deliver an
+ * interrupt of EVENTINJ twice (docs/debugging.md). All other events go in by EVENTINJ, and so does an interrupt while
+ * V_IRQ is used for a window.
+ */
 static inline __attribute__((always_inline)) void inject(const struct event *e, struct vmcb *c)
 {
     if (e->type == EVENT_INTERRUPT && (c->rflags & RFLAGS_IF) && !(c->interrupt_shadow & 1) &&
@@ -181,7 +210,7 @@ static inline __attribute__((always_inline)) void inject(const struct event *e, 
     }
 }
 
-/* Out of the loop of entries, into ROOT. */
+/* Ends the loop of entries in svm_run(): the vCPU goes on in ROOT. */
 static __attribute__((noinline)) bool leave(struct vcpu *v, const struct vmcb *c, enum quick quick)
 {
     v->quick = quick;
@@ -189,6 +218,7 @@ static __attribute__((noinline)) bool leave(struct vcpu *v, const struct vmcb *c
     v->gpr[ABI_RSP] = c->rsp;
     v->exit_rip = c->rip;
     v->cr8 = svm_cr8(c);
+
     if (quick == QUICK_NOT)
         svm_decode_exit(v);
     return false;
@@ -197,19 +227,23 @@ static __attribute__((noinline)) bool leave(struct vcpu *v, const struct vmcb *c
 bool svm_exited(struct vcpu *v, struct vmcb *c)
 {
     enum quick quick;
+
     if (v->event.valid)
         svm_take_back_event(v, c);
     if (v->event.valid || svm_of(v)->stepping)
         return leave(v, c, QUICK_NOT);
+
     if (c->exit_code == EXIT_INTR) {
         quick = interrupted(v, c);
     } else {
         if (!svm_decode_instruction(v, c) || !c->next_rip || (c->rflags & (RFLAGS_TF | RFLAGS_RF)))
             return leave(v, c, QUICK_NOT);
+
         v->gpr[ABI_RAX] = c->rax;
         quick = c->exit_code == EXIT_HLT ? halted(v, c) : vcpu_exit_quickly(v);
         if (quick == QUICK_NOT)
             return leave(v, c, QUICK_NOT);
+
         c->rax = v->gpr[ABI_RAX];
         c->rip = c->next_rip;
         c->next_rip = 0;
@@ -217,6 +251,7 @@ bool svm_exited(struct vcpu *v, struct vmcb *c)
     }
     if (quick != QUICK_AGAIN)
         return leave(v, c, quick);
+
     v->exits[v->exit.kind]++;
     if (v->event.valid)
         inject(&v->event, c);
@@ -245,14 +280,18 @@ static void run(struct vcpu *v)
     struct svm_vcpu *s = svm_of(v);
     struct svm_cpu *cpu = this_cpu()->backend;
     struct vmcb *c = s->vmcb;
-    c->event_injection = 0; /* as the CPU leaves it (15.20) */
+
+    /* An exit leaves EVENTINJ without an event, too (15.20): svm_exited() relies on that. */
+    c->event_injection = 0;
     if (v->event.valid)
         inject(&v->event, c);
+
     c->rax = v->gpr[ABI_RAX];
     c->rsp = v->gpr[ABI_RSP];
     c->tlb_control = TLB_NOTHING;
     if (cpu->current != s)
         make_current(cpu, s);
+
     if (s->step)
         run_step(v, s, cpu);
     else
@@ -308,7 +347,8 @@ static unsigned get_cpl(struct vcpu *v)
     return svm_of(v)->vmcb->cpl;
 }
 
-/* MOV to CR4 that changes a bit of paging leaves no translations (SDM Vol. 3, 4.10.4.1): a new ASID has none. */
+/* MOV to CR4 that changes a bit of paging drops all translations (SDM Vol. 3, 4.10.4.1). The vCPU gets a new ASID,
+ * which has none. */
 static void set_cr4(struct vcpu *v, uint64_t cr4)
 {
     if ((cr4 ^ svm_get_cr4(v)) & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)) {
@@ -334,25 +374,34 @@ static void set_cr8(struct vcpu *v, uint8_t cr8)
     c->virtual_interrupt = (c->virtual_interrupt & ~15u) | (cr8 & 15u);
 }
 
-/* A virtual interrupt that is intercepted. Its priority, which the CPU would compare with V_TPR (15.21.4), stays
- * unused: QEMU opens the window for an equal priority too, over and over, and dies when the guest lowers CR8 under
- * V_IRQ. */
+/*
+ * The interrupt window is a virtual interrupt that is intercepted.
+ *
+ * The priority of the virtual interrupt, which the CPU would compare with V_TPR (15.21.4), is not used. QEMU opens the
+ * window for an equal priority, too, over and over; and QEMU dies when the guest lowers CR8 while V_IRQ is set. Instead
+ * V_IRQ is set only when the class is above CR8, and writes of CR8 exit.
+ */
 static void set_windows(struct vcpu *v, uint8_t class, bool nmi)
 {
     struct vmcb *c = svm_of(v)->vmcb;
+
     c->virtual_interrupt &= ~(uint32_t)V_IRQ;
     c->intercept1 &= ~(uint32_t)(I1_VINTR | I1_IRET);
     c->intercept_cr &= ~(uint32_t)CR8_WRITE;
+
     if (class || !v->accelerated)
         c->intercept_cr |= CR8_WRITE;
     if (class > svm_cr8(c)) {
         c->virtual_interrupt |= V_IRQ | V_IGN_TPR;
         c->intercept1 |= I1_VINTR;
     }
-    /* From the entry on that injects an NMI: its handler may return without another exit. */
+
+    /* IRET exits from the very entry that injects an NMI: the NMI's handler may return without an exit before. */
     if (nmi || v->nmi_blocked || (v->event.valid && v->event.type == EVENT_NMI))
         c->intercept1 |= I1_IRET;
-    if (nmi && !v->nmi_blocked) /* in an interrupt shadow; behind another event, the IRET has to do */
+    /* The NMI waits for the end of an interrupt shadow, or for another event that goes in first. In the second case
+     * svm_step_begin() leaves out the step, and the next IRET exits. */
+    if (nmi && !v->nmi_blocked)
         svm_of(v)->step = true;
 }
 

@@ -5,7 +5,7 @@
 #include "abi/regs.h"
 
 struct vmcb {
-    /* Control area */
+    /* The control area. */
     uint32_t intercept_cr, intercept_dr, intercept_exceptions;
     uint32_t intercept1, intercept2, intercept3;
     uint8_t reserved0[0x3c - 0x18];
@@ -22,11 +22,13 @@ struct vmcb {
     uint64_t event_injection;
     uint64_t nested_cr3;
     uint64_t lbr_control;
-    uint32_t clean, reserved3; /* clean stays 0: VMRUN loads everything */
+    /* clean stays 0, so that each VMRUN loads the whole VMCB. */
+    uint32_t clean, reserved3;
     uint64_t next_rip;
     uint8_t fetched, bytes[15];
     uint8_t reserved4[0x400 - 0xe0];
-    /* State save area */
+
+    /* The state save area. */
     struct abi_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
     uint8_t reserved5[0x4cb - 0x4a0];
     uint8_t cpl;
@@ -55,7 +57,7 @@ static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB layout");
 static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB layout");
 static_assert(sizeof(struct vmcb) == 4096, "a VMCB is a page");
 
-/* intercept1 (offset 0ch) and intercept2 (10h) */
+/* Bits of intercept1 (offset 0ch of the VMCB). */
 enum {
     I1_INTR = 1,
     I1_NMI = 2,
@@ -74,6 +76,8 @@ enum {
     I1_FERR_FREEZE = 1 << 30
 };
 #define I1_SHUTDOWN (1u << 31)
+
+/* Bits of intercept2 (offset 10h of the VMCB). */
 enum {
     I2_VMRUN = 1,
     I2_VMMCALL = 2,
@@ -125,9 +129,16 @@ enum {
     EXIT_NPF = 0x400
 };
 
-enum { CR4_READ = 1 << 4, CR4_WRITE = 1 << 20, CR8_WRITE = 1 << 24 }; /* in intercept_cr */
+/* Bits of intercept_cr. */
+enum { CR4_READ = 1 << 4, CR4_WRITE = 1 << 20, CR8_WRITE = 1 << 24 };
+
+/* Bits of virtual_interrupt. */
 enum { V_IRQ = 1 << 8, V_IGN_TPR = 1 << 20, V_INTR_MASKING = 1 << 24 };
+
+/* Values of tlb_control. */
 enum { TLB_NOTHING = 0, TLB_FLUSH_ALL = 1 };
+
+/* The reserved bits 30:12 of EXITINTINFO and EVENTINJ. */
 #define EVENT_RESERVED 0x7ffff000ull
 
 #endif

@@ -1,5 +1,5 @@
-/* VMX's instructions (SDM Vol. 3, chapter 31), under their names. False: it failed, with CF or ZF set: VMfailInvalid or
- * VMfailValid (31.2). */
+/* VMX's instructions (SDM Vol. 3, chapter 31), under their names. False: the instruction failed, with CF set
+ * (VMfailInvalid) or ZF set (VMfailValid) (31.2). */
 #ifndef VMX_ASM_H
 #define VMX_ASM_H
 
@@ -11,6 +11,7 @@ static inline bool vmread(uint64_t field, uint64_t *value)
     __asm__ volatile("vmread %2, %0" : "=r"(*value), "=@ccbe"(failed) : "r"(field));
     return !failed;
 }
+
 static inline bool vmwrite(uint64_t field, uint64_t value)
 {
     bool failed;
@@ -18,19 +19,21 @@ static inline bool vmwrite(uint64_t field, uint64_t value)
     return !failed;
 }
 
-/* With the address of a VMCS, or of the VMXON region. */
+/* These take the address of a VMCS, or of the VMXON region. */
 static inline bool vmptrld(paddr_t vmcs)
 {
     bool failed;
     __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vmcs.v) : "memory");
     return !failed;
 }
+
 static inline bool vmclear(paddr_t vmcs)
 {
     bool failed;
     __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(vmcs.v) : "memory");
     return !failed;
 }
+
 static inline bool vmxon(paddr_t region)
 {
     bool failed;
@@ -38,7 +41,7 @@ static inline bool vmxon(paddr_t region)
     return !failed;
 }
 
-/* Type 1: one context, 2: all. */
+/* Types of both: INVALIDATE_ONE (one context) or INVALIDATE_ALL (all contexts), vmx/vmcs.h. */
 static inline bool invept(uint64_t type, uint64_t ept_pointer)
 {
     struct {
@@ -48,6 +51,7 @@ static inline bool invept(uint64_t type, uint64_t ept_pointer)
     __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(d), "r"(type) : "memory");
     return !failed;
 }
+
 static inline bool invvpid(uint64_t type, uint16_t vpid)
 {
     struct {

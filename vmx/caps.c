@@ -1,4 +1,5 @@
-/* What this CPU's VMX can do (SDM Vol. 3, appendix A), against what Lapwing needs and what it likes to have; pure. */
+/* Compares what this CPU's VMX can do (SDM Vol. 3, appendix A) with what Lapwing requires and what Lapwing would like
+ * to have. Pure logic. */
 #include "vmx/caps.h"
 
 #include "abi/vmcs.h"
@@ -20,15 +21,21 @@ enum { CR0_PE = 1 };
 #define BASIC_TRUE        BIT(55)
 #define BASIC_MEMORY_TYPE (15ull << 50)
 #define BASIC_WRITE_BACK  (6ull << 50)
-#define EPT_CAP_INVVPID   (BIT(32) | BIT(42)) /* the instruction, and its type "all contexts" */
-#define MISC_SAVES_LMA    BIT(5)              /* exits set "64-bit guests" as the guest's EFER.LMA is */
-#define FEATURE_LOCKED    BIT(0)
-#define FEATURE_VMX       BIT(2) /* outside SMX operation */
+/* INVVPID, and its type "all contexts". */
+#define EPT_CAP_INVVPID (BIT(32) | BIT(42))
+/* An exit sets the control "64-bit guests" as the guest's EFER.LMA is. */
+#define MISC_SAVES_LMA BIT(5)
+#define FEATURE_LOCKED BIT(0)
+/* VMX outside SMX operation. */
+#define FEATURE_VMX BIT(2)
 
 struct vmx_caps vmx_caps;
+
 static const char *const words[WORDS] = {"pin-based", "processor-based", "secondary", "VM-exit", "VM-entry"};
 
-enum need { REQUIRED, WANTED, LATER /* required, and set at run time */ };
+/* LATER: required, but set at run time only. */
+enum need { REQUIRED, WANTED, LATER };
+
 static const struct control {
     enum word word;
     uint8_t bit;
@@ -67,7 +74,8 @@ static const struct control {
     {ENTRY, 14, REQUIRED, "loading of IA32_PAT at entries"},
     {ENTRY, 15, REQUIRED, "loading of IA32_EFER at entries"},
 };
-/* Bits of IA32_VMX_EPT_VPID_CAP. */
+
+/* The bits of IA32_VMX_EPT_VPID_CAP that Lapwing requires. */
 static const struct {
     uint8_t bit;
     const char *name;
@@ -80,26 +88,31 @@ static const char *missing(const char *name)
     return line;
 }
 
-/* Reserved bits that have to be 1, and mean nothing (SDM Vol. 3, 25.6.1, 25.6.2, 25.7.1, 25.8.1). */
+/* Reserved bits that have to be 1, and have no meaning (SDM Vol. 3, 25.6.1, 25.6.2, 25.7.1, 25.8.1). */
 static const uint32_t reserved_ones[WORDS] = {0x16, 0x04006172, 0, 0x36dfb, 0x11fb};
 
-/* Each word's MSR: bits 31:0 must be 1, bits 63:32 may be 1. */
+/* Fills vmx_caps.control. Each word of controls has an MSR. Bits 31:0 of the MSR: the controls that have to be 1. Bits
+ * 63:32: the controls that may be 1. NULL, or a line that says what is missing. */
 static const char *choose_controls(uint64_t (*read_msr)(uint32_t msr))
 {
     static const uint32_t msrs[WORDS] = {IA32_VMX_TRUE_PIN, IA32_VMX_TRUE_PROC, IA32_VMX_PROC2, IA32_VMX_TRUE_EXIT,
                                          IA32_VMX_TRUE_ENTRY};
     uint32_t allowed[WORDS] = {0}, forced[WORDS] = {0};
+
     for (unsigned w = 0; w < WORDS; w++) {
         if (w == PROC2 && !(allowed[PROC] >> 31))
             return missing("secondary controls");
+
         uint64_t both = read_msr(msrs[w]);
         vmx_caps.control[w] = (uint32_t)both;
         forced[w] = (uint32_t)both & ~reserved_ones[w];
         allowed[w] = (uint32_t)(both >> 32);
     }
+
     for (unsigned i = 0; i < ARRAY_SIZE(controls); i++) {
         const struct control *c = &controls[i];
         uint32_t bit = 1u << c->bit;
+
         if (!(allowed[c->word] & bit) && c->need != WANTED)
             return missing(c->name);
         if (c->need == LATER)
@@ -107,7 +120,9 @@ static const char *choose_controls(uint64_t (*read_msr)(uint32_t msr))
         vmx_caps.control[c->word] |= allowed[c->word] & bit;
         forced[c->word] &= ~bit;
     }
-    /* One that cannot be left off brings exits, or state, that nobody here knows. */
+
+    /* A control that is not in the table and cannot be 0 would bring exits, or state, that this back end does not
+     * know. */
     for (unsigned w = 0; w < WORDS; w++)
         if (forced[w]) {
             char name[64];
@@ -118,15 +133,17 @@ static const char *choose_controls(uint64_t (*read_msr)(uint32_t msr))
     return NULL;
 }
 
-/* The values with which root is in VMX operation have to be allowed there (SDM Vol. 3, A.7 and A.8). */
+/* Checks that VMX operation allows root's CR0 and CR4 (SDM Vol. 3, A.7 and A.8). */
 static const char *check_registers(uint64_t (*read_msr)(uint32_t msr), uint64_t cr0, uint64_t cr4)
 {
     struct vmx_caps *c = &vmx_caps;
+
     c->cr0_fixed[0] = read_msr(IA32_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG);
     c->cr0_fixed[1] = read_msr(IA32_VMX_CR0_FIXED1);
     c->cr4_fixed[0] = read_msr(IA32_VMX_CR4_FIXED0);
     c->cr4_fixed[1] = read_msr(IA32_VMX_CR4_FIXED1);
     cr4 |= CR4_VMXE;
+
     if ((cr0 | c->cr0_fixed[0]) & ~c->cr0_fixed[1])
         return missing("VMX operation with root's CR0");
     return (c->cr4_fixed[0] & ~cr4) || (cr4 & ~c->cr4_fixed[1]) ? missing("VMX operation with root's CR4") : NULL;
@@ -137,20 +154,24 @@ const char *vmx_probe(uint64_t (*read_msr)(uint32_t msr), uint64_t cr0, uint64_t
     uint64_t feature = read_msr(IA32_FEATURE_CONTROL);
     if ((feature & FEATURE_LOCKED) && !(feature & FEATURE_VMX))
         return "VMX is locked off in IA32_FEATURE_CONTROL: enable virtualization (VT-x) in the firmware's set-up";
+
     uint64_t basic = read_msr(IA32_VMX_BASIC), misc = read_msr(IA32_VMX_MISC);
     if (!(basic & BASIC_TRUE))
         return missing("TRUE capability MSRs");
     if ((basic & BASIC_MEMORY_TYPE) != BASIC_WRITE_BACK)
         return missing("VMCS in write-back memory");
+
     const char *problem = choose_controls(read_msr);
     problem = problem ? problem : check_registers(read_msr, cr0, cr4);
     if (problem)
         return problem;
     if (!(misc & MISC_SAVES_LMA))
         return missing("saving of EFER.LMA into the VM-entry controls");
+
     vmx_caps.revision = (uint32_t)basic & 0x7fffffff;
     vmx_caps.timer_shift = misc & 31;
     vmx_caps.ept_vpid = read_msr(IA32_VMX_EPT_VPID_CAP);
+
     for (unsigned i = 0; i < ARRAY_SIZE(ept_needs); i++)
         if (!(vmx_caps.ept_vpid >> ept_needs[i].bit & 1))
             return missing(ept_needs[i].name);

@@ -1,4 +1,4 @@
-; vmx_enter(): see vmx/vmx.h (SDM Vol. 3, 27 and 28).
+; vmx_enter(): see vmx/vmx.h (SDM Vol. 3, chapters 27 and 28).
 %include "lib/regs.inc"
 bits 64
 default rel
@@ -8,7 +8,7 @@ global vmx_enter
 global vmx_exit_entry
 extern vmx_exited
 
-; The frame, and HOST_RSP: two of vmx_enter's arguments.
+; The frame, at which HOST_RSP points: two of vmx_enter's arguments.
 %define GPR  0
 %define VCPU 8
 
@@ -19,7 +19,8 @@ vmx_enter:
     mov eax, HOST_RSP
     vmwrite rax, rsp
     jbe .failed
-    test sil, sil               ; the flag survives the loads below
+
+    test sil, sil               ; ZF: not launched. The loads below do not change ZF.
 .again:
     mov rax, [rdi]
     LOAD_GPRS rdi
@@ -30,9 +31,11 @@ vmx_enter:
     jmp .failed
 .resume:
     vmresume
-.failed:                        ; the guest did not run: what its registers would hold is in gpr still
+
+.failed:                        ; the guest did not run, so gpr is still right
     xor eax, eax
     jmp vmx_exit_entry.out
+
 vmx_exit_entry:
     push rdi
     mov rdi, [rsp + 8 + GPR]
@@ -44,14 +47,17 @@ vmx_exit_entry:
     xor ecx, ecx
     xor r11d, r11d
     xor r12d, r12d
+
     mov rdi, [rsp + VCPU]
     call vmx_exited
     mov rdi, [rsp + GPR]
     test al, al
     jnz vmx_enter.again
+
     mov eax, 1
 .out:
     add rsp, 16
     POP_KEPT
     ret
+
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -1,4 +1,4 @@
-/* From an exit reason (SDM Vol. 3, appendix C) to root's neutral words. */
+/* Translates an exit reason (SDM Vol. 3, appendix C) into struct exit, which is the same for all back ends. */
 #include "vmx/vmx.h"
 
 #include "kernel/vm/machine_check_cpu.h"
@@ -37,13 +37,17 @@ enum reason {
     XSETBV,
 };
 #define ENTRY_FAILED BIT(31)
-/* Event types beyond enum event_type: INT1. */
+
+/* EVENT_ICEBP: the event type of INT1, which enum event_type does not have. EVENT_TYPE: the mask of types. */
 enum { EVENT_ICEBP = 5, EVENT_TYPE = 7 };
-/* Qualifications: of I/O (28.2.1), of an EPT violation. */
+
+/* Exit qualifications (28.2.1). */
 enum {
+    /* Of I/O */
     IO_SIZE = 7,
     IO_IN = 8,
     IO_STRING = 16,
+    /* Of an EPT violation */
     EPT_WRITE = 2,
     EPT_FETCH = 4,
     EPT_FINAL = 0x180,
@@ -56,24 +60,28 @@ static void exception(struct exit *e, uint8_t vector)
     e->u.exception.vector = vector;
 }
 
-/* SDM Vol. 3, 18.2.3 and 28.2.1: the exit came before the CPU changed DR6 and DR7. */
+/* #DB exits before the CPU changes DR6 and DR7 (SDM Vol. 3, 18.2.3 and 28.2.1), so root changes them here. After INT1,
+ * root moves RIP behind the instruction instead. */
 static void debug_exception(struct vcpu *v, uint32_t event)
 {
     enum { DR6_HITS = 0xf, DR6_SET = 0xe00f };
     struct vmx_vcpu *s = vmx_of(v);
+
     exception(&v->exit, VECTOR_DB);
     if ((event >> 8 & EVENT_TYPE) == EVENT_ICEBP) {
         vmx_put_rip(s, s->rip + v->exit.instruction_length);
         return;
     }
+
     write_dr6((read_dr6() & ~(uint64_t)DR6_HITS) | (v->exit.info[0] & DR6_SET));
     writen(GUEST_DR7, readn(GUEST_DR7) & ~(uint64_t)DR7_GD);
 }
 
-/* An NMI or a machine check is root's. The NMI's handler runs now, and its IRET unblocks NMIs. */
+/* An NMI and a machine check are root's to handle. INT 2 runs root's NMI handler now, and its IRET unblocks NMIs. */
 static void exception_or_nmi(struct vcpu *v)
 {
     uint32_t event = read32(EXIT_EVENT);
+
     switch (event & 0xff) {
     case VECTOR_NMI:
         v->exit.kind = ABI_EXIT_NMI;
@@ -94,6 +102,7 @@ static void exception_or_nmi(struct vcpu *v)
 static void io(struct exit *e)
 {
     uint64_t how = e->info[0] = readn(EXIT_QUALIFICATION);
+
     e->kind = ABI_EXIT_IO;
     e->u.io.access.port = (uint16_t)(how >> 16);
     e->u.io.access.size = (how & IO_SIZE) + 1;
@@ -105,24 +114,29 @@ static void io(struct exit *e)
 static void mmio(struct vcpu *v)
 {
     struct exit *e = &v->exit;
+
     e->kind = ABI_EXIT_MMIO;
     e->u.mmio.gpa = read64(GUEST_PHYSICAL_ADDRESS);
     e->u.mmio.final = (e->info[0] & EPT_FINAL) == EPT_FINAL;
     e->u.mmio.write = e->info[0] & EPT_WRITE;
     e->u.mmio.fetch = e->info[0] & EPT_FETCH;
     e->u.mmio.bytes_count = 0;
-    /* An IRET that faults has unblocked NMIs all the same, and will be executed again (28.2.3). */
+
+    /* An IRET that exits here has unblocked NMIs already. The guest will execute the IRET again, so NMIs are blocked
+     * again until then (28.2.3). */
     if ((e->info[0] & EPT_IRET_UNBLOCKED_NMI) && !v->event.valid) {
         v->nmi_blocked = true;
         vmx_put_interruptibility(vmx_of(v), vmx_of(v)->interruptibility | BLOCKED_BY_NMI);
     }
 }
 
-/* What was on its way into the guest and did not arrive, goes in again (28.2.4). */
+/* Sets v->event and v->nmi_blocked. An event that was on its way into the guest, and did not arrive, goes in again
+ * (28.2.4). If that event is an NMI, NMIs may not be blocked when it goes in: its first delivery has blocked them. */
 static void take_back_event(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
     uint32_t info = read32(VECTORING_EVENT);
+
     v->event.valid = info & EVENT_VALID;
     if (v->event.valid) {
         v->event = (struct event){.valid = true,
@@ -134,15 +148,18 @@ static void take_back_event(struct vcpu *v)
         if (v->event.type == EVENT_NMI && (s->interruptibility & BLOCKED_BY_NMI))
             vmx_put_interruptibility(s, s->interruptibility & ~(uint32_t)BLOCKED_BY_NMI);
     }
+
     v->nmi_blocked = s->interruptibility & BLOCKED_BY_NMI;
 }
 
-/* Qualification: SDM Vol. 3, table 28-2. The delivery of an NMI blocks others, and IRET ends that, in this way too. */
+/* The exit qualification is that of SDM Vol. 3, table 28-2. A task switch that delivers an NMI blocks NMIs. A task
+ * switch by IRET unblocks them. */
 static void task_switch(struct vcpu *v)
 {
     enum { SOURCE_SHIFT = 30 };
     const struct event *event = &v->event;
     struct exit *e = &v->exit;
+
     e->kind = ABI_EXIT_TASK_SWITCH;
     e->u.task = (struct abi_task_switch){.selector = (uint16_t)e->info[0],
                                          .source = e->info[0] >> SOURCE_SHIFT & 3,
@@ -151,6 +168,7 @@ static void task_switch(struct vcpu *v)
                                          .type = event->type,
                                          .has_error_code = event->has_error_code,
                                          .error_code = event->error_code};
+
     if (e->u.task.source == ABI_TASK_IRET || (event->valid && event->type == EVENT_NMI)) {
         v->nmi_blocked = e->u.task.source != ABI_TASK_IRET;
         uint32_t state = vmx_of(v)->interruptibility & ~(uint32_t)BLOCKED_BY_NMI;
@@ -159,9 +177,11 @@ static void task_switch(struct vcpu *v)
 }
 
 /*
- * Exits that say no more than their kind and their instruction's length; 0, which is one of the others, stands for
- * those that say more, or of which nothing is known. None of these comes while an event is delivered (SDM Vol.
- * 3, 28.2.4), and a debug trap stays due behind one in the shadow of MOV SS only (28.3.4).
+ * Plain exits: their kind, the length of the instruction and, for I/O, the exit qualification say all. 0 (which is
+ * ABI_EXIT_INTERRUPT) stands for all other exits.
+ *
+ * No plain exit comes while an event is delivered (SDM Vol. 3, 28.2.4). A debug trap stays due behind a plain exit only
+ * in the shadow of MOV SS (28.3.4).
  */
 static const uint8_t plain[] = {
     [HLT] = ABI_EXIT_HLT,     [CPUID] = ABI_EXIT_CPUID,      [RDMSR] = ABI_EXIT_RDMSR,       [WRMSR] = ABI_EXIT_WRMSR,
@@ -194,7 +214,7 @@ static enum abi_exit kind_of(enum reason reason)
     }
 }
 
-/* Nothing of the guest has run, and its state is as it was (SDM Vol. 3, 27.8). */
+/* The entry has failed. The guest has not run, and its state has not changed (SDM Vol. 3, 27.8). */
 static void entry_failed(struct vcpu *v, enum reason reason)
 {
     v->exit.kind = ABI_EXIT_OTHER;
@@ -210,20 +230,25 @@ static void entry_failed(struct vcpu *v, enum reason reason)
 
 static __attribute__((noinline)) void decode_fully(struct vcpu *v)
 {
-    enum { TRAP = 1 << 12 | 1 << 14 }; /* a breakpoint's that is enabled; a single step's */
+    /* Pending debug exceptions: an enabled breakpoint was hit (bit 12), a single step (bit 14). */
+    enum { TRAP = 1 << 12 | 1 << 14 };
     struct exit *e = &v->exit;
     struct vmx_vcpu *s = vmx_of(v);
     enum reason reason = (enum reason)(e->code & 0xffff);
+
     e->info[0] = readn(EXIT_QUALIFICATION);
     if (e->code & ENTRY_FAILED) {
         entry_failed(v, reason);
         return;
     }
+
     s->trap_due = readn(GUEST_PENDING_DEBUG) & TRAP;
     take_back_event(v);
     e->kind = kind_of(reason);
-    if (e->kind == ABI_EXIT_INTERRUPT) /* which has its way now */
+    /* The host gets its interrupt now, so the next entry sets the preemption timer anew. */
+    if (e->kind == ABI_EXIT_INTERRUPT)
         s->timer = 0;
+
     if (reason == EXCEPTION_OR_NMI)
         exception_or_nmi(v);
     else if (reason == IO_INSTRUCTION)
@@ -231,7 +256,8 @@ static __attribute__((noinline)) void decode_fully(struct vcpu *v)
     else if (reason == EPT_VIOLATION)
         mmio(v);
     else if (reason == CR_ACCESS) {
-        v->gpr[ABI_RSP] = readn(GUEST_RSP); /* may be the source */
+        /* RSP may be the operand. */
+        v->gpr[ABI_RSP] = readn(GUEST_RSP);
         vmx_cr_access(v);
     } else if (reason == TASK_SWITCH)
         task_switch(v);
@@ -244,13 +270,16 @@ static enum quick handle_quickly(struct vcpu *v)
 {
     struct exit *e = &v->exit;
     struct vmx_vcpu *s = vmx_of(v);
+
     if (e->code >= ARRAY_SIZE(plain) || !plain[e->code] || (s->interruptibility & SHADOW_MOV_SS)) {
         decode_fully(v);
         if (e->kind != ABI_EXIT_INTERRUPT || v->event.valid)
             return QUICK_NOT;
+
         irq_window();
         return vcpu_interrupted(v);
     }
+
     v->event.valid = false;
     v->nmi_blocked = s->interruptibility & BLOCKED_BY_NMI;
     s->trap_due = false;
@@ -258,39 +287,46 @@ static enum quick handle_quickly(struct vcpu *v)
     e->info[0] = 0;
     if (e->code == IO_INSTRUCTION)
         io(e);
+
     if (s->rflags & (RFLAGS_TF | RFLAGS_RF))
         return QUICK_NOT;
-    if (e->code == HLT) { /* which is done, and ends its shadow, before it waits */
+    /* HLT is done, and its interrupt shadow over, before the vCPU waits. */
+    if (e->code == HLT) {
         vmx_set_rip(v, s->rip + e->instruction_length);
         return vcpu_exit_quickly(v);
     }
     if (s->interruptibility & IN_SHADOW)
         return QUICK_NOT;
+
     enum quick quick = vcpu_exit_quickly(v);
     if (quick != QUICK_NOT)
         vmx_set_rip(v, s->rip + e->instruction_length);
     return quick;
 }
 
-/* Reads what each exit needs, and the rest only for one that is not a quick one. */
+/* Reads the fields that each exit needs. All other fields are read only for an exit that is not handled quickly. */
 bool vmx_exited(struct vcpu *v)
 {
     struct exit *e = &v->exit;
     struct vmx_vcpu *s = vmx_of(v);
+
     s->rip = readn(GUEST_RIP);
     s->rflags = readn(GUEST_RFLAGS);
     s->interruptibility = read32(GUEST_INTERRUPTIBILITY);
     v->exit_rip = s->rip;
     v->cr8 = s->virtual_apic[VIRTUAL_TPR] >> 4;
-    /* Of no use for those that are no instruction's, which skip none. */
+    /* The length has no meaning after an exit that no instruction caused. After such an exit no instruction is
+     * skipped. */
     e->instruction_length = (uint8_t)read32(EXIT_INSTRUCTION_LENGTH);
     e->code = read32(EXIT_REASON);
+
     enum quick quick = handle_quickly(v);
     if (quick != QUICK_AGAIN) {
         v->quick = quick;
         s->rsp = v->gpr[ABI_RSP] = readn(GUEST_RSP);
         return false;
     }
+
     v->exits[e->kind]++;
     vmx_prepare_entry(v);
     return true;

@@ -1,7 +1,10 @@
 /*
- * The fields that Lapwing uses, each with what appendix B ties it to: a CPU always has it, or "only if it supports the
- * 1-setting of" a control. Those of controls that vmx/caps.c requires are always there, too. A hypervisor under
- * Lapwing has what its own guests are told to have, and may lack any other: KVM has no GUEST_SMBASE, for instance.
+ * The fields that Lapwing uses, each with the condition that appendix B names. Either each CPU has the field, or a CPU
+ * has the field "only if it supports the 1-setting of" a control. A field of a control that vmx/caps.c requires is
+ * always there, too.
+ *
+ * A hypervisor below Lapwing has the fields that it shows to its own guests, and may lack any other. KVM, for instance,
+ * has no GUEST_SMBASE.
  */
 #include "vmx/fields.h"
 
@@ -10,15 +13,16 @@
 
 enum { ALWAYS = WORDS };
 
-/* Runs of fields that are 2 apart. */
+/* Runs of fields. Within a run, the numbers of fields are 2 apart. */
 static const struct field_run {
     uint16_t first, last;
-    uint8_t word; /* enum word, or ALWAYS */
+    /* The control: its word (enum word) and its bit. ALWAYS: each CPU has the fields. */
+    uint8_t word;
     uint8_t bit;
 } field_runs[] = {
     /* 16 bits */
     {VPID, VPID, PROC2, 5},
-    {GUEST_ES, GUEST_ES + 14, ALWAYS, 0}, /* to TR */
+    {GUEST_ES, GUEST_ES + 14, ALWAYS, 0}, /* ES to TR */
     {HOST_ES, HOST_TR, ALWAYS, 0},
     /* 64 bits */
     {IO_BITMAP_A, IO_BITMAP_B, ALWAYS, 0},
@@ -40,7 +44,8 @@ static const struct field_run {
     {PROC2_CONTROLS, PROC2_CONTROLS, PROC, 31},
     {PLE_GAP, PLE_WINDOW, PROC2, 10},
     {INSTRUCTION_ERROR, EXIT_INSTRUCTION_LENGTH, ALWAYS, 0},
-    {GUEST_ES_LIMIT, GUEST_ACTIVITY, ALWAYS, 0}, /* of all segments, GDTR and IDTR; their access rights */
+    /* Limits of all segments, of GDTR and of IDTR; access rights; interruptibility and activity state. */
+    {GUEST_ES_LIMIT, GUEST_ACTIVITY, ALWAYS, 0},
     {GUEST_SYSENTER_CS, GUEST_SYSENTER_CS, ALWAYS, 0},
     {PREEMPTION_TIMER, PREEMPTION_TIMER, PIN, 6},
     {HOST_SYSENTER_CS, HOST_SYSENTER_CS, ALWAYS, 0},
@@ -55,6 +60,7 @@ bool vmx_field_exists(unsigned field)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(field_runs); i++) {
         const struct field_run *r = &field_runs[i];
+
         if (field >= r->first && field <= r->last && field % 2 == 0)
             return r->word == ALWAYS || (vmx_caps.control[r->word] >> r->bit & 1);
     }

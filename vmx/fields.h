@@ -4,8 +4,9 @@
 
 #include "abi/types.h"
 
-/* Is this field, of those in abi/vmcs.h, in the VMCS of this CPU? vmx_probe() came before. Access to one that is not
- * fails with error 12. False for every field that is not in the table of vmx/fields.c: no CPU needs to have it. */
+/* Does the VMCS of this CPU have that field (a number of abi/vmcs.h)? Access to a field that the VMCS does not have
+ * fails with VM-instruction error 12. False for a field that is not in the table of vmx/fields.c: no CPU needs to have
+ * it. vmx_probe() has to have run. */
 bool vmx_field_exists(unsigned field);
 
 #endif

@@ -12,16 +12,19 @@
 
 enum { IA32_FEATURE_CONTROL = 0x3a, FEATURE_LOCKED = 1, FEATURE_VMX = 4, EFER = 0xc0000080 };
 enum { VPIDS = 1 << 16, IO_BITMAP_ORDER = 1 };
-/* PAUSEs at most so many TSC ticks apart, for so many in all, are a spin loop that lasts. */
+/* PAUSEs that are at most PLE_GAP_TICKS of the TSC apart are a spin loop. A spin loop that lasts longer than
+ * PLE_WINDOW_TICKS exits. */
 enum { PLE_GAP_TICKS = 128, PLE_WINDOW_TICKS = 4096 };
+
 static const uint32_t switched[SWITCHED] = {MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR, MSR_SFMASK};
 
 static uint8_t *msr_bitmap, *io_bitmap;
+
 /* SDM Vol. 3, tables 29-2 to 29-7. */
 enum { READ_WRITE_EXECUTE = 7, LEAF_WRITE_BACK = 6 << 3 };
 static struct nested_format nested = {.table = READ_WRITE_EXECUTE, .leaf = READ_WRITE_EXECUTE | LEAF_WRITE_BACK};
 
-/* 0 if there is no current VMCS. */
+/* The VM-instruction error; 0 if there is no current VMCS. */
 static uint64_t instruction_error(void)
 {
     uint64_t error;
@@ -36,6 +39,7 @@ void vmcs_failed(const char *what, uint64_t field)
 void vmcs_refused(const char *what, uint64_t field)
 {
     struct vmx_cpu *c = this_cpu()->backend;
+
     if (!c->creation.active)
         vmcs_failed(what, field);
     if (c->creation.what)
@@ -50,11 +54,13 @@ static bool present(void)
     return cpuid(1, 0).ecx >> 5 & 1;
 }
 
-/* The VMCS switches these, or the area of struct vmx_vcpu whole, and no value of theirs harms root (SDM Vol. 3, 25.6.9:
- * a bit an MSR, for reads in the first half and writes in the second). */
+/* Lets the guest read and write an MSR without an exit. Entries and exits switch that MSR, by the VMCS or by the arrays
+ * of MSRs, and no value in it harms root. The bitmap has a bit an MSR for reads in its first half, and one for writes
+ * in its second half (SDM Vol. 3, 25.6.9). */
 static void pass_msr(uint32_t msr)
 {
     uint32_t bit = (msr >= 0xc0000000 ? 0x400 * 8 : 0) + (msr & 0x1fff);
+
     msr_bitmap[bit / 8] &= (uint8_t) ~(1u << bit % 8);
     msr_bitmap[0x800 + bit / 8] &= (uint8_t) ~(1u << bit % 8);
 }
@@ -63,15 +69,19 @@ static const char *probe(void)
 {
     static const uint32_t passed[] = {MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
                                       MSR_FS_BASE,     MSR_GS_BASE,      MSR_KERNEL_GS_BASE};
+
     const char *problem = vmx_probe(rdmsr, read_cr0(), read_cr4());
     if (problem)
         return problem;
+
     nested.large = vmx_caps.ept_vpid & EPT_CAP_2M;
     nested.huge = vmx_caps.ept_vpid & EPT_CAP_1G;
+
     msr_bitmap = page_alloc(0);
     io_bitmap = page_alloc(IO_BITMAP_ORDER);
     if (!msr_bitmap || !io_bitmap)
         return "no memory for VMX's bitmaps: give the machine more";
+
     memset(msr_bitmap, 0xff, PAGE_SIZE);
     memset(io_bitmap, 0xff, PAGE_SIZE << IO_BITMAP_ORDER);
     for (unsigned i = 0; i < ARRAY_SIZE(passed); i++)
@@ -84,21 +94,27 @@ static int cpu_enable(void)
     static_assert(sizeof(struct vmx_cpu) <= PAGE_SIZE, "fits a page");
     struct vmx_cpu *c = page_alloc(0);
     uint32_t *region = page_alloc(0);
+
     if (!c || !region) {
         page_free(c, 0);
         page_free(region, 0);
         return E_NOMEM;
     }
+
+    /* With VMX locked off, VMXON would fault. */
     uint64_t feature = rdmsr(IA32_FEATURE_CONTROL);
     if ((feature & FEATURE_LOCKED) && !(feature & FEATURE_VMX))
-        return E_NOTSUP; /* VMXON would fault */
+        return E_NOTSUP;
     if (!(feature & FEATURE_LOCKED))
         wrmsr(IA32_FEATURE_CONTROL, feature | FEATURE_LOCKED | FEATURE_VMX);
+
     write_cr0(read_cr0() | vmx_caps.cr0_fixed[0]);
     write_cr4(read_cr4() | CR4_VMXE);
     region[0] = vmx_caps.revision;
+    /* VMXON fails only if this CPU differs from the first one. Root stops then. */
     if (!vmxon(page_to_pa(region)))
-        return E_NOTSUP; /* this CPU differs from the first; root stops */
+        return E_NOTSUP;
+
     for (unsigned i = 0; i < SWITCHED; i++)
         c->host_msrs[i] = (struct msr_entry){.msr = switched[i], .value = rdmsr(switched[i])};
     asid_pool_init(&c->vpids, VPIDS);
@@ -110,10 +126,11 @@ static int cpu_enable(void)
     return OK;
 }
 
-/* What of root the CPU has to find again after an exit. */
+/* Writes the state of root that an exit loads, and that differs between CPUs or may change. */
 static void write_host_state(void)
 {
     struct percpu *p = this_cpu()->self;
+
     putn(HOST_CR0, read_cr0());
     putn(HOST_CR3, read_cr3());
     putn(HOST_CR4, read_cr4());
@@ -127,11 +144,14 @@ static void release(struct vcpu *v)
 {
     struct vmx_cpu *c = this_cpu()->backend;
     struct vmx_vcpu *s = vmx_of(v);
+
     if (c->current != v)
         return;
+
     s->cr2 = read_cr2();
     save_breakpoints(s->dr);
     s->dr6 = read_dr6();
+
     paddr_t vmcs = page_to_pa(s->vmcs);
     if (!vmclear(vmcs))
         vmcs_failed("VMCLEAR", vmcs.v);
@@ -143,12 +163,15 @@ void vmx_make_current(struct vcpu *v)
 {
     struct vmx_cpu *c = this_cpu()->backend;
     struct vmx_vcpu *s = vmx_of(v);
+
     if (c->current)
         release(c->current);
+
     paddr_t vmcs = page_to_pa(s->vmcs);
     if (!vmptrld(vmcs))
         vmcs_refused("VMPTRLD", vmcs.v);
     c->current = v;
+
     write_host_state();
     vmx_use_address_space(v);
     load_breakpoints(s->dr);
@@ -157,8 +180,9 @@ void vmx_make_current(struct vcpu *v)
     s->timer = 0;
 }
 
-/* What a new VMCS holds is the CPU's affair (SDM Vol. 3, 25.11.3); these are read, and 0 from its creation on or at
- * first. A mask and a match of 0 leave #PF to its bit in the exception bitmap. */
+/* Fields that are 0 always, or at first. They have to be written: what a new VMCS holds is not defined (SDM Vol. 3,
+ * 25.11.3). With PF_ERROR_MASK and PF_ERROR_MATCH 0, the bit of #PF in the exception bitmap alone says whether #PF
+ * exits. */
 static const uint16_t vmcs_zeros[] = {PF_ERROR_MASK,      PF_ERROR_MATCH,     CR3_TARGET_COUNT,  ENTRY_EVENT,
                                       TPR_THRESHOLD,      GUEST_ACTIVITY,     GUEST_DEBUGCTL,    GUEST_SYSENTER_CS,
                                       GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP, HOST_FS,           HOST_GS,
@@ -168,34 +192,42 @@ static void write_controls(struct vcpu *v)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(vmcs_zeros); i++)
         vmcs_put(vmcs_zeros[i], 0);
+
     const struct vmx_vcpu *s = vmx_of(v);
     put32(PIN_CONTROLS, vmx_caps.control[PIN]);
     put32(PROC_CONTROLS, s->proc_controls);
     put32(PROC2_CONTROLS, vmx_caps.control[PROC2]);
     put32(EXIT_CONTROLS, vmx_caps.control[EXIT]);
     put32(ENTRY_CONTROLS, vmx_caps.control[ENTRY]);
-    /* #DB and #AC can be raised by their own delivery, without end and without an interrupt in between. */
+    /* The delivery of #DB or #AC may raise the same exception, without end and without an interrupt in between. */
     put32(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
+
     put64(IO_BITMAP_A, page_to_pa(io_bitmap).v);
     put64(IO_BITMAP_B, page_to_pa(io_bitmap).v + PAGE_SIZE);
     put64(MSR_BITMAP, page_to_pa(msr_bitmap).v);
     put64(TSC_OFFSET, v->tsc_offset);
     put64(VIRTUAL_APIC, page_to_pa(s->virtual_apic).v);
     put64(EPT_POINTER, vmx_ept_pointer(v));
+
     put64(ENTRY_MSR_LOAD, page_to_pa(s).v);
     put32(ENTRY_MSR_LOAD_COUNT, SWITCHED);
     put64(EXIT_MSR_STORE, page_to_pa(s).v);
     put32(EXIT_MSR_STORE_COUNT, 1);
     put32(EXIT_MSR_LOAD_COUNT, SWITCHED);
+
     if (vmx_caps.control[PROC2] & PROC2_PLE) {
         put32(PLE_GAP, PLE_GAP_TICKS);
         put32(PLE_WINDOW, PLE_WINDOW_TICKS);
     }
-    /* NE has to be 1 in VMX operation; an exit does not put back CD and NW, so the guest's never reach the CPU. */
+
+    /* NE has to be 1 in VMX operation. CD and NW never reach the CPU, since an exit would not put them back. */
     putn(CR0_MASK, vmx_caps.cr0_fixed[0] | (BIT(29) | BIT(30)));
-    putn(CR4_MASK, ~guest_cr4_bits() | CR4_MCE); /* MCE is the guest's in the shadow only */
+    /* The guest's MCE is in the shadow only. */
+    putn(CR4_MASK, ~guest_cr4_bits() | CR4_MCE);
+
     put64(VMCS_LINK, UINT64_MAX);
     put64(GUEST_PAT, 0x0007040600070406);
+
     put16(HOST_CS, SEL_KERNEL_CS);
     put16(HOST_SS, SEL_KERNEL_DS);
     put16(HOST_DS, SEL_KERNEL_DS);
@@ -216,14 +248,17 @@ static void free_parts(struct vmx_vcpu *s)
     page_free(s, 0);
 }
 
-/* The VMCS gets what stays in it. A failure refuses this guest: nothing of anybody's is lost by it. */
+/* Writes what does not change, or has a first value, into the VMCS of a new vCPU. A failure refuses this guest only:
+ * no state of a guest is lost. */
 static int write_vmcs(struct vcpu *v)
 {
     struct vmx_cpu *c = this_cpu()->backend;
     paddr_t vmcs = page_to_pa(vmx_of(v)->vmcs);
 
+    /* Before creation.active is set: if this fails, the state of the current vCPU is lost. */
     if (c->current)
-        release(c->current); /* what fails there is that vCPU's */
+        release(c->current);
+
     c->creation.active = true;
     c->creation.what = NULL;
     if (vmclear(vmcs)) {
@@ -249,6 +284,7 @@ static int vmx_vcpu_create(struct vcpu *v)
 {
     static_assert(sizeof(struct vmx_vcpu) <= PAGE_SIZE, "fits a page");
     struct vmx_vcpu *s = page_alloc(0);
+
     if (s) {
         s->vmcs = page_alloc(0);
         s->virtual_apic = page_alloc(0);
@@ -257,6 +293,7 @@ static int vmx_vcpu_create(struct vcpu *v)
         free_parts(s);
         return E_NOMEM;
     }
+
     *(uint32_t *)s->vmcs = vmx_caps.revision;
     for (unsigned i = 0; i < SWITCHED; i++)
         s->msrs[i].msr = switched[i];
