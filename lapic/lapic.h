@@ -127,8 +127,7 @@ static inline enum lapic_mode lapic_mode(const struct lapic *l) { return (enum l
 void lapic_init(struct lapic *l, struct lapic_domain *d, uint32_t index, uint32_t apic_id, bool bsp);
 
 /* After lapic_init(): the state in which a PC's firmware leaves the BSP's LAPIC, virtual wire mode (MultiProcessor
- * Specification 1.4, 3.6.2.2). The LAPIC is enabled, LINT0 is ExtINT, LINT1 is NMI. To be called before the vCPU runs.
- * */
+ * Specification 1.4, 3.6.2.2). The LAPIC is enabled, LINT0 is ExtINT, LINT1 is NMI. Call it before the vCPU runs. */
 void lapic_virtual_wire(struct lapic *l);
 
 /* What INIT does to the LAPIC: all but the APIC ID and IA32_APIC_BASE is reset (11.4.7.3, 11.12.5.1). */
