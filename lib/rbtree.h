@@ -1,6 +1,6 @@
 /*
- * An intrusive red-black tree, ordered by a 64-bit key. The caller does the locking. Insertion and removal take O(log
- * n) in the worst case; the first node is found in O(1).
+ * An intrusive red-black tree, ordered by a 64-bit key. The caller does the locking. In the worst case, insertion and
+ * removal take O(log n). The first node is found in O(1).
  *
  * Keys are compared modulo 2^64: a is before b if (int64_t)(a - b) < 0. This is an order only while all keys in a tree
  * lie within 2^63 of each other; the caller must see to that. Nodes with equal keys stay in the order of insertion.
