@@ -1,8 +1,8 @@
 /*
  * The boundary between root (ring 0) and the worlds (ring 3).
  *
- * No system call takes a pointer. Bulk data goes through the calling thread's own page (abi/page.h), which root reaches
- * by its own mapping: root never dereferences an address that ring 3 chose.
+ * No system call takes a pointer. Bulk data goes through the calling thread's own page (abi/page.h). Root has its own
+ * mapping of that page. So root never dereferences an address that ring 3 chose.
  */
 #ifndef ABI_ABI_H
 #define ABI_ABI_H

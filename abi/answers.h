@@ -1,4 +1,4 @@
-/* What the calls VM_INFO, VCPU_INFO and SYSTEM_INFO put into the buffer. */
+/* What the system calls VM_INFO, VCPU_INFO and SYSTEM_INFO write into the buffer. */
 #ifndef ABI_ANSWERS_H
 #define ABI_ANSWERS_H
 
@@ -50,12 +50,12 @@ struct abi_vm_info {
     uint32_t vcpus;
     uint32_t end_reason; /* enum abi_end */
     uint32_t end_status;
-    uint64_t memory;
-    uint64_t created_tsc; /* host TSC */
+    uint64_t memory;      /* bytes of guest RAM */
+    uint64_t created_tsc; /* host TSC, as the next two */
     uint64_t booted_tsc;  /* first entry of the BSP; 0: not yet */
     uint64_t ended_tsc;   /* 0: not yet */
     uint64_t exits;       /* of all vCPUs */
-    uint64_t root_bytes;  /* memory of root's that its creation took, beside the guest's own */
+    uint64_t root_bytes;  /* root's memory that the VM's creation took, guest RAM not counted */
     uint32_t paused;
     uint32_t reserved;
 };
@@ -64,8 +64,8 @@ enum abi_vm_state { ABI_VM_LOADING, ABI_VM_RUNNING, ABI_VM_ENDED };
 struct abi_vcpu_info {
     uint64_t word;     /* the state word, raw */
     uint32_t mp_state; /* enum abi_mp_state */
-    uint32_t where;    /* 0 root, 1 guest, 2 parked, or waiting for an interrupt on its CPU */
-    uint32_t cpu;      /* where it runs or ran last */
+    uint32_t where;    /* 0 root, 1 guest, 2 parked or waiting for an interrupt on its CPU */
+    uint32_t cpu;      /* the CPU on which it runs or ran last */
     uint32_t apic_id;
     uint64_t run_ticks; /* TSC ticks on a CPU */
     uint64_t entries;

@@ -1,4 +1,4 @@
-/* Errors: functions that can fail return 0 or a positive result, or one of these as a negative number. */
+/* Errors. A function that can fail returns 0 or a positive result, or one of these errors as a negative number. */
 #ifndef ABI_ERR_H
 #define ABI_ERR_H
 

@@ -1,4 +1,4 @@
-/* Registers of the guest's CPUID that say which instructions it has: abi_info.features. */
+/* abi_info.features: registers of the guest's CPUID that say which instructions the guest has. */
 #ifndef ABI_FEATURES_H
 #define ABI_FEATURES_H
 

@@ -1,4 +1,4 @@
-/* What there can be at most. */
+/* Limits of counts and sizes. */
 #ifndef ABI_LIMITS_H
 #define ABI_LIMITS_H
 

@@ -5,8 +5,8 @@
 #include "abi/types.h"
 
 /*
- * LOG_READ: a line of the log. They are numbered from 0 in the order of time; where one is greater than the number that
- * was asked for, those between are gone.
+ * LOG_READ: a line of the log. Lines are numbered from 0 in the order of time. If the answer's number is greater than
+ * the number that was asked for, the lines between are gone.
  */
 #define ABI_LOG_TEXT 240
 struct abi_log_line {

@@ -1,4 +1,4 @@
-/* A thread's page, which it shares with root: all bulk data of system calls and upcalls. */
+/* The page that a thread shares with root: all bulk data of system calls and upcalls goes through it. */
 #ifndef ABI_PAGE_H
 #define ABI_PAGE_H
 

@@ -5,10 +5,12 @@
 #include "abi/types.h"
 
 /*
- * A ring with one producer and one consumer, which do not trust each other: each masks the other's index. head counts
- * bytes put, tail bytes taken, both modulo 2^32; head - tail <= ABI_RING_SIZE or the peer is broken (treat as
- * empty/full). Producer: write data, then head with release. Consumer: read head with acquire, data, then tail with
- * release.
+ * A ring with one producer and one consumer. They do not trust each other: each masks the other's index.
+ *   head      counts the bytes put, modulo 2^32
+ *   tail      counts the bytes taken, modulo 2^32
+ *   producer  writes the data, then head with release
+ *   consumer  reads head with acquire, then the data, then writes tail with release
+ * If head - tail > ABI_RING_SIZE, the peer is broken: the consumer then treats the ring as empty, the producer as full.
  */
 #define ABI_RING_SIZE 2048u
 struct abi_ring {
@@ -18,7 +20,8 @@ struct abi_ring {
     uint32_t pad1[15];
     uint8_t data[ABI_RING_SIZE];
 };
-/* One page per direction: `out` is guest to terminal. */
+
+/* One page for each direction: `out` goes from the guest to the terminal, `in` from the terminal to the guest. */
 struct abi_console {
     union {
         struct abi_ring out;

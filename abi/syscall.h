@@ -1,9 +1,9 @@
 /*
- * System calls. SYSCALL with RAX = number, arguments in RDI, RSI, RDX, R10; the result is in RAX. RCX and R11 are lost,
- * everything else is preserved.
+ * System calls. The instruction is SYSCALL, with RAX = number and the arguments in RDI, RSI, RDX, R10. The result is in
+ * RAX. RCX and R11 are lost, all other registers are preserved.
  *
- * All: OK or another result >= 0, or a negative enum err. "buffer" is the calling thread's abi_page.buffer. A call that
- * the calling thread may not make is E_PERM, an unknown one E_NOSYS.
+ * Result of all calls: OK or another result >= 0, or a negative enum err. E_PERM: the calling thread may not make this
+ * call. E_NOSYS: there is no such call. "buffer" is the calling thread's abi_page.buffer.
  */
 #ifndef ABI_SYSCALL_H
 #define ABI_SYSCALL_H
@@ -13,51 +13,58 @@
 /*
  * Every thread
  *   PARK(deadline)              sleep until an UNPARK or NOTIFY for this thread, or until the host TSC reaches deadline
- *                               (NEVER: no limit). OK, E_TIMEDOUT, E_INTR. An unpark that came first ends it at once.
- *   UNPARK(slot)                of a thread of this world. OK, E_RANGE.
- *   LOG(length)                 buffer[0..length) becomes one line of this world's in the hypervisor's log. A device
- *                               world has a budget (kernel/base/logring.h): what is over it is dropped, and the log says so.
+ *                               (NEVER: no limit). OK, E_TIMEDOUT, E_INTR. If an unpark came before the call, the call
+ *                               ends at once.
+ *   UNPARK(slot)                unpark the thread in that slot of this world. OK, E_RANGE.
+ *   LOG(length)                 buffer[0..length) becomes one line in the hypervisor's log, marked as this world's. A
+ *                               device world has a budget (kernel/base/logring.h): lines over the budget are dropped,
+ *                               and the log says so.
  *
  * Device worlds
  *   REPLY()                     ends an upcall. Does not return.
- *   NOTIFY()                    unpark control: something was put into the console ring, or taken from it.
- *   APIC_MSG(address, data)     an interrupt message in MSI format (SDM Vol. 3, 11.11). How many LAPICs took it. 0: an
- *                               EOI upcall will say when a LAPIC has changed so that one may take it (not for vectors
- *                               below 16).
- *   EXTINT(level)               the 8259s' INTR output, to LINT0 of the LAPICs, or to INTR of the CPU without LAPIC.
- *   LAPIC_READ(offset)          of their own xAPIC page, 32 bits. The value, or E_INVAL: no LAPIC answers there.
- *   LAPIC_WRITE(offset, value)  likewise.
- *   BOOT()                      the worker, once: buffer holds the struct abi_regs of the BSP; start it. OK, E_BUSY,
- *                               E_INVAL.
- *   VM_END(reason, status)      this guest has ended. OK, E_RANGE: no reason that a device world may give (END_TABLE).
- *   VECTOR_READ(n)              the vCPU's register ZMMn (n: 0..15) into buffer[0..64). Its XCR0, or E_RANGE.
- *   VECTOR_WRITE(n)             likewise, from there. OK, E_RANGE.
+ *   NOTIFY()                    unpark control: the world has put something into the console ring, or taken from it.
+ *   APIC_MSG(address, data)     send an interrupt message in MSI format (SDM Vol. 3, 11.11). Returns how many LAPICs
+ *                               took it. If 0: an EOI upcall will come when a LAPIC has changed so that it may take the
+ *                               message (not for vectors below 16).
+ *   EXTINT(level)               set the 8259s' INTR output. It goes to LINT0 of the LAPICs; in a guest without LAPIC,
+ *                               to the CPU's INTR.
+ *   LAPIC_READ(offset)          read 32 bits of the vCPU's own xAPIC page. Returns the value. E_INVAL: no LAPIC answers
+ *                               there.
+ *   LAPIC_WRITE(offset, value)  write 32 bits there. OK, E_INVAL.
+ *   BOOT()                      start the BSP with the struct abi_regs in buffer. The worker makes this call, once.
+ *                               OK, E_BUSY, E_INVAL.
+ *   VM_END(reason, status)      this guest has ended. OK. E_RANGE: a device world may not give that reason (END_TABLE).
+ *   VECTOR_READ(n)              copy the vCPU's register ZMMn (n: 0..15) into buffer[0..64). Returns the vCPU's XCR0,
+ *                               or E_RANGE.
+ *   VECTOR_WRITE(n)             copy buffer[0..64) into that register. OK, E_RANGE.
  *
  * Control
- *   CONSOLE_WRITE(length)       buffer to the physical console, raw. Bytes taken, 0..length.
- *   CONSOLE_READ(max)           from the physical console into buffer. Bytes.
- *   LOG_READ(number)            the oldest line of the log that is kept and has this number or a greater one, as struct
- *                               abi_log_line into buffer. 1; 0: there is none.
- *   VM_CONFIG(offset, length)   buffer[0..length) goes to that offset of the struct abi_vm_config that is being built.
+ *   CONSOLE_WRITE(length)       write buffer to the physical console, raw. Returns the bytes taken, 0..length.
+ *   CONSOLE_READ(max)           read from the physical console into buffer. Returns the number of bytes.
+ *   LOG_READ(number)            copy a line of the log into buffer as struct abi_log_line: the oldest one that is still
+ *                               kept and has this number or a greater one. 1; 0: there is none.
+ *   VM_CONFIG(offset, length)   copy buffer[0..length) to that offset of the struct abi_vm_config that is being built.
  *                               OK, E_RANGE.
- *   VM_CREATE()                 a VM from that config, whose worker starts to load it. Its id, E_NOMEM, E_INVAL,
- *                               E_BUSY: too many.
+ *   VM_CREATE()                 create a VM from that config; its worker starts to load it. Returns the VM's id, or
+ *                               E_NOMEM, E_INVAL, E_BUSY (too many VMs).
  *   VM_NOTIFY(vm)               unpark the worker of this VM's device world.
  *   VM_STOP(vm, reason, status) end a guest from outside. OK, E_NOENT.
- *   VM_DESTROY(vm)              wait until its threads are gone and give everything back. Stops it first if need be.
- *   VM_PAUSE(vm)                returns when no vCPU of it runs any more.
- *   VM_RESUME(vm)
- *   VM_INFO(vm)                 struct abi_vm_info into buffer. OK, E_NOENT. Control is unparked whenever a VM ends or
- *                               boots.
- *   VCPU_INFO(vm, vcpu)         struct abi_vcpu_info into buffer. OK, E_NOENT.
- *   SYSTEM_INFO()               struct abi_system_info into buffer.
- *   PORT_IN(port, size)         a physical port, for power-off and reset. The value.
- *   PORT_OUT(port, size, value) likewise.
- *   PHYS_READ(paddr, length)    firmware tables into buffer. Bytes; E_PERM: what the firmware's map calls free RAM.
- *   RESET()                     of the machine, by a triple fault. Does not return.
- *   HALT()                      stops all CPUs for good. Does not return.
+ *   VM_DESTROY(vm)              wait until the VM's threads are gone and free all that it has. Stops the guest first if
+ *                               it still runs.
+ *   VM_PAUSE(vm)                returns when none of the VM's vCPUs runs any more.
+ *   VM_RESUME(vm)               let them run again.
+ *   VM_INFO(vm)                 write struct abi_vm_info into buffer. OK, E_NOENT. Control is unparked whenever a VM
+ *                               ends or boots.
+ *   VCPU_INFO(vm, vcpu)         write struct abi_vcpu_info into buffer. OK, E_NOENT.
+ *   SYSTEM_INFO()               write struct abi_system_info into buffer.
+ *   PORT_IN(port, size)         read a physical port, for power-off and reset. Returns the value.
+ *   PORT_OUT(port, size, value) write a physical port, likewise.
+ *   PHYS_READ(paddr, length)    copy firmware tables into buffer. Returns the bytes. E_PERM: the firmware's map calls
+ *                               this memory free RAM.
+ *   RESET()                     reset the machine, by a triple fault. Does not return.
+ *   HALT()                      stop all CPUs for good. Does not return.
  *
- * X(name, number, who): who is 'a' every thread, 'd' device worlds, 'v' a device world's vCPU threads, 'c' control.
+ * X(name, number, who). who: 'a' every thread, 'd' device worlds, 'v' a device world's vCPU threads, 'c' control.
  */
 #define SYSCALL_TABLE(X)                                                                                               \
     X(REPLY, 0, 'v')                                                                                                   \
@@ -100,8 +107,8 @@ enum abi_syscall {
 };
 
 /*
- * How a guest ended. Status is the exit device's value, 0 otherwise. Who may say so: 'd' its device world, 'r' root,
- * and the operator through control.
+ * How a guest ended. X(name, number, text, who). who may give this reason: 'd' the guest's device world, 'r' root, or
+ * the operator through control. The status is the exit device's value for EXIT, and 0 for all others.
  */
 #define END_TABLE(X)                                                                                                   \
     X(NONE, 0, "running", 'r')                                                                                         \

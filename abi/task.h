@@ -5,15 +5,15 @@
 #include "abi/types.h"
 
 /*
- * A hardware task switch (SDM Vol. 3, 8.3) of which the CPU has done the checks that come before a VM exit (26.4.2).
- * Numbers of source as in table 28-2, of type as in 25.8.3.
+ * A hardware task switch (SDM Vol. 3, 8.3). The CPU has done the checks that come before the VM exit (26.4.2). source
+ * has the numbers of table 28-2, type those of 25.8.3.
  */
 enum abi_task_source { ABI_TASK_CALL, ABI_TASK_IRET, ABI_TASK_JMP, ABI_TASK_GATE };
 struct abi_task_switch {
     uint16_t selector; /* of the new TSS */
     uint8_t source;    /* enum abi_task_source; GATE: a gate in the IDT */
-    uint8_t length;    /* of the instruction at regs.rip, where one is the cause */
-    /* GATE: what is being delivered */
+    uint8_t length;    /* of the instruction at regs.rip, if an instruction is the cause */
+    /* GATE: the event that is being delivered. */
     uint8_t vector, type;
     bool has_error_code;
     uint8_t reserved;

@@ -37,7 +37,7 @@ static inline gpaddr_t gpa(uint64_t v) { return (gpaddr_t){v}; }
 #define MUST_CHECK                    __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a)             __attribute__((format(printf, f, a)))
 
-/* Of deadlines: it does not come. 0 is a time like any other, and has passed. */
+/* A deadline that does not come. 0 is a time like any other: it has passed. */
 #define NEVER UINT64_MAX
 
 #endif

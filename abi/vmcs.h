@@ -1,6 +1,7 @@
 /*
- * The VMCS's fields, by width (SDM Vol. 3, appendix B). Root reads and writes them in vmx/; by these numbers, and those
- * of the MSRs below, it hands the device world a guest state that the CPU refuses (struct abi_field).
+ * The VMCS's fields, by width (SDM Vol. 3, appendix B). Root reads and writes them in vmx/. When the CPU refuses a
+ * guest state, root hands that state to the device world by these numbers, and those of the MSRs below (struct
+ * abi_field).
  */
 #ifndef ABI_VMCS_H
 #define ABI_VMCS_H
@@ -9,7 +10,8 @@
 
 enum vmcs16 {
     VPID = 0x0000,
-    GUEST_ES = 0x0800, /* CS, SS, DS, FS, GS, LDTR, TR follow, 2 apart; so do their limits, access rights and bases */
+    /* CS, SS, DS, FS, GS, LDTR and TR follow, 2 apart. So do their limits, access rights and bases below. */
+    GUEST_ES = 0x0800,
     HOST_ES = 0x0c00,
     HOST_CS = 0x0c02,
     HOST_SS = 0x0c04,
@@ -70,7 +72,7 @@ enum vmcs32 {
     GUEST_ES_RIGHTS = 0x4814,
     GUEST_INTERRUPTIBILITY = 0x4824,
     GUEST_ACTIVITY = 0x4826,
-    /* 0x4828 is SMBASE, which only an SMM monitor needs: not every hypervisor's VMX has it. */
+    /* 0x4828 is SMBASE. Only an SMM monitor needs it, and not every hypervisor's VMX has it. */
     GUEST_SYSENTER_CS = 0x482a,
     PREEMPTION_TIMER = 0x482e,
     HOST_SYSENTER_CS = 0x4c00,
@@ -105,13 +107,13 @@ enum vmcsn { /* natural width: 64 bits here */
              HOST_IDTR_BASE = 0x6c0e,
              HOST_SYSENTER_ESP = 0x6c10,
              HOST_SYSENTER_EIP = 0x6c12,
-             HOST_RIP = 0x6c16, /* HOST_RSP is vmx/entry.asm's */
+             HOST_RIP = 0x6c16, /* HOST_RSP is in vmx/entry.asm */
 };
 
 /* MSRs (SDM Vol. 3, A.7 and A.8). */
 enum { IA32_VMX_CR0_FIXED0 = 0x486, IA32_VMX_CR0_FIXED1, IA32_VMX_CR4_FIXED0, IA32_VMX_CR4_FIXED1 };
 
-/* Of ENTRY_EVENT and EXIT_EVENT (25.8.3). */
+/* Bits of ENTRY_EVENT and EXIT_EVENT (25.8.3). */
 #define EVENT_VALID      BIT(31)
 #define EVENT_TYPE_SHIFT 8
 

@@ -10,11 +10,13 @@
 #define ALL  (RW | XR | XW)
 #define READ (R | XR)
 
-#define STATUS APIC_DELIVERY_STATUS /* read-only, but software that writes back what it read gets no #GP */
+/* Read-only, but counted as writable here: software that writes back what it read must not get #GP. */
+#define STATUS APIC_DELIVERY_STATUS
 #define LVT    (APIC_VECTOR | STATUS | LVT_MASKED)
 #define LINT   (LVT | APIC_DELIVERY_MODE | 0x2000u | LVT_REMOTE_IRR | APIC_TRIGGER_LEVEL)
 
-/* By offset / 16. writable: other bits take #GP in x2APIC mode and are dropped in xAPIC mode. */
+/* Indexed by offset / 16. A write to bits that are not in writable takes #GP in x2APIC mode; in xAPIC mode these bits
+ * are dropped. */
 static const struct {
     uint32_t writable;
     uint8_t rights;
@@ -53,8 +55,10 @@ static uint8_t rights(uint32_t offset)
 static uint32_t read_lvt(struct lapic *l, uint32_t offset)
 {
     uint32_t value = l->lvt[(offset - APIC_LVT_TIMER) >> 4];
+
     if (offset != APIC_LVT_LINT0)
         return value;
+
     lapic_drain(l);
     return value | (lapic_lint0_in_service(l) ? LVT_REMOTE_IRR : 0);
 }
@@ -62,6 +66,7 @@ static uint32_t read_lvt(struct lapic *l, uint32_t offset)
 static uint32_t read_map(struct lapic *l, uint32_t offset)
 {
     uint32_t i = offset >> 4 & 7;
+
     lapic_drain(l);
     const uint64_t *map = offset < APIC_TMR ? l->isr.word : offset < APIC_IRR ? l->tmr : l->irr.word;
     return (uint32_t)(map[i / 2] >> i % 2 * 32);
@@ -100,7 +105,7 @@ static uint32_t read_register(struct lapic *l, uint32_t offset, uint64_t now)
         return timer_current(l, now);
     case APIC_DCR:
         return l->timer_dcr;
-    default: /* APR and RRD, which have been without function since the Pentium 4 */
+    default: /* APR and RRD, which have had no function since the Pentium 4 */
         return 0;
     }
 }
@@ -111,6 +116,7 @@ static __attribute__((noinline)) void write_lvt(struct lapic *l, uint32_t offset
     value &= ~(STATUS | (offset >= APIC_LVT_LINT0 ? LVT_REMOTE_IRR : 0));
     if (!(l->svr & SVR_ENABLE))
         value |= LVT_MASKED;
+
     if (offset == APIC_LVT_LINT0 && !(value & LVT_MASKED))
         lapic_set_special(l);
     if (offset == APIC_LVT_TIMER)
@@ -128,12 +134,13 @@ static __attribute__((noinline)) void write_svr(struct lapic *l, uint32_t value,
     l->svr = value;
     if (enabled)
         lapic_takes_more(l);
+
     if (!(value & SVR_ENABLE))
         for (uint32_t i = 0; i < LAPIC_LVTS; i++)
             write_lvt(l, APIC_LVT_TIMER + (i << 4), l->lvt[i], now);
 }
 
-/* value has no bits that are not writable. */
+/* value: only writable bits are set. */
 static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now)
 {
     switch (offset >> 4) {
@@ -156,7 +163,7 @@ static void write_register(struct lapic *l, uint32_t offset, uint32_t value, uin
     case APIC_SVR >> 4:
         write_svr(l, value, now);
         break;
-    case APIC_ESR >> 4: /* 11.5.3: what was collected appears, and collecting starts anew */
+    case APIC_ESR >> 4: /* 11.5.3: the collected errors become readable, and collecting starts anew */
         lapic_drain(l);
         l->esr = l->esr_new;
         l->esr_new = 0;
@@ -189,6 +196,7 @@ int lapic_mmio_read(struct lapic *l, uint32_t offset, uint64_t now, uint32_t *va
 {
     if (lapic_mode(l) != LAPIC_XAPIC || offset >= PAGE_SIZE)
         return E_INVAL;
+
     *value = 0;
     if (!(rights(offset) & RW))
         lapic_error(l, ESR_ILLEGAL_REGISTER);
@@ -201,6 +209,7 @@ int lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t 
 {
     if (lapic_mode(l) != LAPIC_XAPIC || offset >= PAGE_SIZE)
         return E_INVAL;
+
     if (!(rights(offset) & RW))
         lapic_error(l, ESR_ILLEGAL_REGISTER);
     else if (rights(offset) & W && offset % 16 == 0)
@@ -209,11 +218,13 @@ int lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t 
 }
 
 /*
- * 11.12.5: x2APIC mode is entered from xAPIC mode only, and left to the disabled state only. Going to and from that
- * resets everything but the ID; entering x2APIC mode keeps the registers, save the LDR, which is derived from the ID,
- * and the ICR's high half, whose layout is another. BSP is read-only. The mode is stored first, so that nothing
- * but what was under way already is posted behind the reset; should that happen, the next change drops it, and
- * until then lapic_pending() does not look.
+ * A write to IA32_APIC_BASE (11.12.5). x2APIC mode is entered from xAPIC mode only, and left to the disabled state
+ * only. A change to or from the disabled state resets everything but the ID. Entering x2APIC mode keeps the registers,
+ * except two: the LDR, which is then derived from the ID, and the ICR's high half, whose layout is different. The bit
+ * BSP is read-only.
+ *
+ * The new mode is stored before the reset. So only posts that were under way already can come after the reset. If one
+ * does, the next change of the mode drops it, and until then lapic_pending() does not look.
  */
 static __attribute__((noinline)) int write_base(struct lapic *l, uint64_t value)
 {
@@ -224,6 +235,7 @@ static __attribute__((noinline)) int write_base(struct lapic *l, uint64_t value)
     if (value & reserved || new == LAPIC_INVALID || (old == LAPIC_X2APIC && new == LAPIC_XAPIC) ||
         (old == LAPIC_DISABLED && new == LAPIC_X2APIC))
         return E_INVAL;
+
     if (new == LAPIC_DISABLED)
         lapic_set_special(l);
     l->base = (value & ~APIC_BASE_BSP) | (l->base & APIC_BASE_BSP);
@@ -234,12 +246,13 @@ static __attribute__((noinline)) int write_base(struct lapic *l, uint64_t value)
         l->ldr = X2APIC_LDR(l->id);
         l->icr = (uint32_t)l->icr;
     }
+
     if (old != new &&new != LAPIC_DISABLED)
         lapic_takes_more(l);
     return OK;
 }
 
-/* Is there a register with that right behind this number of an x2APIC MSR? */
+/* May the x2APIC MSR of that number (MSR - 0x800) be accessed with that right now? */
 static bool in_x2apic(const struct lapic *l, uint32_t reg, uint8_t right)
 {
     return reg < ARRAY_SIZE(registers) && registers[reg].rights & right && lapic_mode(l) == LAPIC_X2APIC;
@@ -255,6 +268,7 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
         *value = timer_read_deadline(l, now);
         return OK;
     }
+
     uint32_t reg = msr - MSR_X2APIC;
     if (!in_x2apic(l, reg, XR))
         return E_INVAL;
@@ -265,12 +279,15 @@ int lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t now, uint64_t *value)
 int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
 {
     uint32_t reg = msr - MSR_X2APIC;
-    if (msr == MSR_IA32_TSC_DEADLINE) { /* the one that is written most often */
+
+    if (msr == MSR_IA32_TSC_DEADLINE) { /* first, since it is written most often */
         timer_write_deadline(l, value, now);
         return OK;
     }
+
     if (in_x2apic(l, reg, XW)) {
         uint64_t wrong = value & ~(uint64_t)registers[reg].writable;
+
         if (msr == MSR_X2APIC_ICR && !(uint32_t)wrong)
             lapic_write_icr(l, value);
         else if (wrong || (reg << 4 == APIC_LVT_TIMER && (value & LVT_TIMER_MODE) == LVT_TIMER_MODE))
@@ -279,5 +296,6 @@ int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value, uint64_t now)
             write_register(l, reg << 4, (uint32_t)value, now);
         return OK;
     }
+
     return msr == MSR_IA32_APIC_BASE ? write_base(l, value) : E_INVAL;
 }

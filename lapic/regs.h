@@ -1,5 +1,5 @@
-/* Registers of the local APIC: offsets into the xAPIC page, which are 16 times the x2APIC MSR - 0x800 (SDM Vol. 3,
- * tables 11-1 and 11-6), and their bits. */
+/* Registers of the local APIC: their offsets in the xAPIC page, and their bits (SDM Vol. 3, tables 11-1 and 11-6). The
+ * x2APIC MSR of a register is 0x800 + offset / 16. */
 #ifndef LAPIC_REGS_H
 #define LAPIC_REGS_H
 
@@ -13,13 +13,13 @@
 #define APIC_LDR       0x0d0u
 #define APIC_DFR       0x0e0u
 #define APIC_SVR       0x0f0u
-#define APIC_ISR       0x100u /* eight registers of 32 bits each, as the next two */
+#define APIC_ISR       0x100u /* ISR, TMR and IRR are eight registers of 32 bits each */
 #define APIC_TMR       0x180u
 #define APIC_IRR       0x200u
 #define APIC_ESR       0x280u
 #define APIC_ICR_LO    0x300u
 #define APIC_ICR_HI    0x310u
-#define APIC_LVT_TIMER 0x320u /* the six of enum lapic_lvt follow each other */
+#define APIC_LVT_TIMER 0x320u /* the first of six, in the order of enum lapic_lvt */
 #define APIC_LVT_LINT0 0x350u
 #define APIC_LVT_ERROR 0x370u
 #define APIC_INITIAL   0x380u /* timer initial count */
@@ -35,7 +35,7 @@
 #define ESR_RECEIVE_ILLEGAL_VECTOR 0x40u
 #define ESR_ILLEGAL_REGISTER       0x80u
 
-/* Common to the ICR, the LVT and the data of an MSI. */
+/* Bits that the ICR, the LVT and the data of an MSI have in common. */
 #define APIC_VECTOR          0x000000ffu
 #define APIC_DELIVERY_MODE   0x00000700u
 #define APIC_DELIVERY_STATUS 0x00001000u

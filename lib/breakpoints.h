@@ -7,9 +7,10 @@
 #define BREAKPOINTS 4u
 #define DR7_ENABLED 0xffu /* G0 to G3, L0 to L3 */
 
-/* What an access is, in numbers of DR7's R/W fields, of which 3 stands for reads and writes. */
+/* Kinds of accesses, with the numbers of DR7's R/W fields. There, 3 stands for reads and writes. */
 enum breakpoint_access { BREAK_ON_WRITE = 1, BREAK_ON_IO, BREAK_ON_READ };
 
+/* Is breakpoint n enabled, and for accesses of this kind? */
 static inline bool breakpoint_is_for(uint64_t dr7, unsigned n, enum breakpoint_access access)
 {
     unsigned wanted = dr7 >> (16 + 4 * n) & 3;
@@ -18,7 +19,8 @@ static inline bool breakpoint_is_for(uint64_t dr7, unsigned n, enum breakpoint_a
     return enabled && (wanted == (unsigned)access || (wanted == BREAK_ON_READ && access == BREAK_ON_WRITE));
 }
 
-/* LEN: 1, 2, 8, 4 bytes; the low bits of DRn do not count. */
+/* Does breakpoint n, with dr in DRn, overlap [address, address + size)? The field LEN stands for 1, 2, 8 or 4 bytes.
+ * The low bits of DRn do not count. */
 static inline bool breakpoint_overlaps(uint64_t dr7, unsigned n, uint64_t dr, uint64_t address, uint32_t size)
 {
     static const uint8_t lengths[4] = {1, 2, 8, 4};
@@ -27,8 +29,8 @@ static inline bool breakpoint_overlaps(uint64_t dr7, unsigned n, uint64_t dr, ui
     return address <= first + (length - 1) && first <= address + (size - 1);
 }
 
-/* Those that an access to [address, address + size) hits, as DR6 has them: bits 0 to 3. That ports count only with
- * CR4.DE is the caller's affair. */
+/* The breakpoints that an access to [address, address + size) hits, as in DR6: bits 0 to 3. Breakpoints on ports need
+ * CR4.DE; the caller checks that. */
 static inline uint32_t breakpoint_hits(uint64_t dr7, const uint64_t dr[BREAKPOINTS], uint64_t address, uint32_t size,
                                        enum breakpoint_access access)
 {

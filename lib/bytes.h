@@ -1,4 +1,4 @@
-/* Little-endian numbers at any address of foreign data: no alignment, no type. */
+/* Read and write little-endian numbers at any address. Neither alignment nor the type of the data there matters. */
 #ifndef LIB_BYTES_H
 #define LIB_BYTES_H
 

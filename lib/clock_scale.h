@@ -1,5 +1,5 @@
-/* How KVM's paravirtual clock makes nanoseconds of ticks: (ticks << shift) * mul >> 32, with a shift to the right if
- * shift is negative. */
+/* The scale with which KVM's paravirtual clock turns ticks into nanoseconds: (ticks << shift) * mul >> 32. If shift is
+ * negative, the ticks are shifted to the right. */
 #ifndef LIB_CLOCK_SCALE_H
 #define LIB_CLOCK_SCALE_H
 
@@ -13,8 +13,9 @@ struct clock_scale {
 };
 
 /*
- * For a clock of hz, 1 MHz to 1 THz. mul is rounded to the nearest and is at least 2^31, so that the clock that it
- * makes is off by at most 2^-32, 0.23 ns in a second. Two clocks of one scale and one base never differ.
+ * The scale for a clock of hz, 1 MHz to 1 THz. mul is rounded to the nearest integer and is at least 2^31. So the
+ * resulting clock is off by at most 2^-32, which is 0.23 ns in a second. Two clocks with the same scale and the same
+ * base never differ.
  */
 static inline struct clock_scale clock_scale_of(uint64_t hz)
 {
@@ -26,6 +27,7 @@ static inline struct clock_scale clock_scale_of(uint64_t hz)
 
         if (twice >= 2ull * UINT32_MAX + 1)
             continue; /* mul would not fit */
+
         scale.mul = (uint32_t)((twice + 1) / 2);
         break;
     }

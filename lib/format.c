@@ -7,7 +7,7 @@
 struct sink {
     char *out;
     size_t size;
-    size_t length; /* of the whole text so far, may be more than size */
+    size_t length; /* of the whole text so far; may be more than size */
 };
 
 struct spec {
@@ -33,7 +33,7 @@ static void put_repeated(struct sink *sink, char c, int n)
         put_text(sink, &c, 1);
 }
 
-/* prefix, zeros and text, together as wide as the spec asks. */
+/* Put prefix, zeros and text, with spaces so that they are as wide as the spec asks. */
 static void put_field(struct sink *sink, const struct spec *spec, const char *prefix, int zeros, const char *text,
                       int length)
 {
@@ -42,9 +42,11 @@ static void put_field(struct sink *sink, const struct spec *spec, const char *pr
 
     if (!spec->left)
         put_repeated(sink, ' ', pad);
+
     put_text(sink, prefix, (size_t)prefix_length);
     put_repeated(sink, '0', zeros);
     put_text(sink, text, (size_t)length);
+
     if (spec->left)
         put_repeated(sink, ' ', pad);
 }
@@ -58,10 +60,12 @@ static void put_number(struct sink *sink, const struct spec *spec, const char *p
     for (; value > 0; value /= base)
         text[--start] = digits[value % base];
     length = (int)sizeof(text) - start;
-    /* Without a precision there is at least one digit; zeros that pad to the width stand between sign and digits. */
+
+    /* Without a precision there is at least one digit. Zeros that pad to the width stand between sign and digits. */
     zeros = (spec->precision < 0 ? 1 : spec->precision) - length;
     if (spec->zero && !spec->left && spec->precision < 0)
         zeros = MAX(zeros, spec->width - (int)strlen(prefix) - length);
+
     put_field(sink, spec, prefix, MAX(zeros, 0), text + start, length);
 }
 
@@ -72,7 +76,7 @@ static void put_string(struct sink *sink, const struct spec *spec, const char *t
     put_field(sink, spec, "", 0, text, (int)strnlen(text, spec->precision < 0 ? INT_MAX : (size_t)spec->precision));
 }
 
-/* Digits at *at, which moves behind them. */
+/* Parse the digits at *at, and move *at behind them. */
 static int parse_number(const char **at)
 {
     int n = 0;
@@ -82,12 +86,12 @@ static int parse_number(const char **at)
     return n;
 }
 
-/* The list is reached through a struct, because a va_list parameter is a pointer on some calling conventions only. */
+/* The list is in a struct: only in some calling conventions is a va_list parameter a pointer. */
 struct arguments {
     va_list list;
 };
 
-/* What follows a '%'; returns the text after it. */
+/* Parse what follows a '%'. Returns the text after it. */
 static const char *parse_spec(const char *at, struct spec *spec, struct arguments *args)
 {
     *spec = (struct spec){.precision = -1};
@@ -101,6 +105,7 @@ static const char *parse_spec(const char *at, struct spec *spec, struct argument
         else
             break;
     }
+
     if (*at == '*') {
         spec->width = va_arg(args->list, int);
         spec->left = spec->left || spec->width < 0;
@@ -109,6 +114,7 @@ static const char *parse_spec(const char *at, struct spec *spec, struct argument
     } else {
         spec->width = parse_number(&at);
     }
+
     if (*at == '.') {
         at++;
         if (*at == '*') {
@@ -118,6 +124,7 @@ static const char *parse_spec(const char *at, struct spec *spec, struct argument
             spec->precision = parse_number(&at);
         }
     }
+
     for (; (*at == 'l' && spec->longs < 2) || (*at == 'z' && spec->longs == 0); at++)
         spec->longs++;
     spec->conversion = *at;
@@ -136,7 +143,7 @@ static int64_t signed_argument(const struct spec *spec, struct arguments *args)
 
 static_assert(sizeof(long) == sizeof(long long) && sizeof(long) == sizeof(size_t), "l, ll and z are one size");
 
-/* False: an unknown conversion. */
+/* Put the argument that the spec asks for. False: the conversion is unknown. */
 static bool put_argument(struct sink *sink, const struct spec *spec, struct arguments *args)
 {
     int64_t value;
@@ -189,6 +196,7 @@ int vformat(char *out, size_t size, const char *fmt, va_list list)
             put_text(&sink, fmt++, 1);
             continue;
         }
+
         fmt = parse_spec(fmt + 1, &spec, &args);
         if (!put_argument(&sink, &spec, &args)) {
             put_text(&sink, percent, strlen(percent));
@@ -196,6 +204,7 @@ int vformat(char *out, size_t size, const char *fmt, va_list list)
         }
     }
     va_end(args.list);
+
     if (size > 0)
         out[MIN(sink.length, size - 1)] = '\0';
     return (int)MIN(sink.length, (size_t)INT_MAX);

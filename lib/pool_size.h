@@ -1,14 +1,14 @@
-/* How much of a machine's memory root keeps for itself. The host's checker asks the same. */
+/* How much of a machine's memory root keeps for itself. The checker on the host uses the same function. */
 #ifndef LIB_POOL_SIZE_H
 #define LIB_POOL_SIZE_H
 
 #include "abi/types.h"
 
 #define POOL_MIN   (8ull << 20)
-#define POOL_BASIC (24ull << 20) /* what root takes for itself, and for a few dozen vCPUs */
+#define POOL_BASIC (24ull << 20) /* for root itself and a few dozen vCPUs */
 #define POOL_MAX   (2ull << 30)
 
-/* Bytes, a multiple of 2 MiB, of a machine with ram bytes of RAM. */
+/* The size in bytes, a multiple of 2 MiB. ram: bytes of RAM that the machine has. */
 static inline uint64_t pool_size_of(uint64_t ram)
 {
     uint64_t size = MIN(POOL_BASIC + ram / 32, ram / 4);

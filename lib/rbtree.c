@@ -1,4 +1,4 @@
-/* Cases that mirror each other are one: `side` is 0 or 1 and `!side` the other. */
+/* Cases that mirror each other are written once: `side` is 0 or 1, and `!side` is the other side. */
 #include "lib/rbtree.h"
 
 static bool is_red(const struct rb_node *node)
@@ -13,7 +13,7 @@ static void set_child(struct rb_node *parent, int side, struct rb_node *child)
         child->parent = parent;
 }
 
-/* Let `by` (may be NULL) take the place of node below node's parent. */
+/* Let `by` take the place of node below node's parent. `by` may be NULL. */
 static void replace(struct rb_tree *tree, struct rb_node *node, struct rb_node *by)
 {
     struct rb_node *parent = node->parent;
@@ -27,7 +27,7 @@ static void replace(struct rb_tree *tree, struct rb_node *node, struct rb_node *
     }
 }
 
-/* Node goes down to that side, its child on the other side takes its place. */
+/* node goes down to that side. Its child on the other side takes its place. */
 static void rotate(struct rb_tree *tree, struct rb_node *node, int side)
 {
     struct rb_node *up = node->child[!side];
@@ -46,16 +46,18 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node)
         tree->root = tree->first = node;
         return;
     }
+
     while (*link) {
         parent = *link;
         link = &parent->child[!rb_key_before(node->key, parent->key)];
     }
     *node = (struct rb_node){.parent = parent, .key = node->key, .red = true};
     *link = node;
+
     if (rb_key_before(node->key, tree->first->key))
         tree->first = node;
 
-    /* Mend "a red node has black children" from node upwards. */
+    /* The rule "a red node has black children" may be broken now: mend it from node upwards. */
     while (is_red(node->parent)) {
         struct rb_node *grand;
         int side;
@@ -63,6 +65,7 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node)
         parent = node->parent;
         grand = parent->parent;
         side = grand->child[1] == parent;
+
         if (is_red(grand->child[!side])) {
             parent->red = false;
             grand->child[!side]->red = false;
@@ -70,6 +73,7 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node)
             node = grand;
             continue;
         }
+
         if (parent->child[!side] == node) {
             rotate(tree, parent, side);
             parent = node;
@@ -82,7 +86,7 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node)
     tree->root->red = false;
 }
 
-/* Paths through node (may be NULL), a child of parent, have one black node too few. */
+/* Mend the tree when all paths through node have one black node too few. node is a child of parent and may be NULL. */
 static void mend_black(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent)
 {
     while (parent && !is_red(node)) {
@@ -95,41 +99,47 @@ static void mend_black(struct rb_tree *tree, struct rb_node *node, struct rb_nod
             rotate(tree, parent, side);
             sibling = parent->child[!side];
         }
+
         if (!is_red(sibling->child[0]) && !is_red(sibling->child[1])) {
             sibling->red = true;
             node = parent;
             parent = node->parent;
             continue;
         }
+
         if (!is_red(sibling->child[!side])) {
             sibling->child[side]->red = false;
             sibling->red = true;
             rotate(tree, sibling, !side);
             sibling = parent->child[!side];
         }
+
         sibling->red = parent->red;
         parent->red = false;
         sibling->child[!side]->red = false;
         rotate(tree, parent, side);
         return;
     }
+
     if (node)
         node->red = false;
 }
 
 void rb_erase(struct rb_tree *tree, struct rb_node *node)
 {
-    struct rb_node *orphan, *parent; /* what moves up where a node is missing, and that place's parent */
+    struct rb_node *orphan, *parent; /* the node that moves up to the place of a missing one, and that place's parent */
     bool lost_black;
 
     if (tree->root == node && !node->child[0] && !node->child[1]) {
         tree->root = tree->first = NULL;
         return;
     }
+
     if (tree->first == node)
         tree->first = rb_next(node);
+
     if (node->child[0] && node->child[1]) {
-        struct rb_node *heir = rb_next(node); /* has no child before it */
+        struct rb_node *heir = rb_next(node); /* heir->child[0] is NULL */
 
         orphan = heir->child[1];
         lost_black = !heir->red;
@@ -149,6 +159,7 @@ void rb_erase(struct rb_tree *tree, struct rb_node *node)
         lost_black = !node->red;
         replace(tree, node, orphan);
     }
+
     if (lost_black)
         mend_black(tree, orphan, parent);
 }
@@ -162,6 +173,7 @@ struct rb_node *rb_next(const struct rb_node *node)
             next = next->child[0];
         return next;
     }
+
     for (next = node->parent; next && next->child[1] == node; next = next->parent)
         node = next;
     return next;

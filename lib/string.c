@@ -1,12 +1,13 @@
 /*
- * Copies go by quadwords through string instructions: few executed instructions on every machine, and no vector
+ * Copies use string instructions on quadwords. These execute few instructions on every machine, and need no vector
  * registers, which root must not touch.
  */
 #include "lib/string.h"
 
 #include <stdint.h>
 
-/* Keeps the compiler from recognising a loop as memmove or strlen and replacing it by a call of itself. */
+/* Keeps the compiler from replacing a loop by a call of memmove or strlen, which would be a call of the function
+ * itself. */
 #define NOT_A_LIBRARY_CALL(x) __asm__("" : "+r"(x))
 
 struct unaligned_u64 {
@@ -37,7 +38,8 @@ void *memset(void *dst, int byte, size_t n)
     return dst;
 }
 
-/* Upwards also serves overlaps with dst below src. Downwards is a loop, so that DF is never set: an NMI may come. */
+/* A copy upwards is also right if the two overlap and dst is below src. The copy downwards is a loop, because DF must
+ * never be set: an NMI may come. */
 void *memmove(void *dst, const void *src, size_t n)
 {
     char *d = dst;
@@ -46,16 +48,19 @@ void *memmove(void *dst, const void *src, size_t n)
     if ((uintptr_t)d - (uintptr_t)s >= n) {
         size_t quads = n / 8, bytes = n % 8;
 
-        /* Not by memcpy: quadwords that overlap by less than 8 bytes are fine upwards, but its contract forbids it. */
+        /* memcpy's contract forbids overlaps, so it is not called here. Upwards, quadwords that overlap by less than 8
+         * bytes are fine. */
         __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(quads) : : "memory");
         __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(bytes) : : "memory");
         return dst;
     }
+
     while (n >= 8) {
         n -= 8;
         NOT_A_LIBRARY_CALL(n);
         ((struct unaligned_u64 *)(d + n))->v = ((const struct unaligned_u64 *)(s + n))->v;
     }
+
     while (n > 0) {
         n--;
         NOT_A_LIBRARY_CALL(n);

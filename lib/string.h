@@ -1,7 +1,7 @@
 /*
- * Memory and strings for freestanding code. The names and contracts are those of the C standard (and of POSIX for
- * strnlen), so that the compiler may call them too. lib/string.c is linked into root and the worlds only; host builds
- * get the same names from their libc.
+ * Memory and strings for freestanding code. The names and contracts are those of the C standard (strnlen: of POSIX), so
+ * the compiler may call these functions too. lib/string.c is linked only into root and the worlds. Host builds get the
+ * same names from their libc.
  */
 #ifndef LIB_STRING_H
 #define LIB_STRING_H
@@ -18,8 +18,8 @@ int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 
 /*
- * Copy the string src into dst, which has room for size bytes, cut off if need be; always NUL-terminated if size > 0.
- * Returns the length of src: the copy is whole if that is less than size.
+ * Copy the string src into dst, which has room for size bytes. If src is too long, the copy is cut off. If size > 0,
+ * the copy ends with a NUL. Returns the length of src: the copy is whole if that is less than size.
  */
 static inline size_t str_copy(char *dst, size_t size, const char *src)
 {

@@ -4,7 +4,7 @@ void timerq_insert(struct timerq *queue, struct timer_node *timer, uint64_t dead
 {
     timerq_remove(queue, timer);
     timer->deadline = deadline;
-    /* Keys in one half of the range, as rb_tree wants it; 2^63 ticks of any TSC are more than 30 years. */
+    /* All keys must lie in one half of the range (rbtree.h). 2^63 ticks of any TSC are more than 30 years. */
     timer->node.key = MIN(deadline, (uint64_t)INT64_MAX);
     timer->queued = true;
     rb_insert(&queue->tree, &timer->node);

@@ -1,4 +1,4 @@
-/* Which CPU should run what. Fair shares come from equal loads; see sched/sched.h for what is promised. */
+/* Which CPU should run which entity. Shares are fair if the loads are equal; sched/sched.h says what is promised. */
 #include "sched/sched.h"
 
 #define NO_CPU UINT32_MAX
@@ -12,13 +12,13 @@ bool sched_allowed(const struct sched_entity *se, uint32_t cpu)
     return !any || (se->cpus[cpu / 64] & BIT(cpu % 64));
 }
 
-/* Other CPUs write their loads while we read. */
+/* Another CPU may write its load at the same time. */
 static uint32_t read_load(const uint32_t *loads, uint32_t cpu)
 {
     return __atomic_load_n(&loads[cpu], __ATOMIC_RELAXED);
 }
 
-/* Has any other CPU less load than this one? */
+/* Does any other CPU have less load than this one? */
 static bool any_has_less(const struct sched_rq *rq, uint32_t self, const uint32_t *loads, uint32_t cpu_count)
 {
     for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
@@ -27,7 +27,8 @@ static bool any_has_less(const struct sched_rq *rq, uint32_t self, const uint32_
     return false;
 }
 
-/* The least loaded of all allowed CPUs except `self`, of equals the next one after it; NO_CPU: there is none. */
+/* The least loaded of all CPUs that the entity may use, except `self`. Of equals: the next one after `self`. NO_CPU:
+ * there is none. */
 static uint32_t least_loaded(const struct sched_entity *se, uint32_t self, const uint32_t *loads, uint32_t cpu_count)
 {
     uint32_t best = NO_CPU, best_load = UINT32_MAX, cpu = self;
@@ -54,7 +55,7 @@ uint32_t sched_wake_cpu(const struct sched_entity *se, uint32_t prev, const uint
     return other;
 }
 
-/* What a candidate for sched_push would leave behind. */
+/* A candidate for sched_push, and what its move would leave behind. */
 struct push {
     struct sched_entity *se;
     uint32_t target;
@@ -67,22 +68,31 @@ static bool better(const struct push *a, const struct push *b)
         return !b->se || a->imbalance < b->imbalance;
     if (a->se->weight != b->se->weight)
         return a->se->weight < b->se->weight;
-    return a->se->arrived < b->se->arrived; /* longest here: so all take turns */
+
+    /* The one that has been on this queue for longest: so all take turns. */
+    return a->se->arrived < b->se->arrived;
 }
 
-/* The load above the other CPU's, summed up since something was given away, if it has been there all the time. */
+/*
+ * Add to rq->surplus: how much more load this CPU has than another one, times the ticks for which that was so. most:
+ * the greatest such difference now. The sum starts anew when an entity is given away, and when there is no difference.
+ */
 static void sum_up(struct sched_rq *rq, uint64_t now, int64_t most)
 {
     uint64_t ticks = MIN(now - rq->looked, rq->latency);
 
     rq->looked = now;
-    most = MIN(most, (int64_t)SCHED_MAX_WEIGHT * SCHED_UNIT); /* more is given away at once, if anybody may take it */
+
+    /* A greater difference needs no sum: the entity is given away at once, if another CPU may take it. */
+    most = MIN(most, (int64_t)SCHED_MAX_WEIGHT * SCHED_UNIT);
     rq->surplus = most > 0 ? MIN(rq->surplus + (uint64_t)most * ticks, BIT(62)) : 0;
 }
 
 /*
- * Who is to be pushed, and where to, if anybody. Only who has waited for so many ticks; *when: the first one of the
- * others will have then, NEVER if there is none. *most: the greatest load above another CPU's, or 0.
+ * The queued entity to be given away, if any, and its new CPU.
+ *   wait    only an entity that has waited for so many ticks is chosen
+ *   *most   by how much this CPU's load exceeds that of another one, at most; 0: it does not
+ *   *when   the first tick at which another candidate will have waited for long enough; NEVER: there is none
  */
 static inline __attribute__((always_inline)) struct push choose(struct sched_rq *rq, uint64_t now, uint64_t wait,
                                                                 uint32_t self, const uint32_t *loads,
@@ -100,16 +110,20 @@ static inline __attribute__((always_inline)) struct push choose(struct sched_rq 
         push.target = least_loaded(push.se, self, loads, cpu_count);
         if (push.target == NO_CPU)
             continue;
+
         load = read_load(loads, push.target);
         gap = (int64_t)rq->load - load;
         *most = MAX(*most, gap);
+
         if (gap < 2 * weight && (load || gap < weight) &&
             (gap <= 0 || rq->current || rq->surplus / SCHED_TURN / rq->latency < (uint64_t)weight))
             continue;
+
         if (wait && now < push.se->since + wait) {
             *when = MIN(*when, push.se->since + wait);
             continue;
         }
+
         after = gap - 2 * weight;
         push.imbalance = (uint64_t)(after < 0 ? -after : after);
         if (better(&push, &best))
@@ -127,6 +141,7 @@ struct sched_entity *sched_push(struct sched_rq *rq, uint64_t now, uint32_t self
 
     if (rq->queued + (rq->current ? 1 : 0) >= 2 && any_has_less(rq, self, loads, cpu_count))
         best = choose(rq, now, 0, self, loads, cpu_count, &most, &when);
+
     sum_up(rq, now, best.se ? 0 : most);
     if (best.se)
         *target = best.target;
@@ -166,14 +181,17 @@ struct sched_entity *sched_give(struct sched_rq *rq, uint64_t now, uint32_t self
     int64_t most;
 
     rq->again = NEVER;
+
     sched_set_aside(rq, now);
     if (!rq->queued || !sched_any_idle(loads, cpu_count))
         return NULL;
+
     best = choose(rq, now, rq->latency / SCHED_MOVE_PART, self, loads, cpu_count, &most, &when);
     if (!best.se) {
         rq->again = MIN(when, now + rq->latency);
         return NULL;
     }
+
     sum_up(rq, now, 0);
     *target = best.target;
     return best.se;

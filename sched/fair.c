@@ -6,11 +6,11 @@
 
 static_assert((uint64_t)RATE_ONE * (ABI_MAX_VCPUS + 1) <= UINT32_MAX, "a rate fits 32 bits");
 
-/* Nobody is charged for more at once, so that no key comes to where it seems to be in the past: only who was alone for
- * minutes can have run for longer, and then no other's share is measured by it. */
+/* One charge counts at most so many ticks. Otherwise a key could move so far that it seems to be in the past. Only an
+ * entity that was alone for minutes can have run for longer, and then no other entity's share is measured by that. */
 #define LONGEST BIT(38)
 
-/* ticks: at most LONGEST, as each latency is. Below 2^60. */
+/* ticks: at most LONGEST (each latency is less). The answer is below 2^60. */
 static uint64_t virtual_time(uint64_t ticks, uint32_t rate)
 {
     return (uint64_t)((unsigned __int128)ticks * rate >> RATE_SHIFT);
@@ -23,7 +23,7 @@ static struct sched_entity *first_queued(const struct sched_rq *rq)
     return first ? CONTAINER_OF(first, struct sched_entity, node) : NULL;
 }
 
-/* The floor follows whoever is furthest behind, but not back to a sleeper that just woke. */
+/* The floor follows the entity that is furthest behind. It does not go back to a sleeper that just woke. */
 static void raise_floor(struct sched_rq *rq)
 {
     const struct sched_entity *first = first_queued(rq);
@@ -31,14 +31,16 @@ static void raise_floor(struct sched_rq *rq)
 
     if (!rq->current && !first)
         return;
+
     lowest = rq->current ? rq->current->node.key : first->node.key;
     if (first && rb_key_before(first->node.key, lowest))
         lowest = first->node.key;
+
     if (rb_key_before(rq->floor, lowest))
         rq->floor = lowest;
 }
 
-/* The entity's part of its group's weight, while so many share that. */
+/* Compute the entity's part of its group's weight, if so many entities share that weight. */
 static void set_shares(struct sched_entity *se, uint32_t shares)
 {
     uint32_t weight = group_ending(se->group) ? SCHED_MAX_WEIGHT : se->group->weight;
@@ -48,7 +50,7 @@ static void set_shares(struct sched_entity *se, uint32_t shares)
     se->rate = RATE_ONE * shares / weight;
 }
 
-/* For one that is in the queue's load. */
+/* As set_shares(), for an entity that is in the queue's load. */
 static void follow_shares(struct sched_rq *rq, struct sched_entity *se, uint32_t shares)
 {
     rq->load -= se->weight;
@@ -56,6 +58,7 @@ static void follow_shares(struct sched_rq *rq, struct sched_entity *se, uint32_t
     rq->load += se->weight;
 }
 
+/* By how many ticks a group may be ahead of its limit. */
 static uint64_t burst(const struct sched_rq *rq)
 {
     return SCHED_LIMIT_BURST * rq->latency;
@@ -68,7 +71,7 @@ static uint64_t take_bill(struct sched_group *g)
     return atomic_exchange_explicit(&g->bill, 0, memory_order_relaxed);
 }
 
-/* The entity's virtual time, and the mean of its group's. */
+/* Advance the entity's virtual time, and with it the mean of its group's. */
 static void advance(struct sched_entity *se, uint64_t time)
 {
     struct sched_clock *clock = se->clock;
@@ -77,13 +80,15 @@ static void advance(struct sched_entity *se, uint64_t time)
     clock->key += clock->here > 1 ? time / clock->here : time;
 }
 
-/* For one that is about to be queued: it is no farther behind its group than that. */
+/* For an entity that is about to be queued: it may be no more than L / SCHED_CREDIT_PART of run time behind its group's
+ * mean. */
 static void follow_group(struct sched_rq *rq, struct sched_entity *se)
 {
     uint64_t mean = se->clock->key, least;
 
     if (!rb_key_before(se->node.key, mean) || group_ending(se->group))
         return;
+
     least = mean - virtual_time(rq->latency / SCHED_CREDIT_PART, se->rate);
     if (rb_key_before(se->node.key, least))
         se->node.key = least;
@@ -99,12 +104,14 @@ static void charge_current(struct sched_rq *rq, uint64_t now)
     now = rq->stopped ? rq->stopped : now;
     if (now <= rq->charged)
         return;
+
     ticks = now - rq->charged;
     rq->charged = now;
     se->run_ticks += ticks;
     ticks += take_bill(group);
 
-    /* Of the numbers at both ends of that time, by the greater: so nobody gains who sleeps while others are charged. */
+    /* The number of shares may have changed since the last charge. The greater of the two numbers counts, so an entity
+     * gains nothing by sleeping while others are charged. */
     shares = group_shares(group);
     if (shares > se->shares)
         follow_shares(rq, se, shares);
@@ -117,7 +124,7 @@ static void charge_current(struct sched_rq *rq, uint64_t now)
     raise_floor(rq);
 }
 
-/* Most who ask come at a tick up to which all is charged. */
+/* Most calls come at a tick up to which current has been charged already. */
 static inline void charge(struct sched_rq *rq, uint64_t now)
 {
     if (rq->current && now > rq->charged)
@@ -142,7 +149,7 @@ static void erase(struct sched_rq *rq, struct sched_entity *se)
     rq->queued--;
 }
 
-/* The entity is on this queue no more: keep what it needs to be placed on another one. */
+/* The entity leaves this queue: keep what is needed to place it on another one. */
 static void leave(struct sched_rq *rq, struct sched_entity *se)
 {
     rq->load -= se->weight;
@@ -153,14 +160,15 @@ static void leave(struct sched_rq *rq, struct sched_entity *se)
     se->ahead = (int64_t)(se->node.key - rq->floor);
 }
 
-/* The same, and it does not share its group's weight any more. */
+/* As leave(), and the entity no longer shares its group's weight. */
 static void sleep(struct sched_rq *rq, struct sched_entity *se)
 {
     leave(rq, se);
     atomic_fetch_sub_explicit(&se->group->runnable, 1, memory_order_relaxed);
 }
 
-/* The group has to wait. Its entity is in the queue's load, but not in the tree. */
+/* The group is over its limit, so the entity has to wait in rq->held. Before the call it is in the queue's load, but
+ * not in the tree. */
 static void hold(struct sched_rq *rq, struct sched_entity *se)
 {
     sleep(rq, se);
@@ -168,7 +176,8 @@ static void hold(struct sched_rq *rq, struct sched_entity *se)
     rb_insert(&rq->held, &se->node);
 }
 
-/* How far behind the floor a sleeper may start. The entity is in rq->load already, but not in the tree. */
+/* How far behind the floor an entity that slept may start, in virtual time. The entity is in rq->load already, but not
+ * in the tree. */
 static int64_t most_credit(const struct sched_rq *rq, const struct sched_entity *se)
 {
     uint32_t entities = rq->queued + (rq->current ? 1 : 0) + 1;
@@ -177,13 +186,14 @@ static int64_t most_credit(const struct sched_rq *rq, const struct sched_entity 
     return (int64_t)virtual_time(rq->latency / SCHED_CREDIT_PART, (uint32_t)MIN(se->rate, average_rate));
 }
 
-/* Has the floor moved by so much since it was there? Unsigned, so that one that moved by more than 2^63 in a long sleep
- * has. */
+/* Has the queue's floor moved by `distance` or more since it was at `floor`? The comparison is unsigned, so the answer
+ * is right even if the floor has moved by more than 2^63 during a long sleep. */
 static bool has_passed(const struct sched_rq *rq, uint64_t floor, int64_t distance)
 {
     return distance <= 0 || rq->floor - floor >= (uint64_t)distance;
 }
 
+/* Where an entity that slept starts: its distance to the floor of rq, negative if it is behind. */
 static int64_t ahead_after_sleep(const struct sched_rq *rq, const struct sched_entity *se, int64_t credit)
 {
     int64_t ahead = se->ahead;
@@ -211,8 +221,8 @@ void sched_entity_init(struct sched_entity *se, struct sched_group *group, const
         se->cpus[i] = cpus[i];
 }
 
-/* The entity, whose key is known, is in the queue's load from now on. A clock does not stand still while all of its
- * group is away. */
+/* Count the entity, whose key is set, in its group's clock on this queue. If none of the group's entities was here
+ * before, its clock has stood still: then it goes forward to `credit` behind the floor, if it is not there already. */
 static void join_group(struct sched_rq *rq, struct sched_entity *se, int64_t credit)
 {
     struct sched_clock *clock = &rq->clock[se->group->id];
@@ -231,7 +241,9 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
     int64_t ahead = 0, credit;
     uint32_t shares;
 
-    charge(rq, now); /* the floor is where current is now: it may have run for hours */
+    /* The floor must be where current is now: current may have run for hours. */
+    charge(rq, now);
+
     if (why == SCHED_MIGRATE)
         shares = group_shares(group);
     else
@@ -239,6 +251,7 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
     if (shares != se->shares || group_ending(group))
         set_shares(se, shares);
     rq->load += se->weight;
+
     credit = most_credit(rq, se);
     if (why == SCHED_WAKE)
         ahead = ahead_after_sleep(rq, se, credit);
@@ -246,9 +259,11 @@ void sched_enqueue(struct sched_rq *rq, uint64_t now, struct sched_entity *se, e
         ahead = se->ahead;
     if (group_ending(group))
         ahead = 0;
+
     se->node.key = rq->floor + (uint64_t)ahead;
     join_group(rq, se, credit);
     follow_group(rq, se);
+
     se->arrived = rq->arrivals++;
     se->woken = why == SCHED_WAKE;
     if (group_held(group, now))
@@ -280,7 +295,8 @@ void sched_release_due(struct sched_rq *rq, uint64_t now)
         struct sched_entity *se = CONTAINER_OF(node, struct sched_entity, node);
 
         rb_erase(&rq->held, node);
-        sched_enqueue(rq, now, se, SCHED_WAKE); /* or held for longer, if others of the group ran meanwhile */
+        /* If others of the group ran meanwhile, this holds the entity again, for longer. */
+        sched_enqueue(rq, now, se, SCHED_WAKE);
     }
 }
 
@@ -335,6 +351,7 @@ struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now)
             break;
         hold(rq, se);
     }
+
     if (se) {
         uint32_t shares = group_shares(se->group);
 
@@ -342,6 +359,7 @@ struct sched_entity *sched_pick(struct sched_rq *rq, uint64_t now)
         if (shares != se->shares)
             follow_shares(rq, se, shares);
     }
+
     rq->current = se;
     rq->charged = now;
     return se;
@@ -352,6 +370,7 @@ void sched_put(struct sched_rq *rq, uint64_t now, bool runnable)
     struct sched_entity *se = rq->current;
 
     charge(rq, now);
+
     rq->current = NULL;
     if (!runnable)
         sleep(rq, se);
@@ -373,7 +392,7 @@ void sched_yield_current(struct sched_rq *rq, uint64_t now)
     raise_floor(rq);
 }
 
-/* Virtual time that current, whom somebody waits behind, may still run; 0 or less: its turn is over. */
+/* For how much virtual time current may still run while `first` waits; 0 or less: current's turn is over. */
 static int64_t turn_left(const struct sched_rq *rq, const struct sched_entity *first)
 {
     const struct sched_entity *se = rq->current;
@@ -381,7 +400,7 @@ static int64_t turn_left(const struct sched_rq *rq, const struct sched_entity *f
     return (int64_t)(first->node.key + virtual_time(slice(rq, se), se->rate) - se->node.key);
 }
 
-/* Because others wait. */
+/* When current's turn ends because others wait. */
 static inline uint64_t turn_end(struct sched_rq *rq, uint64_t now)
 {
     const struct sched_entity *se = rq->current, *first = first_queued(rq);
@@ -391,6 +410,7 @@ static inline uint64_t turn_end(struct sched_rq *rq, uint64_t now)
         return NEVER;
     if (!se)
         return now;
+
     charge(rq, now);
     left = turn_left(rq, first);
     if (left <= 0)
@@ -400,7 +420,7 @@ static inline uint64_t turn_end(struct sched_rq *rq, uint64_t now)
     return now + ((uint64_t)left << RATE_SHIFT) / se->rate + 1;
 }
 
-/* Because current's group has a limit. */
+/* When current's turn ends because its group has a limit. */
 static __attribute__((noinline)) uint64_t limit_end(struct sched_rq *rq, uint64_t now)
 {
     charge(rq, now);
@@ -422,7 +442,9 @@ uint64_t sched_slice_end(struct sched_rq *rq, uint64_t now)
         return end;
     if (rq->queued)
         return MAX(rq->again, now);
-    rq->again = NEVER; /* who waited does not any more */
+
+    /* No entity waits any more. */
+    rq->again = NEVER;
     return end;
 }
 
@@ -431,11 +453,12 @@ bool sched_should_preempt(struct sched_rq *rq, uint64_t now)
     const struct sched_entity *se = rq->current, *first = first_queued(rq);
     uint64_t least;
 
-    /* Who waits does not use the CPU, and gives way by itself when somebody may. */
+    /* After sched_stop, current does not use the CPU, and gives way by itself when another entity may run. */
     if (se && group_held(se->group, now) && !rq->stopped)
         return true;
     if (!first || !se)
         return first != NULL;
+
     charge(rq, now);
     if (first->woken) {
         least = first->node.key + virtual_time(rq->latency / SCHED_MIN_SLICE_PART, first->rate);

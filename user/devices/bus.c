@@ -7,9 +7,9 @@ static const struct bus_region *memory[BUS_MAX_REGIONS];
 static unsigned memory_count;
 
 /*
- * Ports have a table of two levels, for each access of the guest looks here: of the 256 pages of 256 ports, few have
- * devices, and all others share the first part of the table, which stays empty. Entries are region numbers; number 0 is
- * nobody.
+ * Ports have a table of two levels, because each port access of the guest looks here. There are 256 pages of 256 ports.
+ * Few pages have devices; all others share the first part of the table, which stays empty. An entry is a region's
+ * number; number 0 means that no device is there.
  */
 #define PORT_PAGES 8
 #define PAGE_PORTS 256
@@ -29,7 +29,7 @@ static void nobody_write(UNUSED uint32_t offset, UNUSED unsigned bytes, UNUSED u
 {
 }
 
-/* Where no device is. Bytes one by one, as the next may be a device's. */
+/* The region where no device is. Its width is 1, since the next byte may be a device's. */
 static const struct bus_region nobody = {.width = 1, .read = nobody_read, .write = nobody_write};
 
 void bus_init(void)
@@ -57,11 +57,13 @@ bool bus_add_ports(const struct bus_region *region)
 
     if (port_count == ARRAY_SIZE(port_regions) || end > UINT16_MAX + 1ull)
         return false;
+
     for (uint64_t port = region->base; port < end; port++)
         if (find_port(port) != &nobody || (!page_of[port / PAGE_PORTS] && page_count == PORT_PAGES))
             return false;
         else if (!page_of[port / PAGE_PORTS])
             page_of[port / PAGE_PORTS] = (uint16_t)(page_count++ * PAGE_PORTS);
+
     for (uint64_t port = region->base; port < end; port++)
         *port_entry(port) = (uint8_t)port_count;
     port_regions[port_count++] = region;
@@ -74,12 +76,14 @@ bool bus_add_memory(const struct bus_region *region)
 
     if (memory_count == BUS_MAX_REGIONS)
         return false;
+
     while (at > 0 && memory[at - 1]->base > region->base)
         at--;
     if (at > 0 && memory[at - 1]->base + memory[at - 1]->size > region->base)
         return false;
     if (at < memory_count && region->base + region->size > memory[at]->base)
         return false;
+
     for (unsigned i = memory_count; i > at; i--)
         memory[i] = memory[i - 1];
     memory[at] = region;
@@ -107,14 +111,14 @@ static const struct bus_region *find_memory(uint64_t address)
 
 typedef const struct bus_region *find_fn(uint64_t address);
 
-/* Does an access that begins in the region go in one piece? */
+/* Can the device serve an access that begins in the region in one piece? */
 static inline bool is_whole(const struct bus_region *region, uint64_t address, unsigned bytes)
 {
     return bytes == 1 || (bytes <= region->width && (bytes & (bytes - 1)) == 0 && (address & (bytes - 1)) == 0 &&
                           address - region->base + bytes <= region->size);
 }
 
-/* How many bytes of an access go in one piece: a power of two, aligned, no wider than the device. */
+/* How many bytes of an access the device can serve in one piece: a power of two, aligned, no wider than the device. */
 static unsigned piece(const struct bus_region *region, uint64_t address, unsigned bytes)
 {
     unsigned n = region->width;
@@ -124,7 +128,7 @@ static unsigned piece(const struct bus_region *region, uint64_t address, unsigne
     return n;
 }
 
-/* bytes is 1..8. */
+/* A mask of so many bytes, 1..8. */
 static uint64_t ones(unsigned bytes)
 {
     return UINT64_MAX >> (64 - 8 * bytes) % 64;
@@ -153,7 +157,7 @@ __attribute__((noinline)) static void write_pieces(uint64_t address, unsigned by
     }
 }
 
-/* Inline: for memory that is what an access costs. */
+/* Inlined, because for memory this is most of what an access costs. */
 static inline __attribute__((always_inline)) uint64_t read_any(uint64_t address, unsigned bytes, find_fn *find)
 {
     const struct bus_region *region = find(address);
@@ -184,7 +188,7 @@ __attribute__((noinline)) static void write_wide(uint16_t port, unsigned bytes, 
     write_any(port, bytes, value, find_port);
 }
 
-/* Most accesses to ports are to one byte; the others keep out of its way. */
+/* Most port accesses are of one byte. The code for the others is in functions of its own. */
 uint32_t bus_port_read(uint16_t port, unsigned bytes)
 {
     const struct bus_region *region = port_regions[*port_entry(port)];

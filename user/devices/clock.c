@@ -34,7 +34,8 @@ uint64_t clock_ticks(uint64_t units, uint64_t unit_hz)
 void clock_timer_set(struct clock_timer *timer, uint64_t deadline)
 {
     if (deadline == CLOCK_NEVER) {
-        timerq_remove(&timers, &timer->node); /* nothing is due: a worker that wakes for it looks again */
+        /* bus_due need not be set: if the worker wakes for the old deadline, it looks again. */
+        timerq_remove(&timers, &timer->node);
     } else {
         timerq_insert(&timers, &timer->node, deadline);
         bus_due = true;
@@ -53,9 +54,11 @@ void clock_run(uint64_t now)
     struct timer_node *due[8];
     unsigned n = 0;
 
-    /* First all that is due, then the callbacks, so that one which sets its timer into the past is no endless loop. */
+    /* All due timers are taken out before the first callback. Otherwise a callback that sets its timer into the past
+     * would make this loop endless. */
     while (n < ARRAY_SIZE(due) && (due[n] = timerq_pop_expired(&timers, now)) != NULL)
         n++;
+
     for (unsigned i = 0; i < n; i++)
         CONTAINER_OF(due[i], struct clock_timer, node)->fire(now);
 }

@@ -1,6 +1,6 @@
 /*
- * Time for the device models: host TSC ticks, their conversion to the units of a device, and timers. Everything here
- * belongs to the world's lock.
+ * Time for the device models: host TSC ticks, their conversion to the units of a device, and timers. The world's lock
+ * protects everything here.
  */
 #ifndef USER_DEVICES_CLOCK_H
 #define USER_DEVICES_CLOCK_H
@@ -13,29 +13,31 @@
 
 struct clock_timer {
     struct timer_node node;
-    /* Called once, at the deadline or later, no longer queued. */
+    /* Called once, at the deadline or later. The timer is no longer queued then. */
     void (*fire)(uint64_t now);
 };
 
-/* No timers; tsc_hz is the rate of the host's TSC, > 0. */
+/* Start without timers. tsc_hz: the rate of the host's TSC, > 0. */
 void clock_init(uint64_t tsc_hz);
 
 /* The rate that was given to clock_init. */
 uint64_t clock_hz(void);
 
-/* Whole periods of a clock of unit_hz in so many ticks. Exact, rounded down. */
+/* The number of whole periods of a clock of unit_hz in so many ticks. Exact, rounded down. */
 uint64_t clock_units(uint64_t ticks, uint64_t unit_hz);
 
-/* The least number of ticks in which so many periods of a clock of unit_hz are over: clock_units of it is `units`. */
+/* The least number of ticks after which so many periods of a clock of unit_hz are over: the least one for which
+ * clock_units() is `units`. */
 uint64_t clock_ticks(uint64_t units, uint64_t unit_hz);
 
-/* Set, move or (CLOCK_NEVER) stop a timer. deadline in host TSC ticks; one in the past fires at the next clock_run. */
+/* Set or move a timer; CLOCK_NEVER: stop it. deadline: host TSC ticks. If it is in the past, the timer fires at the
+ * next clock_run. */
 void clock_timer_set(struct clock_timer *timer, uint64_t deadline);
 
-/* The earliest deadline of all timers; CLOCK_NEVER if none is set. */
+/* The earliest deadline of all timers. CLOCK_NEVER: none is set. */
 uint64_t clock_next_deadline(void);
 
-/* Fire what is due. A timer that a callback sets to a time before now fires at the next call. */
+/* Fire the timers that are due. If a callback sets a timer to a time before now, it fires at the next call. */
 void clock_run(uint64_t now);
 
 #endif

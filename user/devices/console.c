@@ -8,8 +8,8 @@ struct ring_consumer console_in;
 
 static struct {
     struct ring_producer out;
-    bool owed;   /* control may sleep, and there is output it was not told of */
-    bool urgent; /* tell it now */
+    bool owed;   /* control may sleep, and it was not told of some output */
+    bool urgent; /* tell control now */
     struct clock_timer timer;
 } console;
 
@@ -43,10 +43,12 @@ bool console_put(uint8_t byte)
         notify_if(console.owed);
         return false;
     }
+
     if (peer_waits && !console.owed) {
         console.owed = true;
         clock_timer_set(&console.timer, env_now() + clock_hz() / CONSOLE_DELAY_HZ);
     }
+
     notify_if(console.owed && (byte == '\n' || ring_space(&console.out) < ABI_RING_SIZE / 2));
     return true;
 }

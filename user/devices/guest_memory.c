@@ -26,7 +26,7 @@ static unsigned slot_of(void *ctx)
     return (unsigned)(uintptr_t)ctx;
 }
 
-/* Each vCPU's own page, by slot. Only the slot's thread looks here. */
+/* The address of each vCPU's own xAPIC page, by slot. Only the slot's thread looks at its entry. */
 static uint64_t lapic_bases[1 + ABI_MAX_VCPUS];
 
 void guest_memory_set_lapic(unsigned slot, uint64_t base)
@@ -34,16 +34,16 @@ void guest_memory_set_lapic(unsigned slot, uint64_t base)
     lapic_bases[slot] = base;
 }
 
-/* Before anything else that is at this address, but for RAM: that is mapped for all vCPUs, and so no access to it comes
- * here. */
+/* The LAPIC takes precedence over a device at the same address. It does not over RAM: that is mapped for all vCPUs, so
+ * no access to RAM comes here. */
 static bool is_lapic(void *ctx, uint64_t gpa)
 {
     return ALIGN_DOWN(gpa, PAGE_SIZE) == lapic_bases[slot_of(ctx)];
 }
 
 /*
- * LAPIC registers are 32 bits wide and aligned (SDM Vol. 3, 11.4.1). Other accesses are undefined there: here a read
- * gives the bytes of the registers that it touches, a write is lost.
+ * LAPIC registers are 32 bits wide and aligned (SDM Vol. 3, 11.4.1). The SDM does not define other accesses. Here, such
+ * a read gives the bytes of the registers that it touches, and such a write is lost.
  */
 static bool lapic_load(uint64_t gpa, uint64_t *value, uint32_t size)
 {
@@ -66,12 +66,14 @@ static bool lapic_access(uint64_t gpa, uint64_t *value, uint32_t size, bool writ
 
     if (size == 4 && offset % 4 == 0 && write)
         return env_lapic_write(offset, (uint32_t)*value);
+
     if (size == 4 && offset % 4 == 0) {
         bool there = env_lapic_read(offset, &word);
 
         *value = word;
         return there;
     }
+
     return write ? env_lapic_read(offset & ~3u, &word) : lapic_load(gpa, value, size);
 }
 
@@ -84,6 +86,7 @@ static int read_physical(void *ctx, uint64_t gpa, void *dst, uint32_t size)
         value = bus_memory_read(gpa, size);
         machine_leave();
     }
+
     memcpy(dst, &value, size);
     return OK;
 }
@@ -95,6 +98,7 @@ static int write_physical(void *ctx, uint64_t gpa, const void *src, uint32_t siz
     memcpy(&value, src, size);
     if (is_lapic(ctx, gpa) && lapic_access(gpa, &value, size, true))
         return OK;
+
     machine_enter(slot_of(ctx));
     bus_memory_write(gpa, size, value);
     machine_leave();

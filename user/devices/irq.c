@@ -9,7 +9,9 @@
 
 bool irq_lines[PLATFORM_IRQ_LINES];
 static bool has_ioapic;
-static bool intr, intr_rose, intr_told; /* rose: since it was told last */
+
+/* INTR now; has it risen since root was last told; the level that root was last told. */
+static bool intr, intr_rose, intr_told;
 
 void irq_init(bool with_ioapic)
 {
@@ -33,6 +35,7 @@ void irq_set_intr(bool level)
 {
     if (level == intr)
         return;
+
     intr = level;
     intr_rose |= level;
     bus_due = true;
@@ -48,7 +51,7 @@ static void tell(bool level)
     env_extint(level);
 }
 
-/* LINT0 may be programmed to see edges: one that rose is told, though it may have been high before or be low by now. */
+/* LINT0 may be programmed to see edges. So root is told of a rise even if INTR was high before, or is low by now. */
 void irq_flush(void)
 {
     if (intr_rose) {

@@ -14,7 +14,7 @@
 #include "user/devices/pci/pci.h"
 #include "user/lib/env.h"
 
-/* No deadline is earlier. */
+/* A value of worker_deadline: no deadline is earlier. */
 #define WORKER_AWAKE 0
 
 struct lock machine_lock = LOCK_INIT;
@@ -25,6 +25,7 @@ static uint64_t worker_deadline;
 void machine_init(const struct abi_info *info, struct abi_console *console)
 {
     worker_deadline = WORKER_AWAKE;
+
     clock_init(info->tsc_hz);
     bus_init();
     irq_init(info->config.lapic);
@@ -40,8 +41,8 @@ void machine_init(const struct abi_info *info, struct abi_console *console)
 }
 
 /*
- * INTR goes to root under the lock, or two threads could tell its levels in the wrong order. The wake-ups come after
- * it: each may cost this thread its CPU.
+ * Root is told INTR's level under the lock. Without the lock, two threads could tell its levels in the wrong order. The
+ * wake-ups come after the release of the lock, because each may cost this thread its CPU.
  */
 void machine_leave_due(void)
 {
@@ -50,9 +51,10 @@ void machine_leave_due(void)
 
     bus_due = false;
     if (wake)
-        worker_deadline = WORKER_AWAKE; /* once is enough: it will look again */
+        worker_deadline = WORKER_AWAKE; /* one wake-up is enough: the worker will look again */
     irq_flush();
     lock_release(&machine_lock);
+
     if (wake)
         env_unpark(ABI_SLOT_WORKER);
     if (notify)
@@ -64,10 +66,12 @@ uint64_t machine_work(void)
     uint64_t deadline;
 
     machine_enter(ABI_SLOT_WORKER);
+
     clock_run(env_now());
     uart_poll();
     deadline = clock_next_deadline();
     worker_deadline = deadline;
+
     machine_leave();
     return deadline;
 }

@@ -1,4 +1,4 @@
-/* The PC as a whole: its devices under one lock, and when its worker thread has to run. */
+/* The PC as a whole: its devices under one lock, and its worker thread. */
 #ifndef USER_DEVICES_MACHINE_H
 #define USER_DEVICES_MACHINE_H
 
@@ -8,16 +8,17 @@
 
 extern struct lock machine_lock;
 
-/* Build the machine of this guest, in reset state. The worker, once, before any vCPU runs. */
+/* Build the machine of this guest, in reset state. The worker calls this, once, before any vCPU runs. */
 void machine_init(const struct abi_info *info, struct abi_console *console);
 
 /*
- * Take and release the world's lock around calls into the device models. slot is the caller's own. On release, root,
+ * Take and release the world's lock around calls into the device models. slot: the caller's own. At the release, root,
  * control and the worker are told what they have to know.
  */
 static inline void machine_enter(unsigned slot) { lock_take(&machine_lock, slot); }
 
-void machine_leave_due(void); /* machine_leave, where there is something to tell */
+/* machine_leave() calls this if there is something to tell. */
+void machine_leave_due(void);
 
 static inline void machine_leave(void)
 {
@@ -28,8 +29,8 @@ static inline void machine_leave(void)
 }
 
 /*
- * For the worker, without the lock: run the timers that are due and move the console's bytes. Returns the host TSC
- * until which it may park (NEVER: for ever); it will be unparked for anything that comes earlier.
+ * Run the timers that are due, and move the console's bytes. Only the worker calls this, without the lock. Returns the
+ * host TSC until which the worker may park (NEVER: for ever). It will be unparked for anything that comes earlier.
  */
 uint64_t machine_work(void);
 

@@ -1,4 +1,4 @@
-/* A device world: slot 0 loads and runs the machine, the others serve one upcall each time. */
+/* A device world: slot 0, the worker, loads and runs the machine. The other slots serve one upcall at each entry. */
 #include "user/devices/guest_memory.h"
 #include "user/devices/machine.h"
 #include "user/devices/upcall.h"
@@ -9,7 +9,7 @@
 
 #include "lib/string.h"
 
-/* There is no way back from a guest that did not start: root takes the world away. */
+/* The guest did not start: end it. Then park until root takes the world away. */
 __attribute__((noreturn)) static void worker_end(enum abi_end reason)
 {
     sys_vm_end(reason, 0);
@@ -23,9 +23,11 @@ static void worker_boot(const struct abi_info *info)
     int64_t error;
 
     memset(&bsp, 0, sizeof(bsp));
+
     error = guest_load(info, &bsp);
     if (error < 0)
         worker_end(ABI_END_LOAD);
+
     memcpy(world_page()->buffer, &bsp, sizeof(bsp));
     error = sys_boot();
     if (error < 0) {
@@ -34,7 +36,7 @@ static void worker_boot(const struct abi_info *info)
     }
 }
 
-/* noinline: what it does once is no part of what each upcall passes through. */
+/* noinline, so that code that runs once is not in the path of each upcall. */
 __attribute__((noreturn, noinline)) static void worker_main(void)
 {
     const struct abi_info *info = world_info();
@@ -42,6 +44,7 @@ __attribute__((noreturn, noinline)) static void worker_main(void)
     machine_init(info, (struct abi_console *)WORLD_CONSOLE_BASE);
     guest_memory_init(info, (uint8_t *)WORLD_RAM_BASE);
     worker_boot(info);
+
     for (;;)
         sys_park(machine_work());
 }

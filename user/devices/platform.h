@@ -1,6 +1,7 @@
 /*
- * Where things are on the PC that a guest sees. The device models decode these addresses, and the ACPI tables, the MP
- * configuration and the boot protocols that the loader writes name the same ones. Plain numbers, usable from ASL too.
+ * The addresses and interrupt lines of the PC that a guest sees. The device models decode these addresses. The loader
+ * writes the same ones into the ACPI tables, the MP configuration and the data of the boot protocols. They are plain
+ * numbers, so that ASL can use them too.
  */
 #ifndef USER_DEVICES_PLATFORM_H
 #define USER_DEVICES_PLATFORM_H
@@ -12,9 +13,9 @@
 #define PLATFORM_LAPIC_BASE  0xfee00000
 
 /*
- * ISA interrupt lines. Line n is input n of the 8259 pair and pin n of the IOAPIC, but line 0 is pin 2 there (an
- * interrupt source override in the MADT); pin 0 is the 8259s' INTR output, for an ExtINT entry. ISA lines are edge
- * triggered and active high; the SCI is level triggered and active high.
+ * ISA interrupt lines. Line n is input n of the 8259 pair and pin n of the IOAPIC, with one exception: line 0 is pin 2
+ * of the IOAPIC (an interrupt source override in the MADT). Pin 0 is the 8259s' INTR output, for an ExtINT entry. ISA
+ * lines are edge triggered and active high; the SCI is level triggered and active high.
  */
 #define PLATFORM_IRQ_PIT       0
 #define PLATFORM_IRQ_PIT_PIN   2

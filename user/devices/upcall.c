@@ -19,7 +19,8 @@
 #define DR6_BS 0x4000u
 #define DR6_BT 0x8000u
 
-/* A fetch that fails because other CPUs change the page tables under it is tried so often; more is no accident. */
+/* If a fetch fails because another CPU changes the page tables meanwhile, it is tried again, so many times in all. More
+ * failures are no accident. */
 #define LENGTH_TRIES 64
 
 static inline void serve_io(struct abi_page *page, unsigned slot)
@@ -35,7 +36,7 @@ static inline void serve_io(struct abi_page *page, unsigned slot)
     machine_leave();
 }
 
-/* INTR may have gone away since root saw it: then there is nothing to inject, rather than a spurious IRQ 7. */
+/* INTR may have gone away since root saw it. Then nothing is injected, not even a spurious IRQ 7. */
 static void serve_inta(struct abi_page *page, unsigned slot)
 {
     machine_enter(slot);
@@ -53,7 +54,7 @@ static void serve_eoi(struct abi_page *page, unsigned slot)
     machine_leave();
 }
 
-/* A CPU that halts with interrupts off waits for an NMI; once all do, only a device can send one. */
+/* A vCPU that halts with interrupts off waits for an NMI or INIT. Once all vCPUs do, only a device can send one. */
 static void serve_halted(unsigned slot)
 {
     bool over;
@@ -65,7 +66,8 @@ static void serve_halted(unsigned slot)
         env_vm_end(ABI_END_HALTED, 0);
 }
 
-/* A guest's user program must not be able to end the guest; its kernel has only itself to blame. */
+/* The instruction can't be emulated. A user program of the guest must not be able to end the guest: it gets #UD. For
+ * the guest's kernel, the guest ends. */
 static void reply_unhandled(struct abi_page *page, unsigned slot, const struct emul_result *result)
 {
     struct abi_reply *reply = &page->reply;
@@ -76,6 +78,7 @@ static void reply_unhandled(struct abi_page *page, unsigned slot, const struct e
         reply->vector = VECTOR_UD;
         return;
     }
+
     emul_describe(result, text, sizeof(text));
     world_log("vcpu %u: cannot emulate an access to %#llx: %s; the guest ends here", slot - ABI_SLOT_VCPU(0),
               (unsigned long long)page->upcall.u.emulate.gpa, text);
@@ -108,6 +111,7 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
     } else {
         emul_step(guest_memory_ops(), ctx, &page->regs, upcall->u.emulate.bytes, count, &result);
     }
+
     switch (result.status) {
     case EMUL_DONE:
     case EMUL_AGAIN:
@@ -129,7 +133,7 @@ static void serve_emulate(struct abi_page *page, unsigned slot)
     }
 }
 
-/* A fault in the new task is delivered there. */
+/* A fault in the new task is delivered in the new task. */
 static void serve_task_switch(struct abi_page *page, unsigned slot)
 {
     struct abi_reply *reply = &page->reply;
@@ -143,8 +147,10 @@ static void serve_task_switch(struct abi_page *page, unsigned slot)
         reply->flags = ABI_REPLY_END;
         return;
     }
+
     if (result.shutdown)
         env_vm_end(ABI_END_TRIPLE_FAULT, 0);
+
     reply->flags = ABI_REPLY_REGS;
     if (result.status == EMUL_FAULT) {
         reply_fault(reply, &result);
@@ -168,6 +174,7 @@ static void serve_length(struct abi_page *page, unsigned slot)
         if (length > 0 || result.status != EMUL_AGAIN)
             break;
     }
+
     if (length > 0) {
         reply->length = (uint32_t)length;
         reply->value = result.rm;
@@ -178,7 +185,8 @@ static void serve_length(struct abi_page *page, unsigned slot)
     }
 }
 
-/* Only VMX leaves the reason to be found out. The log's line goes by way of the buffer, where the fields are. */
+/* Only VMX does this upcall: it does not say why it refused the state. The fields are read before the log's line is
+ * written, for the line goes through the same buffer. */
 static void serve_refused(const struct abi_page *page, unsigned slot)
 {
     struct vmx_guest_state state;
@@ -197,6 +205,7 @@ __attribute__((noinline)) static void serve_other(struct abi_page *page, unsigne
 
     reply->flags = reply->value = reply->length = reply->vector = reply->error_code = 0;
     guest_memory_set_lapic(slot, page->upcall.lapic_base);
+
     switch (page->upcall.kind) {
     case ABI_UPCALL_EMULATE:
         serve_emulate(page, slot);

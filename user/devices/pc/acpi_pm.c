@@ -14,7 +14,7 @@
 #define SLP_EN    0x2000u
 #define TYP_SHIFT 10
 
-/* TMR_STS is set when the counter's top bit changes; with TMR_VAL_EXT that is bit 31 (4.8.3.3). */
+/* TMR_STS is set when the counter's top bit changes. With TMR_VAL_EXT, this is bit 31 (4.8.3.3). */
 #define TIMER_HALF BIT(31)
 
 static struct {
@@ -28,6 +28,7 @@ static uint64_t count(uint64_t now)
     return clock_units(now, PLATFORM_PM_TMR_HZ);
 }
 
+/* Bring TMR_STS, the SCI and the timer up to date. */
 static void sync(uint64_t now)
 {
     uint64_t reached = count(now);
@@ -35,6 +36,7 @@ static void sync(uint64_t now)
     if (reached / TIMER_HALF != pm.checked / TIMER_HALF)
         pm.status |= TMR_STS;
     pm.checked = reached;
+
     irq_set(PLATFORM_IRQ_SCI, pm.status & pm.enable);
     if ((pm.enable & TMR_STS) && !(pm.status & TMR_STS))
         clock_timer_set(&pm.timer, clock_ticks((reached / TIMER_HALF + 1) * TIMER_HALF, PLATFORM_PM_TMR_HZ));
@@ -60,10 +62,12 @@ static void event_write(uint32_t offset, unsigned bytes, uint32_t value)
 
     (void)bytes;
     sync(env_now());
+
     if (offset < 2)
         pm.status &= (uint16_t) ~(value << shift); /* write one to clear */
     else
         pm.enable = (uint16_t)((pm.enable & ~(0xffu << shift)) | value << shift) & PM1_EN;
+
     sync(env_now());
 }
 
@@ -80,12 +84,13 @@ static void control_write(uint32_t offset, unsigned bytes, uint32_t value)
 
     (void)bytes;
     pm.control = (uint16_t)((pm.control & ~(0xffu << shift)) | written) & (BM_RLD | SLP_TYP);
-    /* SLP_EN is in the same byte as SLP_TYP. A sleep state that is not offered is not entered. */
+
+    /* SLP_EN is in the same byte as SLP_TYP. A write for a sleep state that is not offered does nothing. */
     if ((written & SLP_EN) && (written & SLP_TYP) >> TYP_SHIFT == PLATFORM_SLP_TYP_S5)
         env_vm_end(ABI_END_POWEROFF, 0);
 }
 
-/* Where root does not do so: parts of it. */
+/* Root answers the 32-bit reads of the timer itself. This serves the reads of parts of it. */
 static_assert(PLATFORM_PM_TMR == ABI_PM_TIMER_PORT && PLATFORM_PM_TMR_HZ == ABI_PM_TIMER_HZ, "root counts the same");
 static uint32_t timer_read(uint32_t offset, unsigned bytes)
 {
@@ -100,7 +105,7 @@ static void ignore_write(uint32_t offset, unsigned bytes, uint32_t value)
     (void)value;
 }
 
-/* No general-purpose event exists: its status and enable bits read as zero. */
+/* There are no general-purpose events: the status and enable bits read as zero. */
 static uint32_t gpe_read(uint32_t offset, unsigned bytes)
 {
     (void)offset;
@@ -123,6 +128,7 @@ void acpi_pm_init(void)
     pm.status = pm.enable = pm.control = 0;
     pm.checked = count(env_now());
     pm.timer = (struct clock_timer){.fire = pm_fire};
+
     bus_add_ports(&event);
     bus_add_ports(&control);
     bus_add_ports(&timer);

@@ -9,7 +9,8 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
-/* Years that begin in March put the leap day at their end: then a month's first day is linear in the month. */
+/* Here a year begins in March, so that the leap day is its last day. Then the first day of a month is a linear function
+ * of the month. */
 struct calendar_date calendar_from_days(int64_t days)
 {
     int64_t shifted = days + DAYS_0000_TO_1970;

@@ -13,10 +13,10 @@ struct calendar_date {
     unsigned weekday; /* 0 is Sunday */
 };
 
-/* Days since 1970-01-01 to a date, |days| < 2^40. */
+/* The date that is so many days after 1970-01-01. |days| < 2^40. */
 struct calendar_date calendar_from_days(int64_t days);
 
-/* The inverse. A day beyond its month's end counts on into the next; month 1..12, day 0..255, |year| < 2^30. */
+/* The inverse. month: 1..12; day: 0..255; |year| < 2^30. A day beyond its month's end counts on into the next month. */
 int64_t calendar_to_days(int64_t year, unsigned month, unsigned day);
 
 #endif

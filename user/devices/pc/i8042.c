@@ -37,7 +37,7 @@
 
 #define SELF_TEST_OK     0x55
 #define KBD_TEST_OK      0x00
-#define AUX_CLOCK_LOW    0x01 /* what the test of a port that is not there finds */
+#define AUX_CLOCK_LOW    0x01 /* the result of the test if there is no port */
 #define DEVICE_RESEND    0xfe
 #define INPUT_PORT       0x80 /* keyboard not locked */
 #define OUTPUT_NOT_RESET 0x01
@@ -51,7 +51,7 @@ static struct {
     uint8_t data;
     uint8_t ram[32];
     uint8_t output;  /* the output port */
-    uint8_t command; /* that waits for its data byte, 0: none */
+    uint8_t command; /* the command that waits for its data byte; 0: none */
     uint8_t port_a;
 } kbc;
 
@@ -62,15 +62,16 @@ static void update_line(void)
 
 static void answer(uint8_t data, uint8_t flags)
 {
-    /* A byte that was not read is gone; the line falls between the two. */
+    /* If the last byte was not read, it is lost. The line falls between the two bytes. */
     kbc.status &= (uint8_t) ~(STATUS_OBF | STATUS_TIMEOUT);
     update_line();
+
     kbc.data = data;
     kbc.status |= STATUS_OBF | flags;
     update_line();
 }
 
-/* A20 is always enabled in this machine; what a guest wrote about it is only kept for it to read. */
+/* A20 is always enabled in this machine. The bit that a guest writes is only kept, so that it can be read back. */
 static void write_output(uint8_t value)
 {
     kbc.output = value;
@@ -97,10 +98,12 @@ static void write_command(uint8_t command)
             env_vm_end(ABI_END_RESET, 0);
         return;
     }
+
     if (command >= COMMAND_READ_RAM && command < COMMAND_READ_RAM + sizeof(kbc.ram)) {
         answer(kbc.ram[command - COMMAND_READ_RAM], 0);
         return;
     }
+
     switch (command) {
     case COMMAND_TEST_AUX:
         answer(AUX_CLOCK_LOW, 0);
@@ -125,7 +128,7 @@ static void write_command(uint8_t command)
         answer(kbc.output, 0);
         break;
     default:
-        kbc.command = command; /* the others that are known take a byte */
+        kbc.command = command; /* all other known commands take a data byte */
     }
 }
 
@@ -135,16 +138,18 @@ static void write_data(uint8_t value)
 
     kbc.status &= (uint8_t)~STATUS_COMMAND;
     kbc.command = 0;
+
     if (command >= COMMAND_WRITE_RAM && command < COMMAND_WRITE_RAM + sizeof(kbc.ram)) {
         write_ram(command - COMMAND_WRITE_RAM, value);
         return;
     }
+
     switch (command) {
     case COMMAND_WRITE_OUTPUT:
         write_output(value);
         break;
     case COMMAND_LOOP_KBD:
-    case COMMAND_LOOP_AUX: /* not marked as from a mouse: a driver sees at once that there is no such port */
+    case COMMAND_LOOP_AUX: /* not marked as coming from a mouse: so a driver sees at once that there is no mouse port */
         answer(value, 0);
         break;
     case 0:
@@ -214,6 +219,7 @@ void i8042_init(void)
     kbc.ram[0] = CONTROL_SYSTEM | CONTROL_NO_AUX;
     kbc.output = OUTPUT_NOT_RESET | OUTPUT_A20;
     kbc.port_a = PORT_A_A20;
+
     bus_add_ports(&data);
     bus_add_ports(&status);
     bus_add_ports(&port_a);

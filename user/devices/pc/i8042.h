@@ -1,11 +1,12 @@
 /*
- * The 8042 keyboard controller with nothing plugged in and no mouse port, and system control port A: as much as kernels
- * look at to find that out quickly, A20 that can be read back, and two ways to reset. World's lock.
+ * The 8042 keyboard controller, with no keyboard and no mouse port, and system control port A. It has as much as a
+ * kernel needs to find out quickly that no device is there, an A20 bit that can be read back, and two ways to reset.
+ * The world's lock protects it.
  */
 #ifndef USER_DEVICES_PC_I8042_H
 #define USER_DEVICES_PC_I8042_H
 
-/* Reset state; on the bus, after irq_init. */
+/* Put it on the bus, in reset state. To be called after irq_init. */
 void i8042_init(void);
 
 #endif

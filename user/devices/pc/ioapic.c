@@ -4,7 +4,7 @@
 #include "user/devices/platform.h"
 #include "user/lib/env.h"
 
-/* Memory-mapped registers and what IOREGSEL selects (82093AA, 3.1 and 3.2). */
+/* Memory-mapped registers, and the registers that IOREGSEL selects (82093AA, 3.1 and 3.2). */
 #define IOREGSEL    0x00
 #define IOWIN       0x10
 #define IOAPICID    0x00
@@ -49,12 +49,13 @@ static struct {
 } ioapic;
 
 /*
- * Polarity is kept, not obeyed: a pin's input here is "asserted", and a guest that programs the other polarity for a
- * line means the same line as it is wired, not its inverse. A PC's chipset has no inverter either, but its ISA lines
- * are fixed and guests that get them wrong are in use.
+ * Polarity is kept, but not obeyed. A pin's input here is "asserted" or not. A guest that programs the other polarity
+ * for a line means the line as it is wired, not its inverse. A PC's chipset has no inverter either; its ISA lines have
+ * a fixed polarity, and guests that program the wrong one are in use.
  */
 
-/* Only these two end in an EOI message. The rest behave as edges, whatever the trigger mode says (3.2.4). */
+/* Only fixed and lowest-priority interrupts end with an EOI message. All others behave as edges, whatever the trigger
+ * mode says (3.2.4). */
 static bool is_level(uint64_t entry)
 {
     uint64_t delivery = entry & ENTRY_DELIVERY;
@@ -62,7 +63,7 @@ static bool is_level(uint64_t entry)
     return (entry & ENTRY_LEVEL) && (delivery == DELIVERY_FIXED || delivery == DELIVERY_LOWEST);
 }
 
-/* What no LAPIC can accept now stays pending (3.2.4, Delivery Status). */
+/* Send the entry's message. If no LAPIC can accept it now, the entry stays pending (3.2.4, Delivery Status). */
 static void entry_send(unsigned pin)
 {
     uint64_t *entry = &ioapic.entries[pin];
@@ -83,8 +84,8 @@ static void entry_send(unsigned pin)
 }
 
 /*
- * Send what is due: a level that is asserted and not in service, an edge that nobody has accepted yet. To mask a pin
- * withdraws what is pending, as the device does that lets its level fall (3.2.4, Interrupt Mask).
+ * Send the entry's message if it is due: a level that is asserted and not in service, or an edge that no LAPIC has
+ * accepted yet. If the pin is masked, or its level has fallen, a pending message is withdrawn (3.2.4, Interrupt Mask).
  */
 static void entry_update(unsigned pin)
 {
@@ -104,6 +105,7 @@ void ioapic_set(unsigned pin, bool level)
 
     if (level == was)
         return;
+
     ioapic.levels ^= (uint32_t)BIT(pin);
     if (is_level(entry))
         entry_update(pin);
@@ -146,6 +148,7 @@ static uint32_t register_read(uint8_t select)
     case IOAPICVER:
         return VERSION | (PLATFORM_IOAPIC_PINS - 1) << 16;
     }
+
     if (select < IOREDTBL || entry >= PLATFORM_IOAPIC_PINS)
         return UINT32_MAX;
     return (uint32_t)(ioapic.entries[entry] >> (select & 1 ? 32 : 0));
@@ -161,6 +164,7 @@ static void register_write(uint8_t select, uint32_t value)
         ioapic.id = value & ID_MASK;
     if (select < IOREDTBL || pin >= PLATFORM_IOAPIC_PINS)
         return;
+
     entry = &ioapic.entries[pin];
     was_level = is_level(*entry);
     if (select & 1)
@@ -168,12 +172,13 @@ static void register_write(uint8_t select, uint32_t value)
     else
         *entry = (*entry & ~ENTRY_WRITABLE_LOW) | (value & ENTRY_WRITABLE_LOW);
 
-    /* Edge mode has no Remote IRR; Linux clears a stuck one by going through edge mode. */
+    /* Edge mode has no Remote IRR. Linux clears a stuck Remote IRR by a change to edge mode and back. */
     if (!is_level(*entry))
         *entry &= ~ENTRY_REMOTE_IRR;
     if (is_level(*entry) != was_level)
         *entry &= ~ENTRY_PENDING;
-    /* Either half may be what a LAPIC was missing. */
+
+    /* With either half written, a LAPIC may now take the message. */
     entry_update(pin);
 }
 
@@ -191,6 +196,7 @@ static uint32_t ioapic_read(uint32_t offset, unsigned bytes)
     default:
         return UINT32_MAX;
     }
+
     (void)bytes;
     return value >> 8 * (offset & 3);
 }

@@ -6,7 +6,7 @@
 
 static uint8_t post_code;
 
-/* Kernels write here to pass a microsecond; nothing shows the code, but it reads back as on a PC. */
+/* Kernels write here to pass a microsecond. The code is not displayed, but it reads back, as on a PC. */
 static uint32_t post_read(uint32_t offset, unsigned bytes)
 {
     (void)offset;

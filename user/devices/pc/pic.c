@@ -40,7 +40,7 @@ static struct pic pics[2];
 #define MASTER (&pics[0])
 #define SLAVE  (&pics[1])
 
-/* The input of highest priority in a set, -1 if it is empty. */
+/* The input of highest priority in a set; -1: the set is empty. */
 static int highest(const struct pic *pic, uint8_t set)
 {
     unsigned first = pic->lowest + 1u;
@@ -56,7 +56,7 @@ static unsigned rank(const struct pic *pic, int input)
     return ((unsigned)input + 7 - pic->lowest) % 8;
 }
 
-/* The input that requests an interrupt now, -1: none. */
+/* The input that requests an interrupt now; -1: none. */
 static int request(const struct pic *pic)
 {
     uint8_t requests = pic->irr & (uint8_t)~pic->imr, blocking = pic->isr;
@@ -64,17 +64,21 @@ static int request(const struct pic *pic)
 
     if (requests == 0)
         return -1;
+
     if (pic->special_mask)
         blocking &= (uint8_t)~pic->imr;
     input = highest(pic, requests);
     in_service = highest(pic, blocking);
-    /* Special fully nested: the slave in service does not lock out itself, for its own inputs of higher priority. */
+
+    /* Special fully nested mode: while the slave's input is in service, the slave may interrupt again, for an input of
+     * its own with a higher priority. */
     if (pic == MASTER && pic->fully_nested_special && input == CASCADE && in_service == CASCADE)
         return input;
     return in_service >= 0 && rank(pic, input) >= rank(pic, in_service) ? -1 : input;
 }
 
-/* An edge-triggered request is forgotten when its line falls before it was acknowledged: hence the spurious vectors. */
+/* If the line of an edge-triggered request falls before the request is acknowledged, the request is lost. This is the
+ * cause of spurious vectors. */
 static void input_set(struct pic *pic, unsigned input, bool level)
 {
     uint8_t bit = (uint8_t)(1u << input);
@@ -116,7 +120,8 @@ static void acknowledge(struct pic *pic, int input)
         pic->lowest = (uint8_t)input;
     if (!(pic->elcr & bit))
         pic->irr &= (uint8_t)~bit;
-    /* INT falls for a moment; if there is more, it rises again, and that is a new edge for who sees edges. */
+
+    /* INT falls for a moment. If there is another request, INT rises again: a new edge for an input that sees edges. */
     if (pic == SLAVE)
         input_set(MASTER, CASCADE, false);
     else
@@ -132,6 +137,7 @@ uint8_t pic_acknowledge(void)
         acknowledge(MASTER, input);
         vector = (uint8_t)(MASTER->base | input);
     }
+
     if (input == CASCADE) {
         int slave_input = request(SLAVE);
 
@@ -139,6 +145,7 @@ uint8_t pic_acknowledge(void)
             acknowledge(SLAVE, slave_input);
         vector = SLAVE->base | (slave_input >= 0 ? (uint8_t)slave_input : 7);
     }
+
     update();
     return vector;
 }
@@ -149,13 +156,14 @@ static void end_of_interrupt(struct pic *pic, uint8_t value)
     int input = value & 7;
 
     if (!(value & OCW2_SPECIFIC)) {
-        /* A non-specific EOI passes over what the special mask mode hides. */
+        /* A non-specific EOI skips the inputs that the special mask mode hides. */
         uint8_t hidden = pic->special_mask ? pic->imr : 0;
 
         input = highest(pic, pic->isr & (uint8_t)~hidden);
         if (input < 0)
             return;
     }
+
     pic->isr &= (uint8_t) ~(1u << input);
     if (rotate)
         pic->lowest = (uint8_t)input;
@@ -186,6 +194,7 @@ static void write_icw1(struct pic *pic, uint8_t value)
     pic->icw4_follows = value & ICW1_IC4;
     pic->single = value & ICW1_SNGL;
     pic->imr = pic->isr = 0;
+
     /* The edge detectors are reset: an edge-triggered input needs a new rising edge. */
     pic->irr = pic->lines & pic->elcr;
     pic->lowest = 7;
@@ -212,7 +221,7 @@ static void write_data(struct pic *pic, uint8_t value)
         pic->base = value & 0xf8;
         pic->init = !pic->single ? INIT_ICW3 : pic->icw4_follows ? INIT_ICW4 : INIT_DONE;
         break;
-    case INIT_ICW3: /* the wiring: fixed on a PC */
+    case INIT_ICW3: /* describes the wiring, which is fixed on a PC */
         pic->init = pic->icw4_follows ? INIT_ICW4 : INIT_DONE;
         break;
     case INIT_ICW4:
@@ -248,6 +257,7 @@ static uint32_t pic_read(struct pic *pic, uint32_t offset)
         update();
         return POLL_INTERRUPT | (uint32_t)input;
     }
+
     if (offset == 1)
         return pic->imr;
     return pic->read_isr ? pic->isr : pic->irr;
@@ -283,7 +293,7 @@ static uint32_t elcr_read(uint32_t offset, unsigned bytes)
     return pics[offset].elcr;
 }
 
-/* Lines 0, 1, 2, 8 and 13 are edge triggered for good. */
+/* Lines 0, 1, 2, 8 and 13 are always edge triggered. */
 static void elcr_write(uint32_t offset, unsigned bytes, uint32_t value)
 {
     static const uint8_t writable[2] = {0xf8, 0xde};
@@ -303,6 +313,7 @@ void pic_init(void)
 
     *MASTER = (struct pic){.imr = 0xff, .lowest = 7, .base = 0x08};
     *SLAVE = (struct pic){.imr = 0xff, .lowest = 7, .base = 0x70, .elcr = 1u << (PLATFORM_IRQ_SCI - 8)};
+
     bus_add_ports(&master);
     bus_add_ports(&slave);
     bus_add_ports(&elcr);

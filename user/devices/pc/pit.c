@@ -10,7 +10,7 @@
 #define CONTROL_PORT     3
 #define CONTROL_CHANNEL  6 /* shift */
 #define CONTROL_READBACK 3
-#define READBACK_COUNT   0x20 /* zero: latch */
+#define READBACK_COUNT   0x20 /* 0: latch the count */
 #define READBACK_STATUS  0x10
 
 /* System control port B. */
@@ -21,7 +21,7 @@
 #define PORT_B_OUT2     0x20
 #define REFRESH_HZ      66288 /* the bit toggles with each DRAM refresh, every 15.085 us */
 
-/* Shorter periods than this come as one interrupt: no PC could serve them, and they would cost the host. */
+/* Periods shorter than this are merged into one interrupt: no PC could serve them, and they would cost the host. */
 #define LEAST_INTERVAL_HZ 10000
 
 static struct pit_channel channels[3];
@@ -32,9 +32,10 @@ static void channel0_fire(uint64_t now)
 {
     uint64_t edge;
 
-    /* Whatever pulse or half wave went before, this is its rising edge. */
+    /* This is the rising edge of OUT, after a low pulse or the low half of a square wave. */
     irq_set(PLATFORM_IRQ_PIT, false);
     irq_set(PLATFORM_IRQ_PIT, true);
+
     edge = pit_channel_next_edge(&channels[0], now);
     clock_timer_set(&timer, MAX(edge, now + clock_hz() / LEAST_INTERVAL_HZ));
 }
@@ -60,10 +61,12 @@ static void control_write(uint64_t now, uint8_t value)
         }
         return;
     }
+
     if ((value & 0x30) == 0) {
         pit_channel_latch_count(&channels[channel], now);
         return;
     }
+
     pit_channel_control(&channels[channel], now, value);
     if (channel == 0)
         channel0_changed(now);
@@ -78,6 +81,7 @@ static void pit_write(uint32_t offset, unsigned bytes, uint32_t value)
         control_write(now, (uint8_t)value);
         return;
     }
+
     pit_channel_write(&channels[offset], now, (uint8_t)value);
     if (offset == 0)
         channel0_changed(now);
@@ -98,6 +102,7 @@ static uint32_t port_b_read(uint32_t offset, unsigned bytes)
 
     (void)offset;
     (void)bytes;
+
     if (clock_units(now, REFRESH_HZ) & 1)
         value |= PORT_B_REFRESH;
     if (pit_channel_out(&channels[2], now))

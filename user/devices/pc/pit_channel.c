@@ -24,7 +24,7 @@ static bool triggered_by_gate(const struct pit_channel *channel)
     return channel->mode == ONE_SHOT || channel->mode == HARDWARE_STROBE;
 }
 
-/* The gate stops these and lets them go on. */
+/* In these modes a low gate stops the count, and a high gate lets it go on. */
 static bool suspended_by_gate(const struct pit_channel *channel)
 {
     return channel->mode == INTERRUPT_ON_TERMINAL_COUNT || channel->mode == SOFTWARE_STROBE;
@@ -46,11 +46,12 @@ static void begin(struct pit_channel *channel, uint64_t at)
     channel->stopped_at = 0;
 }
 
-/* Clocks since the count was loaded, after a new count of a periodic mode took over. */
+/* Clocks since the count was loaded. If a new count of a periodic mode is due, that count is loaded first. */
 static uint64_t elapsed(struct pit_channel *channel, uint64_t now)
 {
     if (channel->next_count && now >= channel->next_at)
         begin(channel, channel->next_at);
+
     if (!channel->gate && suspended_by_gate(channel))
         return channel->stopped_at;
     return clock_units(now - channel->start, PIT_HZ);
@@ -61,7 +62,7 @@ static uint64_t period_end(const struct pit_channel *channel, uint64_t clocks)
     return channel->start + clock_ticks((clocks / channel->count + 1) * channel->count, PIT_HZ);
 }
 
-/* The counting element of a counter that runs. */
+/* The counting element's value while the counter runs. */
 static uint32_t running_count(struct pit_channel *channel, uint64_t now)
 {
     uint64_t clocks = elapsed(channel, now);
@@ -78,13 +79,13 @@ static uint32_t running_count(struct pit_channel *channel, uint64_t now)
     return count + modulus(channel) - (uint32_t)(clocks % modulus(channel));
 }
 
-/* The counting element: where it is now, or where it stands. */
+/* The counting element's value, whether the counter runs or not. */
 static uint32_t counting_element(struct pit_channel *channel, uint64_t now)
 {
     return channel->running ? running_count(channel, now) : channel->standing;
 }
 
-/* It stands where it is until a count is loaded. */
+/* The counting element keeps its value until a count is loaded. */
 static void stop(struct pit_channel *channel, uint64_t now)
 {
     channel->standing = counting_element(channel, now);
@@ -122,7 +123,7 @@ static void load(struct pit_channel *channel, uint64_t now, uint32_t raw)
 
     channel->armed = true;
     channel->next_count = count;
-    channel->next_at = CLOCK_NEVER; /* with the next trigger, unless: */
+    channel->next_at = CLOCK_NEVER; /* the count is loaded at the next trigger, except in these cases: */
     if (suspended_by_gate(channel))
         begin(channel, now);
     else if (periodic(channel) && channel->running)
@@ -130,7 +131,7 @@ static void load(struct pit_channel *channel, uint64_t now, uint32_t raw)
     else if (periodic(channel) && (channel->gate || first))
         begin(channel, now);
 
-    /* The first count is loaded whatever the gate is, and counted when that rises. */
+    /* The first count is loaded whatever the gate is. Counting starts when the gate rises. */
     if (periodic(channel) && !channel->gate)
         stop(channel, now);
 }
@@ -150,7 +151,7 @@ void pit_channel_write(struct pit_channel *channel, uint64_t now, uint8_t value)
         } else {
             channel->low_byte = value;
             if (channel->mode == INTERRUPT_ON_TERMINAL_COUNT)
-                stop(channel, now); /* the first byte does that */
+                stop(channel, now); /* in this mode the first byte stops the count */
         }
         channel->write_high = !channel->write_high;
         break;
@@ -163,7 +164,7 @@ static uint32_t to_bcd(uint32_t value)
     return value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10;
 }
 
-/* A count as it reads: binary or BCD, in the low 16 bits. */
+/* A count as software reads it: binary or BCD, in the low 16 bits. */
 static uint32_t as_read(const struct pit_channel *channel, uint32_t count)
 {
     return channel->bcd ? to_bcd(count) : count;
@@ -173,6 +174,7 @@ void pit_channel_latch_count(struct pit_channel *channel, uint64_t now)
 {
     if (channel->latched)
         return;
+
     channel->latch = (uint16_t)as_read(channel, counting_element(channel, now));
     channel->latched = channel->access == ACCESS_BOTH ? 2 : 1;
 }
@@ -183,6 +185,7 @@ void pit_channel_latch_status(struct pit_channel *channel, uint64_t now)
 
     if (channel->status_latched)
         return;
+
     channel->status_latched = true;
     channel->status =
         (uint8_t)((out ? STATUS_OUT : 0) | (!channel->armed || channel->next_count ? STATUS_NULL_COUNT : 0) |
@@ -209,12 +212,14 @@ uint32_t pit_channel_read(struct pit_channel *channel)
         channel->status_latched = false;
         return channel->status;
     }
+
     if (channel->latched) {
         if (both)
             high = channel->latched == 1;
         channel->latched--;
         return byte_of(channel->latch, high);
     }
+
     channel->read_high = high ^ both;
     return read_counter(channel, high);
 }
@@ -225,6 +230,7 @@ void pit_channel_set_gate(struct pit_channel *channel, uint64_t now, bool gate)
 
     if (gate == channel->gate)
         return;
+
     channel->gate = gate;
     if (suspended_by_gate(channel)) {
         if (gate)
@@ -245,6 +251,7 @@ bool pit_channel_out(struct pit_channel *channel, uint64_t now)
 
     if (!channel->running)
         return channel->mode != INTERRUPT_ON_TERMINAL_COUNT;
+
     switch (channel->mode) {
     case INTERRUPT_ON_TERMINAL_COUNT:
     case ONE_SHOT:
@@ -267,6 +274,7 @@ uint64_t pit_channel_next_edge(struct pit_channel *channel, uint64_t now)
         return CLOCK_NEVER;
     if (periodic(channel))
         return period_end(channel, clocks);
+
     if (channel->mode == SOFTWARE_STROBE || channel->mode == HARDWARE_STROBE)
         last++;
     return clocks < last ? channel->start + clock_ticks(last, PIT_HZ) : CLOCK_NEVER;

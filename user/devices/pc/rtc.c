@@ -9,7 +9,7 @@
 
 #include "lib/string.h"
 
-/* Registers (MC146818A datasheet); from 0Eh on it is memory. */
+/* Registers (MC146818A datasheet). From 0Eh on, the rest is memory. */
 enum {
     RTC_SECONDS,
     RTC_SECONDS_ALARM,
@@ -30,7 +30,7 @@ enum {
 
 #define A_UIP        0x80
 #define A_DIVIDER    0x70
-#define A_RESET      0x60 /* and 70h: the divider is held in reset */
+#define A_RESET      0x60 /* this value, or 70h, holds the divider in reset */
 #define A_RATE       0x0f
 #define B_SET        0x80
 #define B_UIE        0x10
@@ -43,27 +43,28 @@ enum {
 #define C_FLAGS      (C_PF | C_AF | C_UF)
 #define D_VRT        0x80
 #define HOUR_PM      0x80
-#define ALARM_ANY    0xc0 /* and above: every value matches */
+#define ALARM_ANY    0xc0 /* from this value on: every time matches */
 #define ALARM_NEVER  (-1)
 #define ALARM_ALWAYS (-2)
 #define DIVIDER_HZ   32768
 #define SECOND_SHIFT 15
-#define UIP_PERIODS  8     /* 244 us before an update */
-#define AFTER_RESET  16384 /* the first update is half a second after the divider's reset ends */
+#define UIP_PERIODS  8     /* UIP is set for 244 us before an update */
+#define AFTER_RESET  16384 /* the first update comes half a second after the divider's reset ends */
 #define INDEX_MASK   0x7f
 
 /*
- * The divider chain counts periods of 1/32768 s from base_tsc; the time is base_seconds plus its whole seconds. Under
- * SET the time registers are plain memory, in reg[]; otherwise reg[] of these is stale and filled in on demand.
+ * The divider chain counts periods of 1/32768 s from base_tsc. The time is base_seconds plus the divider's whole
+ * seconds. While SET is 1, the time registers are plain memory, in reg[]. Otherwise their values in reg[] are stale,
+ * and are filled in when they are needed.
  */
 static struct {
     uint8_t index;
     uint8_t reg[RTC_SIZE];
     int64_t base_seconds; /* since 1970 */
     uint64_t base_tsc;
-    bool held;            /* divider in reset: it stands at 0 */
-    uint64_t checked;     /* register C has the flags of all that happened up to this period */
-    unsigned weekday_set; /* what the guest's weekday is ahead of the calendar's, 0..6 */
+    bool held;            /* the divider is in reset: it stands at 0 */
+    uint64_t checked;     /* register C has the flags of all events up to this period */
+    unsigned weekday_set; /* by how many days the guest's weekday is ahead of the calendar's, 0..6 */
     struct clock_timer timer;
 } rtc;
 
@@ -145,7 +146,7 @@ static bool is_time_register(unsigned index)
     }
 }
 
-/* What an alarm register waits for: a value below limit, ALARM_ALWAYS or ALARM_NEVER. */
+/* The value that an alarm register waits for: a value below limit, ALARM_ALWAYS or ALARM_NEVER. */
 static int alarm_field(unsigned index, unsigned limit)
 {
     uint8_t raw = rtc.reg[index];
@@ -172,6 +173,7 @@ static int64_t next_alarm(int64_t seconds)
 
     if (hour == ALARM_NEVER || minute == ALARM_NEVER || second == ALARM_NEVER)
         return INT64_MAX;
+
     for (seconds++;;) {
         unsigned of_day = (unsigned)(seconds - day_of(seconds) * CALENDAR_DAY_SECONDS);
 
@@ -186,7 +188,7 @@ static int64_t next_alarm(int64_t seconds)
     }
 }
 
-/* Periods of the divider per periodic interrupt; 0: off. */
+/* The divider's periods between two periodic interrupts; 0: the periodic interrupt is off. */
 static uint64_t rate_periods(void)
 {
     unsigned rate = rtc.reg[RTC_A] & A_RATE;
@@ -207,6 +209,7 @@ static void sync(uint64_t now)
 
     if (periods && reached / periods > rtc.checked / periods)
         rtc.reg[RTC_C] |= C_PF;
+
     if (updating() && second > last_second) {
         rtc.reg[RTC_C] |= C_UF;
         if (next_alarm(rtc.base_seconds + (int64_t)last_second) <= rtc.base_seconds + (int64_t)second)
@@ -220,7 +223,7 @@ static void sync(uint64_t now)
     irq_set(PLATFORM_IRQ_RTC, rtc.reg[RTC_C] & C_IRQF);
 }
 
-/* Wait for the next thing that raises the interrupt, if anything does. */
+/* Set the timer for the next event that raises the interrupt, if there is one. */
 static void arm(void)
 {
     uint8_t enabled = rtc.reg[RTC_B] & C_FLAGS;
@@ -236,6 +239,7 @@ static void arm(void)
         if (alarm != INT64_MAX)
             target = MIN(target, (uint64_t)(alarm - rtc.base_seconds) << SECOND_SHIFT);
     }
+
     if (rtc.held || (rtc.reg[RTC_C] & C_IRQF) || target == UINT64_MAX)
         clock_timer_set(&rtc.timer, CLOCK_NEVER);
     else
@@ -283,7 +287,8 @@ static void write_b(uint64_t now, uint8_t value)
     if (value & B_SET)
         value &= (uint8_t)~B_UIE;
     rtc.reg[RTC_B] = value;
-    /* In the format that the guest chooses with the same write. */
+
+    /* The time registers count in the format that the guest chooses with this same write. */
     if (!(value & B_SET) && was_set)
         set_seconds(now, time_from_registers());
 }
@@ -293,6 +298,7 @@ __attribute__((noinline)) static void register_write(uint8_t index, uint8_t valu
     uint64_t now = env_now();
 
     sync(now);
+
     switch (index) {
     case RTC_A:
         write_a(now, value);
@@ -312,6 +318,7 @@ __attribute__((noinline)) static void register_write(uint8_t index, uint8_t valu
             rtc.reg[index] = value;
         }
     }
+
     sync(now);
     arm();
 }
@@ -341,7 +348,8 @@ __attribute__((noinline)) static uint32_t register_read(uint8_t index)
     }
 }
 
-/* The index port is write-only; its bit 7 masks NMIs on a PC, of which this machine has none from outside the CPUs. */
+/* The index port is write-only. Its bit 7 masks NMIs on a PC. It is ignored here: in this machine no NMI comes from
+ * outside the CPUs. */
 static uint32_t rtc_read(uint32_t offset, unsigned bytes)
 {
     (void)bytes;
@@ -357,7 +365,7 @@ static void rtc_write(uint32_t offset, unsigned bytes, uint32_t value)
         register_write(rtc.index, (uint8_t)value);
 }
 
-/* A size in a PC's firmware's place for it, clipped to what fits there. */
+/* Write a size to the place where a PC's firmware has it, clipped to the greatest value that fits there. */
 static void put_size(unsigned index, unsigned bytes, uint64_t size)
 {
     size = MIN(size, BIT(8 * bytes) - 1);
@@ -382,6 +390,7 @@ void rtc_init(const struct abi_info *info)
     static const struct bus_region region = {PLATFORM_RTC, 2, 1, rtc_read, rtc_write};
 
     memset(&rtc, 0, sizeof(rtc));
+
     rtc.base_seconds = (int64_t)info->boot_wall_s;
     rtc.base_tsc = info->boot_tsc;
     rtc.reg[RTC_A] = 0x26; /* 32768 Hz, periodic rate 1024 Hz */
@@ -389,6 +398,7 @@ void rtc_init(const struct abi_info *info)
     rtc.reg[RTC_D] = D_VRT;
     rtc.checked = divider(env_now());
     rtc.timer.fire = rtc_fire;
+
     put_memory_sizes(info->ram_low, info->ram_high);
     rtc.reg[0x5f] = (uint8_t)(info->config.vcpus - 1);
     bus_add_ports(&region);

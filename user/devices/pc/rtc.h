@@ -1,5 +1,6 @@
 /*
- * The MC146818A real-time clock with 128 bytes of CMOS memory, and the NMI mask in its index port. IRQ 8. World's lock.
+ * The MC146818A real-time clock with 128 bytes of CMOS memory, on IRQ 8. The NMI mask in its index port is ignored. The
+ * world's lock protects it.
  */
 #ifndef USER_DEVICES_PC_RTC_H
 #define USER_DEVICES_PC_RTC_H
@@ -7,8 +8,8 @@
 #include "abi/abi.h"
 
 /*
- * On the bus, after irq_init. The time is that of the host's boot plus what passed since; the memory sizes are those of
- * the guest.
+ * Put it on the bus. To be called after irq_init. The time is the time of the host's boot plus the time since then. The
+ * memory sizes are those of the guest.
  */
 void rtc_init(const struct abi_info *info);
 

@@ -12,7 +12,7 @@
 enum { UART_DATA, UART_IER, UART_IIR, UART_LCR, UART_MCR, UART_LSR, UART_MSR, UART_SCR, UART_PORTS };
 enum { UART_DLL = UART_DATA, UART_DLM = UART_IER, UART_FCR = UART_IIR };
 
-#define IER_RDI         0x01 /* received data, and its timeout */
+#define IER_RDI         0x01 /* received data, and the timeout indication */
 #define IER_THRI        0x02
 #define IER_RLSI        0x04
 #define IER_MSI         0x08
@@ -57,11 +57,11 @@ enum { UART_DLL = UART_DATA, UART_DLM = UART_IER, UART_FCR = UART_IIR };
 static struct {
     uint8_t ier, lcr, mcr, scr, dll, dlm;
     uint8_t errors;  /* bits of LSR_ERRORS */
-    uint8_t lines;   /* MSR bits 4-7 as the inputs are now */
+    uint8_t lines;   /* MSR bits 4-7: the inputs now */
     uint8_t deltas;  /* MSR bits 0-3 */
-    uint8_t depth;   /* of the FIFOs: FIFO_SIZE, or 1 when they are off */
-    uint8_t trigger; /* 1 when they are off */
-    bool thr_empty;  /* the THRE interrupt is pending, if enabled */
+    uint8_t depth;   /* of the FIFOs: FIFO_SIZE, or 1 if the FIFOs are off */
+    uint8_t trigger; /* trigger level of the receive FIFO; 1 if the FIFOs are off */
+    bool thr_empty;  /* the THRE interrupt is pending, if it is enabled */
     bool timeout;    /* the timeout indication is on */
     uint8_t rx[FIFO_SIZE], tx[FIFO_SIZE];
     unsigned rx_first, rx_count, tx_first, tx_count;
@@ -78,7 +78,7 @@ static bool dlab(void)
     return uart.lcr & LCR_DLAB;
 }
 
-/* What IIR says now, without the FIFO bits (datasheet, Table 4: the priorities). */
+/* The value of IIR now, without the FIFO bits. Priorities: datasheet, Table 4. */
 static uint8_t identify(void)
 {
     if ((uart.ier & IER_RLSI) && uart.errors)
@@ -94,7 +94,7 @@ static uint8_t identify(void)
     return IIR_NONE;
 }
 
-/* On a PC the OUT2 pin gates the interrupt, and it is inactive in loopback mode. */
+/* On a PC the OUT2 pin gates the interrupt. In loopback mode the pin is inactive. */
 static void update_line(void)
 {
     bool gate = (uart.mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
@@ -121,11 +121,13 @@ static void receive_arm(void)
 static void receive(uint8_t byte)
 {
     if (uart.rx_count == uart.depth) {
-        uart.errors |= LSR_OE; /* the new byte is lost (in the FIFO), or takes the old one's place */
+        /* With the FIFO on, the new byte is lost. With the FIFO off, it replaces the old one. */
+        uart.errors |= LSR_OE;
         if (!fifo())
             uart.rx[uart.rx_first] = byte;
         return;
     }
+
     uart.rx[(uart.rx_first + uart.rx_count++) % FIFO_SIZE] = byte;
     uart.timeout = false;
 }
@@ -134,12 +136,14 @@ static void receive_poll(void)
 {
     uint8_t byte;
 
-    /* Bytes wait in the ring, not on the wire: nothing overruns. */
+    /* While the FIFO is full, bytes stay in the ring, so there is no overrun. */
     if (!console_readable() || (uart.mcr & MCR_LOOP) || uart.rx_count >= uart.depth || !console_get(&byte))
         return;
+
     do
         receive(byte);
     while (uart.rx_count < uart.depth && console_get(&byte));
+
     receive_arm();
 }
 
@@ -147,6 +151,7 @@ static void transmit_poll(void)
 {
     if (uart.tx_count == 0)
         return;
+
     while (uart.tx_count > 0) {
         uint8_t byte = uart.tx[uart.tx_first];
 
@@ -157,6 +162,7 @@ static void transmit_poll(void)
         uart.tx_first = (uart.tx_first + 1) % FIFO_SIZE;
         uart.tx_count--;
     }
+
     if (uart.mcr & MCR_LOOP)
         receive_arm();
     uart.thr_empty = true;
@@ -176,7 +182,7 @@ static void uart_fire(uint64_t now)
     update_line();
 }
 
-/* After a read that took away what was a cause of the interrupt: the line falls before another cause comes. */
+/* Called after a read that has removed a cause of the interrupt: the line falls before another cause comes. */
 __attribute__((noinline)) static uint32_t caused_less(uint32_t value)
 {
     update_line();
@@ -191,6 +197,7 @@ __attribute__((noinline)) static uint32_t read_data(void)
         uart.rx_first = (uart.rx_first + 1) % FIFO_SIZE;
         uart.rx_count--;
     }
+
     uart.timeout = false;
     receive_arm();
     return caused_less(byte);
@@ -200,7 +207,8 @@ static void write_data(uint8_t byte)
 {
     uart.thr_empty = false;
     update_line();
-    /* Only a driver that ignores THRE can find the FIFO full here. */
+
+    /* Only if the driver ignores THRE can the FIFO be full here. The byte is lost then. */
     if (uart.tx_count < uart.depth)
         uart.tx[(uart.tx_first + uart.tx_count++) % FIFO_SIZE] = byte;
     transmit_poll();
@@ -225,9 +233,11 @@ static void write_fcr(uint8_t value)
     if (enable != fifo())
         value |= FCR_CLEAR_RX | FCR_CLEAR_TX;
     else if (!enable)
-        return; /* the other bits count with bit 0 only */
+        return; /* the other bits count only if bit 0 is set */
+
     uart.depth = enable ? FIFO_SIZE : 1;
     uart.trigger = enable ? triggers[value >> 6] : 1;
+
     if (value & FCR_CLEAR_RX) {
         uart.rx_count = 0;
         uart.timeout = false;
@@ -243,7 +253,7 @@ static void set_lines(uint8_t lines)
 {
     uint8_t changed = lines ^ uart.lines;
 
-    /* RI counts when it goes away (TERI), the others when they change. */
+    /* RI counts only when it goes away (TERI), the other lines at each change. */
     uart.deltas |= (changed & (uint8_t)~MSR_RI) >> MSR_DELTA_SHIFT;
     if (changed & uart.lines & MSR_RI)
         uart.deltas |= MSR_TERI;
@@ -252,7 +262,7 @@ static void set_lines(uint8_t lines)
 
 static void write_mcr(uint8_t value)
 {
-    uint8_t lines = MSR_CTS | MSR_DSR | MSR_DCD; /* a terminal that is always there */
+    uint8_t lines = MSR_CTS | MSR_DSR | MSR_DCD; /* the terminal is always there */
 
     uart.mcr = value & MCR_MASK;
     if (value & MCR_LOOP)
@@ -269,6 +279,7 @@ static uint32_t read_lsr(void)
         value |= LSR_DR;
     if (uart.tx_count == 0)
         value |= LSR_THRE | LSR_TEMT;
+
     if (!uart.errors)
         return value;
     uart.errors = 0;
@@ -347,7 +358,7 @@ static void write_register(uint32_t offset, uint8_t value)
     }
 }
 
-/* A driver that polls LSR must see the console drain. */
+/* The first transmit_poll() is for a driver that polls LSR: it must see that the console takes bytes. */
 __attribute__((noinline)) static uint32_t read_and_move(uint32_t offset)
 {
     uint32_t value;
@@ -358,7 +369,7 @@ __attribute__((noinline)) static uint32_t read_and_move(uint32_t offset)
     return value;
 }
 
-/* Mostly no byte moves. */
+/* In most reads no byte can move: these take the short way. */
 static uint32_t uart_read(uint32_t offset, unsigned bytes)
 {
     (void)bytes;

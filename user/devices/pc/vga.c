@@ -41,9 +41,9 @@ struct indexed {
 
 static struct {
     struct indexed attribute, sequencer, graphics, crtc;
-    bool attribute_data; /* what is written to 3C0h next is data */
+    bool attribute_data; /* the next write to 3C0h is data, not an index */
     uint8_t misc, status, mask;
-    unsigned dac_read, dac_write; /* in bytes */
+    unsigned dac_read, dac_write; /* positions in dac, in bytes */
     uint8_t dac[DAC_BYTES];
 } vga;
 

@@ -12,14 +12,14 @@
 #define ADDRESS_FUNCTION 0x00ffff00u /* bus, device, function */
 
 #define RESET_OFFSET   (PLATFORM_RESET_PORT - PLATFORM_PCI_ADDRESS)
-#define RESET_CPU      0x04 /* 0 to 1 resets */
-#define RESET_WRITABLE 0x0a /* kind of reset; RESET_CPU reads as zero again */
+#define RESET_CPU      0x04 /* a change from 0 to 1 resets; the bit always reads as 0 */
+#define RESET_WRITABLE 0x0a /* the kind of reset */
 
 #define CONFIG_SIZE    256
 #define CONFIG_COMMAND 0x04
-#define CONFIG_DEVICE  0x40 /* from here on the chip's own registers */
+#define CONFIG_DEVICE  0x40 /* from here on: the chip's own registers */
 
-/* An Intel 440FX host bridge (82441FX), which every kernel knows as harmless. */
+/* An Intel 440FX host bridge (82441FX). Every kernel knows it, and needs to do nothing with it. */
 static const uint8_t host_bridge[16] = {
     0x86, 0x80, 0x37, 0x12, /* vendor, device */
     0x06, 0x00, 0x80, 0x02, /* memory and bus master on; medium DEVSEL, fast back-to-back */
@@ -39,7 +39,7 @@ static uint32_t address_read(uint32_t offset, unsigned bytes)
     return offset == RESET_OFFSET ? pci.reset : UINT32_MAX;
 }
 
-/* Only a 32-bit access is one to CONFIG_ADDRESS; a byte at CF9h is the reset control register. */
+/* Only a 32-bit access goes to CONFIG_ADDRESS. A byte at CF9h is the reset control register. */
 static void address_write(uint32_t offset, unsigned bytes, uint32_t value)
 {
     if (bytes == 4) {
@@ -51,7 +51,7 @@ static void address_write(uint32_t offset, unsigned bytes, uint32_t value)
     }
 }
 
-/* The byte of the host bridge's configuration space that an access to CONFIG_DATA begins at, or -1: no such
+/* The offset in the host bridge's configuration space at which an access to CONFIG_DATA begins. -1: there is no such
  * function. */
 static int config_offset(uint32_t offset)
 {
@@ -67,6 +67,7 @@ static uint32_t data_read(uint32_t offset, unsigned bytes)
 
     if (first < 0)
         return UINT32_MAX;
+
     for (unsigned i = 0; i < bytes; i++)
         value |= (uint32_t)pci.config[first + (int)i] << 8 * i;
     return value;
@@ -83,6 +84,7 @@ static void data_write(uint32_t offset, unsigned bytes, uint32_t value)
 
     if (first < 0)
         return;
+
     for (int i = 0; i < (int)bytes; i++)
         if (writable(first + i))
             pci.config[first + i] = (uint8_t)(value >> 8 * i);
