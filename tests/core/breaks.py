@@ -208,8 +208,8 @@ BREAKS = [
      "        take_out(timer);\n    while (atomic_load_explicit(&timer->busy, memory_order_acquire))\n        cpu_pause();",
      "        take_out(timer);"),
     ("a timer is busy only once it is out", False, "kernel/threads/timer.c",
-     "        spin_unlock(&t->lock);\n        timer->fired(timer);",
-     "        timer->busy--;\n        spin_unlock(&t->lock);\n        timer->busy++;\n        timer->fired(timer);"),
+     "        spin_unlock(&t->lock);\n        served(timer->fired(timer), begin);",
+     "        timer->busy--;\n        spin_unlock(&t->lock);\n        timer->busy++;\n        served(timer->fired(timer), begin);"),
     ("posted bits are looked at before ON is cleared", True, "lapic/lapic.c",
      "    atomic_exchange_explicit(&l->on, false, memory_order_acq_rel);\n    take_word(l, 0);\n    take_word(l, 1);\n"
      "    take_word(l, 2);\n    take_word(l, 3);\n",
@@ -249,10 +249,10 @@ BREAKS = [
      "    if ((asked & ~EVENTS) || thread_should_yield() || v->eoi_vector >= 0)",
      "    asked &= EVENTS;\n    if (thread_should_yield() || v->eoi_vector >= 0)"),
     ("an event takes all of them", False, "kernel/vm/word.c",
-     "{ atomic_fetch_and(w, ~BIT(r)); }",
-     "{ atomic_fetch_and(w, ~(BIT(r) | BIT(REQ_TIMER) | BIT(REQ_EVENT) | BIT(REQ_CLOCK))); }"),
+     "{\n    atomic_fetch_and(w, ~BIT(r));\n}",
+     "{\n    atomic_fetch_and(w, ~(BIT(r) | BIT(REQ_TIMER) | BIT(REQ_EVENT) | BIT(REQ_CLOCK)));\n}"),
     ("taking an event is a store", False, "kernel/vm/word.c",
-     "{ atomic_fetch_and(w, ~BIT(r)); }", "{ atomic_store(w, atomic_load(w) & ~BIT(r)); }"),
+     "{\n    atomic_fetch_and(w, ~BIT(r));\n}", "{\n    atomic_store(w, atomic_load(w) & ~BIT(r));\n}"),
     ("between two entries is as good as root: no kick", False, "kernel/vm/vcpu.c",
      "    if (told.asked == ASKED_KICK && told.cpu != this_cpu()->index)",
      "    if (told.asked == ASKED_KICK && told.cpu != this_cpu()->index && v->exit.kind != ABI_EXIT_WRMSR)"),
@@ -281,17 +281,23 @@ def commands():
     return compiles, link
 
 
+def places(source, text):
+    """Where the text is, whatever blank lines are between its lines."""
+    return list(re.finditer(re.escape(text).replace("\\\n", r"\n(?:[ \t]*\n)*"), source))
+
+
 def broken(number, file, text, becomes, compiles, link):
     """Builds the program with this break: its path, or a line that says what is wrong with the break."""
     with open(os.path.join(TOP, file)) as f:
         source = f.read()
-    if source.count(text) != 1:
-        return None, f"its text is {source.count(text)} times in {file}"
+    found = places(source, text)
+    if len(found) != 1:
+        return None, f"its text is {len(found)} times in {file}"
     out = os.path.join(OUT, str(number))
     patched = os.path.join(out, file)
     os.makedirs(os.path.dirname(patched), exist_ok=True)
     with open(patched, "w") as f:
-        f.write(source.replace(text, becomes))
+        f.write(source[:found[0].start()] + becomes + source[found[0].end():])
     link = list(link)
     for name, words in compiles.items():
         if name != file and not file.endswith(".h"):

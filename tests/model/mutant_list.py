@@ -119,7 +119,7 @@ MUTANTS = [
     ("enters again with events not prepared", ALL, [(V, "        prepare_events();\n        if\n        :: mp == RUNNABLE", "        if\n        :: mp == RUNNABLE")], None),
     ("PAUSE and APIC do not end a series", "broadcast-2 broadcast", [(B, "        :: w[v].req == 0 -> goto guest", "        :: true -> goto guest")], None),
     ("a quick exit acknowledges", "broadcast-2 broadcast", [(B, "        :: w[v].req == 0 -> goto guest", "        :: w[v].ack -> atomic { w[v].ack = 0; acks--; woken = waiter };\n            if\n            :: acks == 0 && woken != NOBODY -> thread_wake(woken)\n            :: else\n            fi;\n            woken = 0;\n            goto guest\n        :: w[v].req == 0 -> goto guest")], None),
-    # ---- kernel/word.[ch], kernel/vm/exit.c: waiting between two entries
+    # ---- kernel/vm/word.[ch], kernel/vm/exit.c: waiting between two entries
     ("an asker leaves it WAITING", ALL, [(W, "-> w[v].where = GUEST; asked = KICK", "-> asked = KICK")], None),
     ("an asker makes a waiting vCPU ROOT", ALL, [(W, "-> w[v].where = GUEST; asked = KICK", "-> w[v].where = ROOT; asked = KICK")], None),
     ("no kick for a waiting vCPU", ALL, [(W, "-> w[v].where = GUEST; asked = KICK", "-> w[v].where = GUEST")], None),
