@@ -130,7 +130,7 @@ BREAKS = [
     ("who waits and is woken does not look", False, "kernel/threads/schedule.c",
      "    take_woken(s, now);\n    return true;\n", "    return true;\n"),
     ("who waits does not look whether others are runnable", True, "kernel/threads/schedule.c",
-     "    if (!schedule_alone())\n        return false;\n    __atomic_store_n", "    __atomic_store_n"),
+     "    if (!schedule_alone())\n        return false;\n", ""),
     ("who waits is charged for it", False, "sched/sched.h", "    rq->charged += now - rq->stopped;\n", "    (void)now;\n"),
     ("who waits counts as busy", False, "kernel/threads/schedule.c",
      "    __atomic_store_n(&loads[this_cpu()->index], 0, __ATOMIC_RELAXED);", "    "),
