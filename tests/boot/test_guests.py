@@ -99,7 +99,7 @@ def world_crash_instruction(session):
     world_crash(session, illegal_instruction(os.path.join(BUILD, "user/device.elf")), 6)
 
 
-@boot_test(limit=60, machines=BOTH)
+@boot_test(limit=120, machines=BOTH)
 def root_crash(session):
     """When root itself goes wrong, it says where, with the names of the functions that led there."""
     session.boot(guest("a", vcpus=vcpus_of(session)), memory="1G", debugger=True)
