@@ -21,7 +21,7 @@
  * something else before it entered its guest.
  */
 #define PRICE_US      1
-#define PRICE_MOST_US 10
+#define PRICE_MOST_US 40
 
 struct schedule {
     struct sched_rq rq;

@@ -90,6 +90,6 @@ def flags_of_worlds(session):
     session.boot(own("registers", 1, f"probe={FAULT_WITH_AC}", section="a"), image=image, cpus=1, debugger=True)
     session.expect("lapwing", r"keyboard: a")
     debugger = session.debugger()
-    refuse_flags(Root(debugger), debugger, "trap_user_fault")
+    refuse_flags(Root(debugger), debugger, "vm_world_crashed")
     debugger.close()
     session.ended(a="WORLD_CRASH")
