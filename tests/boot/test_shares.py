@@ -197,9 +197,10 @@ def price_of_naps(session):
              lambda: session.command("resume attacker", r"attacker: resumed"), 0.46)
 
 
-@boot_test(limit=120)
+@boot_test(limit=120, slow=("svm",))
 def price_of_call_park(session):
-    """A device world whose own thread sleeps until a time that is past, without end, does so too."""
+    """A device world whose own thread sleeps until a time that is past, without end, does so too. Slow, because it fails in about half
+    of its runs: docs/security.md says what is known of that."""
     session.boot("[lapwing]\non-end = stay\n" + own("tally", section="neighbour") + busy("attacker", 1, ""), cpus=1, extra=COUNTED,
                  debugger=True)
     session.expect("attacker", r"spin: 1 CPUs spin")
