@@ -1,6 +1,4 @@
 #include "kernel/main.h"
-#include "kernel/cpu/key.h"
-#include "kernel/vm/bill.h"
 
 #include "kernel/base/boot.h"
 #include "kernel/base/log.h"
@@ -11,6 +9,7 @@
 #include "kernel/base/version.h"
 #include "kernel/cpu/apic.h"
 #include "kernel/cpu/ioapic.h"
+#include "kernel/cpu/key.h"
 #include "kernel/cpu/smp.h"
 #include "kernel/cpu/trap.h"
 #include "kernel/memory/paging.h"
@@ -19,6 +18,7 @@
 #include "kernel/threads/schedule.h"
 #include "kernel/threads/timer.h"
 #include "kernel/vm/backend.h"
+#include "kernel/vm/bill.h"
 #include "kernel/vm/fpu.h"
 #include "kernel/vm/machine_check_cpu.h"
 #include "kernel/vm/msr.h"
